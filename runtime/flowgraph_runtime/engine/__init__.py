@@ -1,0 +1,1 @@
+"""The pure engine: `decide(machine, state, input, at) -> Decision`; no I/O, no clock, no randomness."""

@@ -1,0 +1,119 @@
+"""What a decision asks for. The worker commits all of it in one transaction with the journal row, then acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Run one attempt. The idempotency key is `run:site:visit`; arguments are copies (by value) that nobody else holds."""
+
+    serial: int
+    token: int
+    site: str
+    step: str
+    visit: int
+    attempt: int
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonStep:
+    """Nobody waits for this suspension's step any more. `interrupt`: also stop the running attempt if it is asynchronous."""
+
+    serial: int
+    interrupt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire `TimerFired(serial)` at `due` (microseconds since 1970, UTC), not before. `kind` is `sleep`, `backoff` or `deadline`."""
+
+    serial: int
+    due: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTimer:
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """Offer events of these wire names whose indexed fields equal `keys` (path, canonical text of the value, see
+    `flowgraph_runtime.keys.key_text`). `since_start`: also events stored since the run's trigger was received."""
+
+    serial: int
+    names: tuple[str, ...]
+    keys: tuple[tuple[str, str], ...]
+    since_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWait:
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmitEvent:
+    """Store and distribute an event in the same transaction. `event` is the model; `event_id` derives from (run, seq, ordinal)."""
+
+    event_id: str
+    event: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Start a run of another workflow; with a `serial`, `ChildEnded(serial)` comes back. `payload`: codec text of the arguments."""
+
+    run_id: str
+    workflow: str
+    payload: str
+    serial: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Ask a child run to cancel."""
+
+    run_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndRun:
+    """The run is over. `status` is completed, failed or cancelled. `payload`: codec text of the result or of the exception;
+    `failed_step` and `attempts` say where an error came from."""
+
+    status: str
+    payload: str
+    failed_step: str | None = None
+    attempts: int | None = None
+
+
+Command: TypeAlias = (
+    RunStep | AbandonStep | SetTimer | ClearTimer | OpenWait | CloseWait | EmitEvent | StartRun | CancelRun | EndRun
+)
+
+
+@dataclass(slots=True)
+class Decision:
+    """What one input led to.
+
+    `ignored`: nobody waited for the input; nothing is to be journalled. `taken`: the event id that a wait took. `status`: the
+    run's status after it (architecture page, "Statuses"). `parked`: nothing is executing or ready, so the run can leave memory.
+    `site`, `visit`: the step call that the input was about, for the journal's columns. `digest`: a checksum of the commands."""
+
+    commands: list[Command] = field(default_factory=list)
+    status: str = "running"
+    parked: bool = False
+    ignored: bool = False
+    taken: str | None = None
+    site: str | None = None
+    visit: int | None = None
+    digest: int = 0

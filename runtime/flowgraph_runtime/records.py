@@ -1,0 +1,160 @@
+"""Plain rows that pass between the worker, the API and `storage`. Times are integer microseconds since 1970-01-01 UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class JournalRow:
+    """One input of a run's `decide`, in order. `kind`: done, failed, timer, event, child, cancel. `payload`: see `engine.inputs`.
+    `digest`: of the commands decided, checked when the journal is folded. `started_at`: of the attempt, for step rows."""
+
+    run_id: str
+    seq: int
+    at: int
+    kind: str
+    serial: int
+    payload: str
+    digest: int
+    site: str | None = None
+    visit: int | None = None
+    attempt: int | None = None
+    started_at: int | None = None
+
+
+@dataclass(slots=True)
+class TimerRow:
+    run_id: str
+    serial: int
+    due: int
+    kind: str
+
+
+@dataclass(slots=True)
+class WaitRow:
+    """An open wait. `keys`: (path, canonical text); the first is the indexed one, none for an unkeyed wait."""
+
+    run_id: str
+    serial: int
+    names: tuple[str, ...]
+    keys: tuple[tuple[str, str], ...]
+    since_start: bool
+
+
+@dataclass(slots=True)
+class EventRow:
+    """A received event. `keys`: one (path, canonical text) per registered key path of its name. `payload`: the codec text of the
+    model (what a workflow receives), `data`: its JSON as sent. `status`: stored, unknown, invalid."""
+
+    id: str
+    name: str
+    data: str
+    payload: str
+    ts: int
+    received_at: int
+    source: str | None = None
+    client_id: str | None = None
+    status: str = "stored"
+    reason: str | None = None
+    keys: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class NewRun:
+    """A run to be created: by an event, by hand, by another run."""
+
+    id: str
+    workflow: str
+    machine: str
+    input: str  # codec text of the list of arguments
+    created_at: int
+    event_id: str | None = None
+    received_at: int = 0  # of the trigger: waits read events from here on
+    idempotency_key: str | None = None
+    parent_run: str | None = None
+    parent_serial: int | None = None
+
+
+@dataclass(slots=True)
+class RunRow:
+    """A run as stored. `epoch`: the owner's, or None."""
+
+    id: str
+    workflow: str
+    machine: str
+    status: str
+    input: str
+    created_at: int
+    received_at: int
+    event_id: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    result: str | None = None
+    error: str | None = None
+    failed_step: str | None = None
+    failed_attempt: int | None = None
+    epoch: int | None = None
+    takeovers: int = 0
+    parent_run: str | None = None
+    parent_serial: int | None = None
+    idempotency_key: str | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class InboxRow:
+    """What somebody else wants the owner to put into the journal. `position`: commit order over the database; `kind` and
+    `payload` as in the journal, `id` makes it idempotent per run."""
+
+    position: int
+    run_id: str
+    id: str
+    kind: str
+    serial: int
+    payload: str
+    at: int
+    serials: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class LoadedRun:
+    """All that is needed to go on with a run: the row, the newest snapshot, the journal after it, and the inbox."""
+
+    run: RunRow
+    snapshot_seq: int
+    snapshot: str | None
+    journal: list[JournalRow] = field(default_factory=list)
+    inbox: list[InboxRow] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Transition:
+    """One decision as it is committed: all of it or nothing, and only while the epoch is alive.
+
+    `rows` has the journal row (none for the start). `taken`: the event that a wait took. `status`, when given, is written to the
+    run; `result`/`error` with an end. `snapshot` is written when the run parks or its journal tail has grown; `release` gives the
+    run up (epoch null; claimable again at once when its inbox is not empty)."""
+
+    run_id: str
+    rows: list[JournalRow] = field(default_factory=list)
+    inbox: list[int] = field(default_factory=list)  # positions consumed
+    timers: list[TimerRow] = field(default_factory=list)
+    cleared_timers: list[int] = field(default_factory=list)  # serials
+    waits: list[WaitRow] = field(default_factory=list)
+    closed_waits: list[int] = field(default_factory=list)  # serials
+    taken: str | None = None
+    events: list[EventRow] = field(default_factory=list)
+    event_runs: list[NewRun] = field(default_factory=list)  # runs that those events start
+    runs: list[NewRun] = field(default_factory=list)  # children
+    cancel_runs: list[tuple[str, str]] = field(default_factory=list)
+    status: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    result: str | None = None
+    error: str | None = None
+    failed_step: str | None = None
+    failed_attempt: int | None = None
+    reason: str | None = None
+    snapshot: tuple[int, str] | None = None
+    release: bool = False
