@@ -1,0 +1,237 @@
+"""Operations on Python's own typing objects (`int`, `list[Payment]`, `Payment | None`), which are the compiler's types.
+
+`UNKNOWN` stands for what the inference does not know; every operation is silent about it. `NEVER` is the empty union.
+Types are compared after `normal`, which strips what does not change the set of values (`Annotated`, `Final`, aliases).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Iterable
+from enum import Enum
+from functools import reduce
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+class Unknown:
+    """The class behind `UNKNOWN`: a class, so that `list[UNKNOWN]` and unions with it can be written."""
+
+
+UNKNOWN: Any = Unknown
+NONE: Any = type(None)
+NEVER: Any = typing.Never
+
+_WRAPPERS = (typing.Annotated, typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
+
+
+def normal(tp: Any) -> Any:
+    """The type without `Annotated`, `Final`, type aliases and the like; `None` becomes `NONE`, a type variable its bound."""
+    if tp is None:
+        return NONE
+    if isinstance(tp, typing.ForwardRef | str):
+        return UNKNOWN
+    if isinstance(tp, TypeVar):
+        return UNKNOWN if tp.__bound__ is None else normal(tp.__bound__)
+    if type(tp).__name__ == "TypeAliasType":
+        return normal(tp.__value__)
+    if get_origin(tp) in _WRAPPERS:
+        return normal(get_args(tp)[0])
+    return tp
+
+
+def base(tp: Any) -> Any:
+    """`normal`, then a `NewType` becomes what it wraps and a `Literal` the union of its values' types."""
+    tp = normal(tp)
+    if isinstance(tp, typing.NewType):
+        return base(tp.__supertype__)
+    if get_origin(tp) is typing.Literal:
+        return union(type(value) for value in get_args(tp))
+    return tp
+
+
+def is_union(tp: Any) -> bool:
+    """Whether the type is a union of several."""
+    return get_origin(tp) in (typing.Union, types.UnionType)
+
+
+def members(tp: Any) -> tuple[Any, ...]:
+    """The members of a union, flattened; a type that is none is its only member; `NEVER` has none."""
+    tp = normal(tp)
+    if tp in (NEVER, typing.NoReturn):
+        return ()
+    if is_union(tp):
+        return tuple(inner for arg in get_args(tp) for inner in members(arg))
+    return (tp,)
+
+
+def union(parts: Iterable[Any]) -> Any:
+    """The union of types without the members that another one covers."""
+    flat = list(dict.fromkeys(member for part in parts for member in members(part)))
+    kept = [tp for i, tp in enumerate(flat) if not any(covers(other, tp) for j, other in enumerate(flat) if j != i)]
+    return reduce(lambda left, right: typing.Union[left, right], kept) if kept else NEVER  # noqa: UP007  (works on classes of any metaclass)
+
+
+def covers(wide: Any, narrow: Any) -> bool:
+    """Whether every value of `narrow` is one of `wide`, by class and literal only (members that a union may leave out)."""
+    if wide == narrow:
+        return True
+    if get_origin(narrow) is typing.Literal:
+        return isinstance(wide, type) and all(isinstance(value, wide) for value in get_args(narrow))
+    if isinstance(wide, type) and isinstance(narrow, type) and UNKNOWN not in (wide, narrow):
+        return wide is not object and issubclass(narrow, wide)
+    same = get_origin(wide) is not None and get_origin(wide) is get_origin(narrow)
+    return same and partial(narrow) and len(get_args(wide)) == len(get_args(narrow))
+
+
+def partial(tp: Any) -> bool:
+    """Whether some part of the type is unknown (`list[UNKNOWN]`, the type of `[]`)."""
+    tp = normal(tp)
+    if get_origin(tp) is typing.Literal:
+        return False
+    return tp is UNKNOWN or any(partial(arg) for arg in get_args(tp) if arg is not Ellipsis and not isinstance(arg, list))
+
+
+def without(tp: Any, unwanted: Callable[[Any], bool]) -> Any:
+    """The type without the members that the predicate rejects."""
+    return union(member for member in members(tp) if not unwanted(member))
+
+
+def without_none(tp: Any) -> Any:
+    """`T | None` -> `T`."""
+    return without(tp, lambda member: member is NONE)
+
+
+def has_none(tp: Any) -> bool:
+    """Whether None is certainly among the values."""
+    return NONE in members(tp)
+
+
+def class_of(tp: Any) -> type | None:
+    """The class of a type's values: `list` for `list[int]`; None where there is no single class."""
+    tp = base(tp)
+    origin = get_origin(tp)
+    found = origin if origin is not None else tp
+    return found if isinstance(found, type) and found is not Unknown else None
+
+
+def generic(origin: Any, *arguments: Any) -> Any:
+    """`generic(dict, str, int)` is `dict[str, int]`, for arguments that are computed."""
+    return origin[arguments[0] if len(arguments) == 1 and origin is not tuple else arguments]
+
+
+def is_any(tp: Any) -> bool:
+    """Whether the type says nothing: `Any` or unknown."""
+    return normal(tp) in (Any, UNKNOWN)
+
+
+def is_model(tp: Any) -> bool:
+    """A pydantic model class."""
+    return isinstance(tp, type) and issubclass(tp, BaseModel)
+
+
+def is_namedtuple(tp: Any) -> bool:
+    """A named tuple class."""
+    return isinstance(tp, type) and issubclass(tp, tuple) and hasattr(tp, "_fields")
+
+
+def is_enum(tp: Any) -> bool:
+    """An enum class."""
+    return isinstance(tp, type) and issubclass(tp, Enum)
+
+
+def fields(tp: Any) -> dict[str, Any] | None:
+    """The stored fields of a class of the user's with their types; None for a class that has no declared fields."""
+    cls = class_of(tp)
+    if cls is None:
+        return None
+    if is_model(cls):
+        return substituted(tp, {name: field.annotation for name, field in cls.model_fields.items()})  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(cls):
+        known = hints(cls)
+        return substituted(tp, {field.name: known.get(field.name, UNKNOWN) for field in dataclasses.fields(cls)})
+    if is_namedtuple(cls):
+        known = hints(cls)
+        return {name: known.get(name, UNKNOWN) for name in cls._fields}  # type: ignore[attr-defined]
+    return dict(hints(cls)) if typing.is_typeddict(cls) else None
+
+
+def substituted(tp: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `Box[int]`: those of `Box` with its type variables replaced."""
+    arguments = dict(zip(getattr(get_origin(tp), "__parameters__", ()), get_args(tp), strict=False))
+    return {name: arguments.get(field, field) for name, field in found.items()} if arguments else found
+
+
+def hints(cls: Any) -> dict[str, Any]:
+    """`get_type_hints`, empty where an annotation does not resolve (FG160 reports it where it matters)."""
+    try:
+        return typing.get_type_hints(cls)
+    except Exception:  # annotations are user code: they may raise anything
+        return {}
+
+
+def element(tp: Any) -> Any:
+    """The type of the items that iterating over a value gives."""
+    parts = [_element(member) for member in members(tp)]
+    return union(parts) if parts else UNKNOWN
+
+
+_ELEMENTS: dict[type, Any] = {str: str, bytes: int, range: int}
+
+
+def _element(tp: Any) -> Any:
+    cls, args = class_of(tp), [arg for arg in get_args(tp) if arg is not Ellipsis]
+    if cls is None:
+        return UNKNOWN
+    if is_namedtuple(cls):
+        return union(hints(cls).values())
+    if issubclass(cls, tuple):
+        return union(args) if args else UNKNOWN
+    if get_origin(tp) is not None:
+        return args[0] if args else UNKNOWN
+    return _ELEMENTS.get(cls, UNKNOWN)
+
+
+def mapping_of(tp: Any) -> tuple[Any, Any] | None:
+    """Key and value type of a dict type."""
+    args = get_args(tp)
+    return (args[0], args[1]) if class_of(tp) is dict and len(args) == 2 else None
+
+
+def type_of_value(value: object) -> Any:
+    """The type of a captured constant: what a checker infers for the literal."""
+    if isinstance(value, type):
+        return generic(type, value)
+    if isinstance(value, tuple) and not is_namedtuple(type(value)):
+        return generic(tuple, *(type_of_value(item) for item in value))
+    if isinstance(value, frozenset):
+        return generic(frozenset, union(type_of_value(item) for item in value) if value else UNKNOWN)
+    return NONE if value is None else type(value)
+
+
+def show(tp: Any) -> str:
+    """The type as an author writes it: `Payment | None`, `dict[str, int]`."""
+    tp = normal(tp)
+    if tp in (NONE, NEVER, UNKNOWN):
+        return {NONE: "None", NEVER: "Never", UNKNOWN: "unknown"}[tp]
+    if is_union(tp):
+        parts = members(tp)
+        return " | ".join(show(part) for part in [*(p for p in parts if p is not NONE), *(p for p in parts if p is NONE)])
+    origin, args = get_origin(tp), get_args(tp)
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(_literal(value) for value in args)}]"
+    if origin is not None:
+        shown = ", ".join("..." if arg is Ellipsis else f"[{_all(arg)}]" if isinstance(arg, list) else show(arg) for arg in args)
+        return f"{getattr(origin, '__name__', str(origin))}[{shown or '()'}]"
+    return getattr(tp, "__name__", None) or str(tp)
+
+
+def _literal(value: object) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
+
+
+def _all(parts: Iterable[Any]) -> str:
+    return ", ".join(show(part) for part in parts)
