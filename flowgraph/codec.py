@@ -1,0 +1,106 @@
+"""Values to text and back, by value and with their types; the forms are described in `encoding` and `decoding`.
+
+The engine stores state with it, the worker its journal, and the direct run passes arguments and results through it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+
+from flowgraph.decoding import Decoder
+from flowgraph.encoding import MAX_DEPTH, Encoder, is_frozen_class
+from flowgraph.errors import CodecError, RegistryError, error_names
+from flowgraph.plain import plain
+from flowgraph.registry import TypeRegistry
+
+T = TypeVar("T")
+
+_ATOMS = {type(None), bool, int, float, bytes, Decimal, UUID, date, timedelta, range}
+_SHARED_DEPTH = 20
+"""Deeper values go the long way, which knows the real limit."""
+
+
+def encode(value: object, *, by: str = "value") -> Any:
+    """Return `value` as a tree of None, bool, int, float, str, list and dict. Raises `CodecError` naming the place, starting at `by`."""
+    encoder = Encoder()
+    return encoder.finish(encoder.encode(value, by=by))
+
+
+def decode(tree: object, types: TypeRegistry) -> Any:
+    """Return the value that `encode` made `tree` of; classes are found in `types`. Raises `CodecError`."""
+    return Decoder(types).decode(tree)
+
+
+def dumps(value: object) -> str:
+    """Return `value` as compact JSON text. Raises `CodecError`."""
+    return json.dumps(encode(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str, types: TypeRegistry) -> Any:
+    """Return the value that `dumps` wrote. Raises `CodecError`."""
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"not a stored value: {error}") from None
+    return decode(tree, types)
+
+
+def copy_value(value: T, *, by: str = "value") -> T:
+    """Return `value` as a receiver of it gets it: a copy with the same types and aliases. What cannot change is shared. Raises `CodecError`."""
+    if _unchangeable(value, 0):
+        return value
+    encoder = Encoder()
+    tree = encoder.finish(encoder.encode(value, by=by))
+    result: T = Decoder(TypeRegistry(*encoder.classes.values())).decode(tree)
+    return result
+
+
+def _unchangeable(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if kind in _ATOMS or isinstance(value, Enum):
+        return True
+    if kind is str:
+        return bool(value.isascii())
+    if kind is datetime or kind is time:
+        return value.tzinfo is None or type(value.tzinfo) in (timezone, ZoneInfo)
+    if depth > _SHARED_DEPTH:
+        return False
+    if kind is tuple or kind is frozenset:
+        return all(_unchangeable(item, depth + 1) for item in value)
+    return _frozen_instance(value, depth)
+
+
+def _frozen_instance(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if not is_frozen_class(kind):
+        return False
+    if isinstance(value, BaseModel):
+        parts = [*value.__dict__.values(), *(value.__pydantic_extra__ or {}).values()]
+        return not value.__pydantic_private__ and all(_unchangeable(part, depth + 1) for part in parts)
+    return all(_unchangeable(getattr(value, field.name, None), depth + 1) for field in dataclasses.fields(kind))
+
+
+__all__ = [
+    "MAX_DEPTH",
+    "CodecError",
+    "Decoder",
+    "Encoder",
+    "RegistryError",
+    "TypeRegistry",
+    "copy_value",
+    "decode",
+    "dumps",
+    "encode",
+    "error_names",
+    "loads",
+    "plain",
+]

@@ -1,0 +1,95 @@
+"""Exceptions taken apart into data and put together again without running a constructor of the author's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+from flowgraph.errors import TRACEBACK_ATTRIBUTE, FailureInfo, ForeignError, error_names
+
+_KEPT_APART = {"__notes__", TRACEBACK_ATTRIBUTE, "flowgraph"}
+_OF_FOREIGN = {"type_name", "mro_names", "text", "original_args"}
+_NOT_STORED = {"obj", "exceptions", "message", "print_file_and_line"}
+"""Slots of built-in exceptions that hold foreign objects (`AttributeError.obj`) or repeat the arguments (groups)."""
+
+
+@dataclass(frozen=True)
+class ErrorParts:
+    """An exception as data; `cls` is None when the original's class is not known here."""
+
+    cls: type[BaseException] | None
+    name: str
+    type_names: tuple[str, ...]
+    args: tuple[Any, ...]
+    text: str
+    attributes: Mapping[str, Any]
+    cause: BaseException | None
+    notes: tuple[str, ...]
+    traceback: str
+    failure: FailureInfo | None
+
+
+def parts_of(error: BaseException) -> ErrorParts:
+    """Take `error` apart. Its `__str__` is called; a failing one counts as empty."""
+    foreign = isinstance(error, ForeignError)
+    apart = _KEPT_APART | _OF_FOREIGN if foreign else _KEPT_APART
+    own = {name: value for name, value in vars(error).items() if name not in apart}
+    failure = getattr(error, "flowgraph", None)
+    return ErrorParts(
+        cls=None if foreign else type(error),
+        name=error.type_name if isinstance(error, ForeignError) else type(error).__name__,
+        type_names=tuple(error_names(error)),
+        args=error.original_args if isinstance(error, ForeignError) else error.args,
+        text=_text_of(error),
+        attributes=own if foreign else _slots(error) | own,
+        cause=error.__cause__,
+        notes=tuple(str(note) for note in getattr(error, "__notes__", ())),
+        traceback=getattr(error, TRACEBACK_ATTRIBUTE, ""),
+        failure=failure if isinstance(failure, FailureInfo) else None,
+    )
+
+
+def build_shell(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException | None:
+    """Make an instance of `cls` by the nearest built-in `__new__` alone; None when the class cannot be made like that."""
+    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    new: Callable[..., Any] = builtin.__new__
+    try:
+        shell = new(cls, *args)
+    except TypeError:
+        return None
+    return shell if isinstance(shell, BaseException) else None
+
+
+def fill(error: BaseException, args: tuple[Any, ...], attributes: Mapping[str, Any]) -> None:
+    """Give a shell its arguments and attributes."""
+    error.args = args
+    for name, value in attributes.items():
+        if name in vars(error) or not _is_slot(type(error), name):
+            vars(error)[name] = value
+        else:
+            setattr(error, name, value)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # a broken __str__ must not hide the failure that it describes
+        return ""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _slots(error: BaseException) -> dict[str, Any]:
+    """Return what built-in exceptions keep outside `__dict__` (`OSError.errno`, `StopIteration.value`, ...)."""
+    names = {
+        name for base in type(error).__mro__[:-2] if base.__module__ == "builtins" for name in vars(base) if _is_slot(base, name)
+    }
+    found = {name: getattr(error, name, None) for name in sorted(names)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_slot(cls: type, name: str) -> bool:
+    if name.startswith("__") or name in _NOT_STORED:
+        return False
+    return isinstance(getattr(cls, name, None), (MemberDescriptorType, GetSetDescriptorType))
