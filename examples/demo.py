@@ -1,0 +1,121 @@
+"""`make demo`: the dev server on the booking example, a first booking sent and followed, then yours to play with.
+
+`DEMO_ONCE=1` stops after the first run and exits with its code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = [sys.executable, "-m", "flowgraph_runtime.cli"]
+STARTS_WITHIN = 60  # seconds
+
+BOOKING = {
+    "booking_id": "b-1",
+    "property_id": "p-1",
+    "guest_id": "g-1",
+    "check_in": "2030-06-01",
+    "check_out": "2030-06-04",
+    "total_amount": "420.00",
+}
+
+
+def main() -> int:
+    """Start the server, show a booking, serve on until Ctrl-C."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--port", type=int, default=8288)
+    port: int = options.parse_args().port
+    url = f"http://127.0.0.1:{port}"
+    command = [*PROGRAM, "dev", "examples/booking", "--port", str(port), "--db", "sqlite:///.flowgraph/demo.db"]
+    server = subprocess.Popen(command, cwd=ROOT)
+    try:
+        wait_until_ready(server, url)
+        code = show_a_booking(url)
+        if os.environ.get("DEMO_ONCE") != "1":
+            show_a_wait(url)
+            code = server.wait()
+    except KeyboardInterrupt:
+        code = 0
+    finally:
+        stop(server)
+    return code
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
+    """Ask `/readyz` until it says yes. Exits when the server has ended or takes too long."""
+    until = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            sys.exit(f"the dev server has ended with code {server.returncode}; its message stands above")
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    sys.exit(f"the dev server at {url} was not ready after {STARTS_WITHIN} s")
+
+
+def show_a_booking(url: str) -> int:
+    """Send a booking and follow its run; the exit code is that of `flowgraph runs watch`."""
+    print(f"\nThe dashboard is at {url}\n", flush=True)
+    run = send(url, "booking.created", BOOKING)
+    return say_and_do("runs", "watch", run, "--url", url).returncode
+
+
+def show_a_wait(url: str) -> None:
+    """Leave a run that waits for a payment, and say how to end the wait."""
+    send(url, "booking.approved", {"booking_id": "b-1", "guest_id": "g-1"})
+    payment = json.dumps({"booking_id": "b-1", "payment_id": "pay-1"})
+    print(
+        f"\nThis run waits for a payment, 24 hours at most. End the wait from another terminal:\n\n    . {ROOT}/.venv/bin/activate"
+    )
+    print(f"    {shown(['send', 'payment.completed', '--data', payment, '--url', url])}")
+    print(f"\nLook at {url} meanwhile; change a file in examples/booking and the server reloads; Ctrl-C ends it.", flush=True)
+
+
+def send(url: str, name: str, data: dict[str, Any]) -> str:
+    """Send an event and return the id of the run that it starts."""
+    done = say_and_do("send", name, "--data", json.dumps(data), "--url", url, "--json", keep=True)
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+    run: str = json.loads(done.stdout)["runs"][0]
+    print(f"started {run}", flush=True)
+    return run
+
+
+def say_and_do(*arguments: str, keep: bool = False) -> subprocess.CompletedProcess[str]:
+    """Print a command and run it; `keep` captures its stdout."""
+    print(f"$ {shown([argument for argument in arguments if argument != '--json'])}", flush=True)
+    return subprocess.run([*PROGRAM, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE if keep else None, check=False)
+
+
+def shown(arguments: list[str]) -> str:
+    """A command as one types it."""
+    return f"flowgraph {shlex.join(arguments)}"
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end, and wait."""
+    if server.poll() is None:
+        server.terminate()
+    try:
+        server.wait(15)
+    except subprocess.TimeoutExpired:
+        server.kill()
+    except KeyboardInterrupt:
+        server.wait(15)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""`python -m flowgraph_runtime.cli`: the same as `flowgraph`."""
+
+from flowgraph_runtime.cli import main
+
+main()

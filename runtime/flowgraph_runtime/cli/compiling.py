@@ -1,0 +1,60 @@
+"""Targets to a compilation, with what went wrong on the terminal: the beginning of most commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from flowgraph_compiler import report
+from flowgraph_compiler.diagnostics import Diagnostic, Level, has_errors
+from flowgraph_compiler.pipeline import Compilation, compile_application
+from flowgraph_compiler.source import TargetError, load
+from flowgraph_runtime.cli.console import Exit, Failure, messages, tell
+
+TARGET_HELP = "A .py file, a folder or a dotted module, each optionally followed by :workflow."
+
+Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
+Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help=TARGET_HELP)]
+
+
+def compile_targets(targets: Sequence[str]) -> Compilation:
+    """Load and compile; the diagnostics are in the result. Raises `Failure` (exit 2) for a target that cannot be used."""
+    try:
+        loaded = load(targets)
+    except TargetError as error:
+        raise Failure(
+            str(error), "give a .py file, a folder or a dotted module, with :workflow if you like", Exit.USAGE
+        ) from error
+    compiled = compile_application(loaded.modules, loaded.selected)
+    return replace(compiled, diagnostics=(*loaded.diagnostics, *compiled.diagnostics))
+
+
+def compile_or_stop(targets: Sequence[str], code: Exit = Exit.FAILED) -> Compilation:
+    """Compile and print the findings to stderr. Raises `SystemExit` with the code when there are errors."""
+    compiled = compile_targets(targets)
+    worth_it = [found for found in compiled.diagnostics if found.severity is not Level.NOTE]
+    if worth_it:
+        print_findings(worth_it)
+    if has_errors(compiled.diagnostics):
+        tell(summary(compiled.diagnostics, len(compiled.machines)))
+        raise SystemExit(code)
+    if not compiled.machines:
+        raise Failure(f"no workflow in {' '.join(targets)}", "decorate an 'async def' with @workflow", Exit.USAGE)
+    return compiled
+
+
+def print_findings(diagnostics: Sequence[Diagnostic]) -> None:
+    """Write the findings to stderr, in colour where stderr is a terminal."""
+    console = messages()
+    console.file.write(report.text(diagnostics, colour=console.is_terminal and not console.no_color))
+    console.file.flush()
+
+
+def summary(diagnostics: Sequence[Diagnostic], workflows: int) -> str:
+    """One line: how many errors, warnings and notes in how many workflows."""
+    counts = [(sum(found.severity is level for found in diagnostics), level.value) for level in Level]
+    findings = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in counts if number)
+    return f"{findings or 'no findings'}; {workflows} workflow{'' if workflows == 1 else 's'} compiled"

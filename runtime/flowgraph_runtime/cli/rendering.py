@@ -1,0 +1,108 @@
+"""`flowgraph render`: diagrams of workflows."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowgraph_compiler import render as diagrams
+from flowgraph_compiler.pipeline import Compilation
+from flowgraph_runtime.cli.checking import several
+from flowgraph_runtime.cli.compiling import Target, compile_or_stop
+from flowgraph_runtime.cli.console import Exit, Failure, show, write_file
+from flowgraph_runtime.pictures import NoRenderer, PictureError, picture
+
+
+class DiagramFormat(Enum):
+    """What a diagram is written as; the values are file endings."""
+
+    DOT = "dot"
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+    MERMAID = "mermaid"
+
+
+class DiagramLevel(Enum):
+    """What a diagram shows: the steps as the source has them, or the blocks of the machine."""
+
+    GRAPH = "graph"
+    MACHINE = "machine"
+
+
+_ENDINGS = {"mmd": DiagramFormat.MERMAID, "gv": DiagramFormat.DOT} | {format.value: format for format in DiagramFormat}
+
+
+def render(
+    target: Target,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A file, or a folder for several workflows.")
+    ] = None,
+    format: Annotated[
+        DiagramFormat | None, typer.Option(help="Follows from the ending of FILE; dot on stdout, svg in a folder.")
+    ] = None,
+    level: Annotated[DiagramLevel, typer.Option(help="The steps, or the blocks of the machine.")] = DiagramLevel.GRAPH,
+) -> None:
+    """Draw workflows as SVG, PNG, PDF, DOT or Mermaid.
+
+    Pictures are made by the program 'dot' or by the Python package pygraphviz; exit code 3 when there is neither.
+    """
+    if format is None and output is not None and output.suffix:
+        format = _by_ending(output)
+    compiled = compile_or_stop([target])
+    names = list(compiled.machines)
+    if output is not None and (len(names) > 1 or not output.suffix or output.is_dir()):
+        _into_folder(compiled, output, format or DiagramFormat.SVG, level)
+        return
+    if len(names) > 1:
+        raise several(target, names)
+    content = drawn(compiled, names[0], format or DiagramFormat.DOT, level)
+    if output is not None:
+        write_file(output, content)
+    elif format in (DiagramFormat.PNG, DiagramFormat.PDF):
+        _binary(content)
+    else:
+        show(content.decode())
+
+
+def drawn(compiled: Compilation, workflow: str, format: DiagramFormat, level: DiagramLevel) -> bytes:
+    """One workflow's diagram in a format. Raises `Failure`: exit 3 without a renderer."""
+    source = compiled.graphs[workflow] if level is DiagramLevel.GRAPH else compiled.machines[workflow]
+    diagram = diagrams.diagram(source, level.value, None)
+    if format is DiagramFormat.MERMAID:
+        return diagrams.mermaid(diagram).encode()
+    text = diagrams.dot(diagram)
+    if format is DiagramFormat.DOT:
+        return text.encode()
+    try:
+        return picture(text, format.value)
+    except NoRenderer as error:
+        raise Failure(str(error), code=Exit.NO_RENDERER) from error
+    except PictureError as error:
+        raise Failure(f"Graphviz refused the diagram of '{workflow}': {error}") from error
+
+
+def _by_ending(output: Path) -> DiagramFormat:
+    try:
+        return _ENDINGS[output.suffix[1:].lower()]
+    except KeyError:
+        endings = ", ".join(f".{ending}" for ending in sorted(_ENDINGS))
+        raise Failure(f"no format has the ending '{output.suffix}'", f"one of {endings}, or --format", Exit.USAGE) from None
+
+
+def _into_folder(compiled: Compilation, folder: Path, format: DiagramFormat, level: DiagramLevel) -> None:
+    if folder.suffix and not folder.is_dir():
+        raise Failure(f"'{folder}' is one file for {len(compiled.machines)} workflows", "give a folder with -o", Exit.USAGE)
+    for name in compiled.machines:
+        write_file(folder / f"{name}.{format.value}", drawn(compiled, name, format, level))
+
+
+def _binary(content: bytes) -> None:
+    if sys.stdout.isatty():
+        raise Failure("a picture would garble the terminal", "give a file with -o", Exit.USAGE)
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
