@@ -77,9 +77,8 @@ def show_a_wait(url: str) -> None:
     """Leave a run that waits for a payment, and say how to end the wait."""
     send(url, "booking.approved", {"booking_id": "b-1", "guest_id": "g-1"})
     payment = json.dumps({"booking_id": "b-1", "payment_id": "pay-1"})
-    print(
-        f"\nThis run waits for a payment, 24 hours at most. End the wait from another terminal:\n\n    . {ROOT}/.venv/bin/activate"
-    )
+    print("\nThis run waits for a payment, 24 hours at most. End the wait from another terminal:\n")
+    print(f"    . {ROOT}/.venv/bin/activate")
     print(f"    {shown(['send', 'payment.completed', '--data', payment, '--url', url])}")
     print(f"\nLook at {url} meanwhile; change a file in examples/booking and the server reloads; Ctrl-C ends it.", flush=True)
 
