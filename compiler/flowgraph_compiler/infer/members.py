@@ -1,0 +1,54 @@
+"""Types of attributes: fields, properties and annotations of the user's classes, then the table of builtin ones."""
+
+from __future__ import annotations
+
+import typing
+from functools import cached_property
+from typing import Any, get_args, get_origin
+
+from flowgraph_compiler.results import ATTRIBUTES, lookup
+from flowgraph_compiler.types import UNKNOWN, class_of, fields, hints, is_enum, members, normal, type_of_value, union
+
+
+def attribute(tp: Any, name: str) -> Any:
+    """The type of `value.name`: the union over the members that are not None."""
+    found = [_attribute(member, name) for member in members(tp) if member is not type(None)]
+    return union(found) if found else UNKNOWN
+
+
+def _attribute(tp: Any, name: str) -> Any:
+    if get_origin(tp) is type:
+        return _of_class(get_args(tp)[0], name)
+    cls = class_of(tp)
+    if cls is None:
+        return UNKNOWN
+    if is_enum(cls) and name in ("name", "value"):
+        return _enum_attribute(tp, cls, name)
+    own = (fields(tp) or {}).get(name)
+    if own is not None:
+        return normal(own)
+    found = getattr(cls, name, None)
+    if isinstance(found, property | cached_property):
+        getter = found.fget if isinstance(found, property) else found.func
+        return normal(hints(getter).get("return", UNKNOWN))
+    known = hints(cls).get(name)
+    return normal(known) if known is not None else lookup(ATTRIBUTES, cls, name)
+
+
+def _enum_attribute(tp: Any, cls: Any, name: str) -> Any:
+    """`.value` of an enum, or of the members that a `Literal` leaves."""
+    if name == "name":
+        return str
+    chosen = get_args(tp) if get_origin(tp) is typing.Literal else tuple(cls)
+    return union(type_of_value(member.value) for member in chosen)
+
+
+def _of_class(cls: Any, name: str) -> Any:
+    """`Color.RED`, `Settings.limit`."""
+    value = getattr(cls, name, None)
+    if is_enum(cls) and isinstance(value, cls):
+        return cls
+    known = hints(cls).get(name)
+    if known is not None:
+        return normal(known)
+    return type_of_value(value) if isinstance(value, str | int | float | bytes | tuple) else UNKNOWN
