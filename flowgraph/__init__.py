@@ -5,6 +5,7 @@ from flowgraph.decorators import Step, Subflow, Workflow, invariant, pure, step,
 from flowgraph.durations import Duration
 from flowgraph.errors import Cancelled, NonRetriable, RetryAfter, RunTimeout, StepFailed, StepInterrupted, StepTimeout
 from flowgraph.events import Event, EventMeta
+from flowgraph.outcomes import Err, Ok
 from flowgraph.policies import (
     Backoff,
     Batch,
@@ -19,6 +20,21 @@ from flowgraph.policies import (
     Throttle,
     on,
 )
+from flowgraph.primitives import (
+    fan_out,
+    now,
+    parallel,
+    race,
+    saga,
+    send,
+    settle,
+    sleep,
+    sleep_until,
+    start,
+    timeout,
+    uuid,
+    wait_for,
+)
 
 __all__ = [
     "Backoff",
@@ -28,11 +44,13 @@ __all__ = [
     "Cron",
     "Debounce",
     "Duration",
+    "Err",
     "Event",
     "EventMeta",
     "Idempotency",
     "Key",
     "NonRetriable",
+    "Ok",
     "On",
     "RateLimit",
     "RetryAfter",
@@ -47,13 +65,26 @@ __all__ = [
     "Subflow",
     "Throttle",
     "Workflow",
+    "fan_out",
     "invariant",
+    "now",
     "on",
+    "parallel",
     "pure",
+    "race",
     "resource",
     "run_info",
+    "saga",
+    "send",
+    "settle",
+    "sleep",
+    "sleep_until",
+    "start",
     "step",
     "step_context",
     "subflow",
+    "timeout",
+    "uuid",
+    "wait_for",
     "workflow",
 ]

@@ -90,8 +90,7 @@ class Decoder:
         out: list[Any] = []
         self.name(number, out)
         visit = self.visit
-        for item in tree:
-            out.append(visit(item, None) if isinstance(item, (dict, list)) else item)
+        out.extend(visit(item, None) if isinstance(item, (dict, list)) else item for item in tree)
         return out
 
     def _dict(self, tree: dict[str, Any], number: int | None) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def _named(decoder: Decoder, tree: dict[str, Any], _: int | None) -> Any:
 
 def _data(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
     cls = decoder.class_of(tree["$data"], object, "a dataclass")
-    if not dataclasses.is_dataclass(cls):
+    if not hasattr(cls, "__dataclass_fields__"):
         raise CodecError(f"class '{cls.__name__}' is stored as a dataclass but is none any more")
     value = object.__new__(cls)
     decoder.name(number, value)

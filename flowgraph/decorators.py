@@ -21,7 +21,6 @@ from flowgraph.policies import Backoff, Batch, Concurrency, Cron, Debounce, Idem
 P = ParamSpec("P")
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)
-E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 
 class Step(Generic[P, R]):
@@ -47,7 +46,7 @@ class Step(Generic[P, R]):
         timeout: Duration | None = None,
     ) -> Step[P, R]:
         """Return the same step with other options for one call; they win over all others."""
-        wanted = {"name": name, "retries": retries, "backoff": backoff, "timeout": timeout}
+        wanted: dict[str, Any] = {"name": name, "retries": retries, "backoff": backoff, "timeout": timeout}
         return Step(self.fn, replace(self.options, **{key: value for key, value in wanted.items() if value is not None}))
 
     def __repr__(self) -> str:
@@ -98,10 +97,10 @@ class StepDecorator(Protocol):
     def __call__(self, fn: Callable[P, R], /) -> Step[P, R]: ...
 
 
-class OnEvent(Protocol[E_contra]):
+class OnEvent(Protocol[E]):
     """What `@workflow(on=SomeEvent)` returns."""
 
-    def __call__(self, fn: Callable[[E_contra], Coroutine[Any, Any, R]], /) -> Workflow[[E_contra], R]: ...
+    def __call__(self, fn: Callable[[E], Coroutine[Any, Any, R]], /) -> Workflow[[E], R]: ...
 
 
 class OnBatch(Protocol[E]):

@@ -32,7 +32,7 @@ DEFAULT_BACKOFF = Backoff()
 
 def given_or(value: T | Unset, default: T) -> T:
     """Return an option's value, or `default` when it was left out."""
-    return default if value is UNSET else value  # type: ignore[return-value]  # mypy does not narrow a type variable by an enum member
+    return default if value is UNSET else value
 
 
 class _Given:

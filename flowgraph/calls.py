@@ -1,0 +1,48 @@
+"""Calls by value: arguments bound to a function's parameters and copied once, when the call is written."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flowgraph.codec import copy_value
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call of `fn`, already the callee's own."""
+
+    fn: Callable[..., Any]
+    arguments: inspect.BoundArguments
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """Return the positional arguments."""
+        return self.arguments.args
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Return the keyword arguments."""
+        return self.arguments.kwargs
+
+    def copy(self, name: str) -> Call:
+        """Return the call with arguments of its own, as each attempt gets them."""
+        return bind(self.fn, name, self.args, self.kwargs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _signature(fn: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(fn)
+
+
+def bind(fn: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Bind and copy the arguments of a call of `name`, together, so that sharing between them survives.
+
+    Raises `TypeError` as the call itself would, `CodecError` naming the parameter that cannot be stored.
+    """
+    bound = _signature(fn).bind(*args, **kwargs)
+    copied = copy_value(dict(bound.arguments), by=name)
+    return Call(fn, inspect.BoundArguments(bound.signature, copied))

@@ -1,0 +1,52 @@
+"""Whether a coroutine stands inside a `finally` body: clean-up is never interrupted.
+
+CPython keeps no such flag, so the line that a frame stands on is compared with the `finally` bodies of its source. The compiled machine needs none of this.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+
+def suspended_in_finally(awaitable: Any) -> bool:
+    """Say whether a suspended coroutine, or one that it awaits, stands in a `finally` body."""
+    while awaitable is not None:
+        frame = getattr(awaitable, "cr_frame", None)
+        if frame is not None and _in_finally(frame):
+            return True
+        awaitable = getattr(awaitable, "cr_await", None)
+    return False
+
+
+def running_in_finally(boundaries: frozenset[CodeType]) -> bool:
+    """Say whether the running coroutine stands in a `finally` body, looking outwards up to a frame of `boundaries`."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code not in boundaries:
+        if _in_finally(frame):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _in_finally(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    if module == "flowgraph" or module.startswith("flowgraph."):
+        return False
+    linecache.getlines(frame.f_code.co_filename, frame.f_globals)  # lets a module's loader provide its source
+    return any(first <= frame.f_lineno <= last for first, last in _finally_bodies(frame.f_code))
+
+
+@functools.lru_cache(maxsize=1024)
+def _finally_bodies(code: CodeType) -> tuple[tuple[int, int], ...]:
+    """Return first and last line of each `finally` body in the file of `code`; none when there is no source."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
+    except SyntaxError:
+        return ()
+    tries = [node for node in ast.walk(tree) if isinstance(node, (ast.Try, ast.TryStar)) and node.finalbody]
+    return tuple((node.finalbody[0].lineno, node.finalbody[-1].end_lineno or 0) for node in tries)

@@ -1,0 +1,146 @@
+"""Groups of a direct run: `parallel`, `fan_out`, `settle`, `race`, and a child run as a group of one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from asyncio import Future, Task
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, Literal
+
+from flowgraph.branches import Branch, Request
+from flowgraph.errors import Cancelled, add_other_failure
+from flowgraph.outcomes import Err, Ok
+
+Rule = Literal["all", "each", "first"]
+
+
+class Group:
+    """Calls that run at the same time, as branches of `parent`.
+
+    The rule says what an outcome means: `all` - the first failure stops the rest; `each` - nothing does; `first` - any outcome does.
+    Without a limit every branch reaches its first suspension before an outcome is looked at: the loop runs tasks in the order of their creation.
+    """
+
+    def __init__(self, calls: Sequence[Awaitable[Any]], rule: Rule, limit: int | None = None) -> None:
+        self._calls = calls
+        self._rule = rule
+        self._limit = max(limit, 1) if limit is not None else len(calls)
+        self._context = contextvars.copy_context()
+        self._running: dict[int, tuple[Branch, Task[Any]]] = {}
+        self._started = 0
+        self._decided = False
+        self._ended: list[int] = []
+        self._outcomes: dict[int, Task[Any]] = {}
+        self._over: Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self, parent: Branch) -> None:
+        """Run the calls to their end, clean-up of cancelled ones included."""
+        try:
+            self._fill()
+            await parent.suspend(self._over, "children", self)
+        finally:
+            self._abandon()
+
+    def cancel(self, *, interrupt: bool) -> None:
+        """Drop the branches not started and ask the others to end."""
+        self._drop_unstarted()
+        for branch, _ in list(self._running.values()):
+            branch.ask(Request(interrupt=interrupt))
+        self._finish_if_over()
+
+    def results(self) -> list[Any]:
+        """Return the results in argument order, or raise the first failure with the others as notes."""
+        failures = [error for error in (_failure(self._outcomes[index]) for index in self._ended) if error is not None]
+        if failures:
+            raise _first_with_notes(failures)
+        return [self._outcomes[index].result() for index in range(len(self._calls))]
+
+    def settled(self) -> list[Ok[Any] | Err]:
+        """Return every outcome in argument order."""
+        return [_settled(self._outcomes[index]) for index in range(len(self._calls))]
+
+    def winner(self) -> Any:
+        """Return the result of the branch that ended first, or raise its error."""
+        return self._outcomes[self._ended[0]].result()
+
+    def _fill(self) -> None:
+        while self._started < len(self._calls) and len(self._running) < self._limit:
+            index, self._started = self._started, self._started + 1
+            branch = Branch()
+            task = asyncio.get_running_loop().create_task(branch.run(self._calls[index]), context=self._context.copy())
+            self._running[index] = (branch, task)
+            task.add_done_callback(functools.partial(self._end, index))
+        self._finish_if_over()
+
+    def _end(self, index: int, task: Task[Any]) -> None:
+        del self._running[index]
+        self._ended.append(index)
+        self._outcomes[index] = task
+        decides = self._decides(task)  # looked at in any case: asyncio complains about failures that nobody reads
+        if decides and not self._decided:
+            self._decided = True
+            self.cancel(interrupt=self._rule == "first")
+        self._fill()
+
+    def _decides(self, task: Task[Any]) -> bool:
+        error = _failure(task)
+        return self._rule == "first" or error is not None and (self._rule == "all" or not isinstance(error, Exception))
+
+    def _drop_unstarted(self) -> None:
+        while self._started < len(self._calls):
+            close(self._calls[self._started])
+            self._started += 1
+
+    def _finish_if_over(self) -> None:
+        if not self._running and self._started == len(self._calls) and not self._over.done():
+            self._over.set_result(None)
+
+    def _abandon(self) -> None:
+        """Stop what still runs when the group is left by a cancellation from outside asyncio."""
+        self._drop_unstarted()
+        for _, task in self._running.values():
+            task.cancel()
+
+
+def _failure(task: Task[Any]) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _settled(task: Task[Any]) -> Ok[Any] | Err:
+    error = _failure(task)
+    if error is None:
+        return Ok(task.result())
+    if isinstance(error, Exception):
+        return Err(error)
+    raise error
+
+
+def _first_with_notes(failures: list[BaseException]) -> BaseException:
+    first, *others = failures
+    for other in others:
+        if not isinstance(other, Cancelled):
+            add_other_failure(first, other)
+    return first
+
+
+def close(call: Awaitable[Any]) -> None:
+    """Drop a call that will not be made."""
+    if isinstance(call, Task):
+        call.cancel()
+    elif hasattr(call, "close"):
+        call.close()
+
+
+def collect(calls: Iterable[Awaitable[Any]]) -> list[Awaitable[Any]]:
+    """Make all calls of a generator (their arguments are evaluated now); when one fails, drop the others."""
+    made: list[Awaitable[Any]] = []
+    try:
+        for call in calls:
+            made.append(call)  # noqa: PERF402  # the ones made so far are dropped on an error
+    except BaseException:
+        for call in made:
+            close(call)
+        raise
+    return made
