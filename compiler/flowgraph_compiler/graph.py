@@ -258,6 +258,7 @@ class WorkflowGraph:
     on_failure: str | None  # name of the function among `functions` that runs the handler (parameters: trigger, error)
     on_cancel: str | None  # same (parameter: trigger)
     constants: dict[str, object]  # captured module globals: key -> Python value
+    where: tuple[str, Expr] | None = None  # the trigger's predicate: its parameter and an expression over `Bound(parameter)`
 
     @property
     def main(self) -> FlowGraph:

@@ -1,0 +1,66 @@
+"""Which variables each suspension has to keep: those that some way on, handlers included, reads before it writes them.
+
+A backward fixpoint over the blocks of one function. The result of a suspension is unbound until it has ended, so it is kept
+only where the handler reads its old value. Completion records, cursors and caught exceptions are variables like others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flowgraph_compiler.lower.variables import NONE, Names, before, every, reads, target_reads, writes
+from flowgraph_compiler.machine import Advance, Block, Fail, Finish, Goto, Reraise, Resume, Suspend, Terminator, Test
+
+
+def with_liveness(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks with `Suspend.live` filled in."""
+    entries = _entries(blocks)
+    return tuple(
+        replace(block, terminator=replace(block.terminator, live=tuple(sorted(_kept(block, block.terminator, entries)))))
+        if isinstance(block.terminator, Suspend)
+        else block
+        for block in blocks
+    )
+
+
+def _entries(blocks: tuple[Block, ...]) -> list[Names]:
+    """What is live at the entry of each block."""
+    entries = [NONE] * len(blocks)
+    changed = True
+    while changed:
+        changed = False
+        for number in reversed(range(len(blocks))):
+            block = blocks[number]
+            found = before(block.ops, _before(block.terminator, entries)) | _handled(block, entries)
+            changed = changed or found != entries[number]
+            entries[number] = found
+    return entries
+
+
+def _kept(block: Block, end: Suspend, entries: list[Names]) -> Names:
+    return (entries[end.block] - {end.result or ""}) | _handled(block, entries)
+
+
+def _handled(block: Block, entries: list[Names]) -> Names:
+    return NONE if block.handler is None else entries[block.handler] - {block.caught or ""}
+
+
+def _before(end: Terminator, entries: list[Names]) -> Names:
+    match end:
+        case Goto(block):
+            return entries[block]
+        case Test(test, then, orelse):
+            return reads(test) | entries[then] | entries[orelse]
+        case Advance(cursor, target, body, done):
+            return NONE | {cursor} | target_reads(target) | (entries[body] - writes(target)) | entries[done]
+        case Suspend(action, result, block):
+            return reads(action) | (entries[block] - {result or ""})
+        case Finish(value):
+            return reads(value)
+        case Fail(exception, cause):
+            return reads(exception) | reads(cause)
+        case Reraise(variable):
+            return frozenset({variable})
+        case Resume(record, normal, returns, jumps):
+            held = NONE if returns is None else entries[returns] - {"$return"}
+            return held | {record} | every(entries[target] for target in (normal, *jumps) if target is not None)

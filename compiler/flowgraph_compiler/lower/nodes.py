@@ -1,0 +1,85 @@
+"""The durable nodes of a machine in source order: the rows of a run page, and the sites that identify step calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowgraph_compiler import graph
+from flowgraph_compiler.expressions import New
+from flowgraph_compiler.graph import AnyNode, Body, FlowGraph, WorkflowGraph
+from flowgraph_compiler.machine import NodeInfo
+from flowgraph_compiler.notation import expression
+
+_KINDS: dict[type, str] = {
+    graph.Step: "step",
+    graph.Subflow: "subflow",
+    graph.Child: "child",
+    graph.Start: "start",
+    graph.Sleep: "sleep",
+    graph.SleepUntil: "sleep",
+    graph.Wait: "wait",
+    graph.Send: "send",
+}
+
+
+def sites(workflow: WorkflowGraph) -> dict[str, str]:
+    """Node id -> site. `.with_(name=...)` puts its name in the place of the step's; a second one gets an ordinal."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for function in workflow.functions:
+        for node in graph.walk(function.body):
+            if isinstance(node, graph.SUSPENSIONS):
+                found[node.id] = _free(_site(node, function), taken)
+                taken.add(found[node.id])
+    return found
+
+
+def _site(node: AnyNode, function: FlowGraph) -> str:
+    if isinstance(node, graph.Step) and node.overrides.name is not None:
+        return f"{function.name}/{node.overrides.name}"
+    return node.id
+
+
+def _free(site: str, taken: set[str]) -> str:
+    ordinals = (site if n == 1 else f"{site}#{n}" for n in range(1, len(taken) + 2))
+    return next(free for free in ordinals if free not in taken)
+
+
+def durable_nodes(workflow: WorkflowGraph, sites: dict[str, str]) -> tuple[NodeInfo, ...]:
+    """One row per durable node: the workflow's own, then those of subflows and handlers."""
+    return tuple(row for function in workflow.functions for row in _rows(function.body, None, function.name, sites))
+
+
+def _rows(body: Body, parent: str | None, function: str, sites: dict[str, str]) -> Iterator[NodeInfo]:
+    for node in body:
+        inside = parent
+        if isinstance(node, graph.SUSPENSIONS):
+            yield NodeInfo(node.id, sites[node.id], label(node), _kind(node), node.span.line, parent, function)
+            inside = node.id if isinstance(node, graph.Parallel | graph.FanOut) else parent
+        for inner in graph.bodies(node):
+            yield from _rows(inner, inside, function, sites)
+
+
+def _kind(node: AnyNode) -> str:
+    return node.kind if isinstance(node, graph.Parallel | graph.FanOut) else _KINDS[type(node)]
+
+
+def label(node: AnyNode) -> str:
+    """What a person calls the node: a step's or event's name, how long a sleep is."""
+    match node:
+        case graph.Step(callee=callee, overrides=overrides):
+            return overrides.name or callee
+        case graph.Subflow(callee=callee) | graph.Child(callee=callee) | graph.Start(callee=callee):
+            return callee
+        case graph.Sleep(duration=duration):
+            return f"sleep {expression(duration)}"
+        case graph.SleepUntil(when=when):
+            return f"sleep until {expression(when)}"
+        case graph.Wait(event=event):
+            return event
+        case graph.Send(event=event):
+            return event.cls if isinstance(event, New) else expression(event)
+        case graph.Parallel(kind=kind) | graph.FanOut(kind=kind):
+            return kind
+        case _:
+            return type(node).__name__.lower()

@@ -1,0 +1,128 @@
+"""Which variables of the frame a statement or expression reads and writes: the ground of liveness.
+
+Reads are never missed; a write counts only where it surely happens. Exceptions need no care here: what a handler reads is
+live throughout the blocks that it guards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flowgraph_compiler import statements
+from flowgraph_compiler.expressions import Attribute, ListOf, Local, Matches, Starred, Subscript, Target, TupleOf
+from flowgraph_compiler.statements import Statement
+from flowgraph_compiler.traversal import parts
+
+Names = frozenset[str]
+NONE: Names = frozenset()
+
+
+def reads(tree: Any) -> Names:
+    """Every variable that an expression, clause, keyword or action reads anywhere."""
+    if isinstance(tree, Local):
+        return frozenset({tree.name})
+    if isinstance(tree, Matches):
+        return frozenset({tree.variable})
+    if not hasattr(tree, "__dataclass_fields__"):
+        return NONE
+    return every(reads(part) for part in parts(tree))
+
+
+def every(found: Iterable[Names]) -> Names:
+    """The union."""
+    return NONE.union(*found)
+
+
+def writes(target: Target) -> Names:
+    """The variables that an assignment to the target binds."""
+    match target:
+        case Local(name):
+            return frozenset({name})
+        case Starred(value):
+            return writes(value)  # type: ignore[arg-type]
+        case TupleOf(items) | ListOf(items):
+            return every(writes(item) for item in items)  # type: ignore[arg-type]
+        case _:
+            return NONE
+
+
+def target_reads(target: Target) -> Names:
+    """The variables that an assignment to the target reads: containers and indices."""
+    match target:
+        case Attribute() | Subscript():
+            return reads(target)
+        case Starred(value):
+            return target_reads(value)  # type: ignore[arg-type]
+        case TupleOf(items) | ListOf(items):
+            return every(target_reads(item) for item in items)  # type: ignore[arg-type]
+        case _:
+            return NONE
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What is live after the end of a native loop and at the start of its next round."""
+
+    leave: Names = NONE
+    again: Names = NONE
+
+
+def before(ops: Iterable[Statement], live: Names, loop: After = After()) -> Names:
+    """What is live before statements, given what is live after them."""
+    for op in reversed(tuple(ops)):
+        live = _before(op, live, loop)
+    return live
+
+
+def _before(op: Statement, live: Names, loop: After) -> Names:
+    match op:
+        case statements.Assign(targets, value):
+            bound = every(writes(target) for target in targets)
+            return (live - bound) | reads(value) | every(target_reads(target) for target in targets)
+        case statements.Augment(target, _, value):
+            return live | reads(target) | reads(value)
+        case statements.Evaluate(value):
+            return live | reads(value)
+        case statements.Delete(name, missing_ok):
+            return live - {name} if missing_ok else live | {name}
+        case statements.Throw(exception, cause):
+            return reads(exception) | reads(cause)
+        case statements.Rethrow():
+            return NONE
+        case statements.BreakLoop():
+            return loop.leave
+        case statements.ContinueLoop():
+            return loop.again
+        case _:
+            return _before_compound(op, live, loop)
+
+
+def _before_compound(op: Statement, live: Names, loop: After) -> Names:
+    match op:
+        case statements.If(test, body, orelse):
+            return reads(test) | before(body, live, loop) | before(orelse, live, loop)
+        case statements.While(test, body, orelse):
+            return _before_loop(body, reads(test) | before(orelse, live, loop), NONE, live)
+        case statements.For(target, iterable, body, orelse):
+            done = target_reads(target) | before(orelse, live, loop)
+            return reads(iterable) | _before_loop(body, done, writes(target), live)
+        case statements.Try():
+            return _before_try(op, live, loop)
+        case _:
+            raise TypeError(f"not a statement: {op!r}")
+
+
+def _before_loop(body: tuple[Statement, ...], done: Names, bound: Names, leave: Names) -> Names:
+    head = done
+    while (found := head | (before(body, head, After(leave, head)) - bound)) != head:
+        head = found
+    return head
+
+
+def _before_try(op: statements.Try, live: Names, loop: After) -> Names:
+    after = before(op.final, live, loop) | live
+    loop = After(loop.leave | before(op.final, loop.leave), loop.again | before(op.final, loop.again))
+    caught = every(before(clause.body, after, loop) - {clause.variable or ""} for clause in op.handlers)
+    return before(op.body, before(op.orelse, after, loop), loop) | caught | before(op.final, NONE)
