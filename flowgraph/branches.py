@@ -1,14 +1,14 @@
 """Branches of a direct run: where each one is suspended, and how a cancellation reaches it.
 
-A branch is what a token is in a machine: the body, or one call of a group. Cancelling never throws into running code: it is asked of a branch,
-and raised as `Cancelled` at the branch's wait, unless the branch is cleaning up.
+A branch is what a token is in a machine: the body, or one call of a group. Cancelling never throws into running code: it is
+asked of a branch, and raised as `Cancelled` at the branch's wait, unless the branch is cleaning up.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType
@@ -25,7 +25,10 @@ _BOUNDARIES: set[CodeType] = set()
 
 
 class Request:
-    """One cancellation asked of a branch. With `interrupt` a running async attempt is stopped at its next await, else it is let finish."""
+    """One cancellation asked of a branch.
+
+    With `interrupt` a running async attempt is stopped at its next await, else it is let finish.
+    """
 
     def __init__(self, *, interrupt: bool) -> None:
         self.interrupt = interrupt
@@ -96,7 +99,7 @@ class Branch:
             raise
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
+    def shielded(self) -> Generator[None, None, None]:
         """Let the block, a clean-up, run to its end whatever is asked."""
         self.shields += 1
         try:
@@ -122,7 +125,7 @@ def current_branch(what: str) -> Branch:
 
 
 @contextmanager
-def branch_scope(branch: Branch | None) -> Iterator[None]:
+def branch_scope(branch: Branch | None) -> Generator[None, None, None]:
     """Make `branch` the running one for the block; None hides it, as inside a step."""
     token = _BRANCH.set(branch)
     try:

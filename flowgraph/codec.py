@@ -30,7 +30,10 @@ _SHARED_DEPTH = 20
 
 
 def encode(value: object, *, by: str = "value") -> Any:
-    """Return `value` as a tree of None, bool, int, float, str, list and dict. Raises `CodecError` naming the place, starting at `by`."""
+    """Return `value` as a tree of None, bool, int, float, str, list and dict.
+
+    Raises `CodecError` naming the place, starting at `by`.
+    """
     encoder = Encoder()
     return encoder.finish(encoder.encode(value, by=by))
 
@@ -55,7 +58,10 @@ def loads(text: str, types: TypeRegistry) -> Any:
 
 
 def copy_value(value: T, *, by: str = "value") -> T:
-    """Return `value` as a receiver of it gets it: a copy with the same types and aliases. What cannot change is shared. Raises `CodecError`."""
+    """Return `value` as a receiver of it gets it: a copy with the same types and aliases. What cannot change is shared.
+
+    Raises `CodecError`.
+    """
     if _unchangeable(value, 0):
         return value
     encoder = Encoder()
@@ -65,7 +71,7 @@ def copy_value(value: T, *, by: str = "value") -> T:
 
 
 def _unchangeable(value: Any, depth: int) -> bool:
-    kind = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _ATOMS or isinstance(value, Enum):
         return True
     if kind is str:
@@ -80,7 +86,7 @@ def _unchangeable(value: Any, depth: int) -> bool:
 
 
 def _frozen_instance(value: Any, depth: int) -> bool:
-    kind = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
     if not is_frozen_class(kind):
         return False
     if isinstance(value, BaseModel):

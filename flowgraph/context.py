@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -67,7 +67,10 @@ def current_step() -> StepContext | None:
 
 
 def resource(kind: type[T], /) -> T:
-    """Return the resource of type `kind` that the application (or a test) provides. Raises `NotInStep` when nothing provides it."""
+    """Return the resource of type `kind` that the application (or a test) provides.
+
+    Raises `NotInStep` when nothing provides it.
+    """
     provided = _RESOURCES.get() or {}
     if kind in provided:
         return provided[kind]  # type: ignore[no-any-return]
@@ -84,7 +87,7 @@ def run_info() -> RunInfo:
 
 
 @contextmanager
-def step_scope(context: StepContext | None) -> Iterator[None]:
+def step_scope(context: StepContext | None) -> Generator[None, None, None]:
     """Make `context` the running step's for the block."""
     token = _STEP.set(context)
     try:
@@ -94,7 +97,7 @@ def step_scope(context: StepContext | None) -> Iterator[None]:
 
 
 @contextmanager
-def resources_scope(resources: Mapping[type[Any], Any]) -> Iterator[None]:
+def resources_scope(resources: Mapping[type[Any], Any]) -> Generator[None, None, None]:
     """Provide `resources`, by type, for the block; they replace the ones of an outer block."""
     token = _RESOURCES.set(resources)
     try:
@@ -104,7 +107,7 @@ def resources_scope(resources: Mapping[type[Any], Any]) -> Iterator[None]:
 
 
 @contextmanager
-def run_scope(info: RunInfo | None) -> Iterator[None]:
+def run_scope(info: RunInfo | None) -> Generator[None, None, None]:
     """Make `info` the current run's for the block; None hides it, as inside a step."""
     token = _RUN.set(info)
     try:

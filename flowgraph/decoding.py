@@ -35,7 +35,10 @@ class Decoder:
         self._known: dict[int, Any] = {}
 
     def decode(self, tree: Tree) -> Any:
-        """Return the value of `tree`. Raises `CodecError` for a tree that `encode` did not make, or a class that is not registered."""
+        """Return the value of `tree`.
+
+        Raises `CodecError` for a tree that `encode` did not make, or a class that is not registered.
+        """
         try:
             return self.visit(tree, None)
         except CodecError:
@@ -47,11 +50,12 @@ class Decoder:
 
     def visit(self, tree: Tree, number: int | None) -> Any:
         """Decode one node; `number` is what other nodes refer to it by."""
-        if isinstance(tree, list):
+        kind: type[Any] = type(tree)  # pyright: ignore[reportUnknownVariableType]
+        if kind is list:
             return self._list(tree, number)
-        if not isinstance(tree, dict):
+        if kind is not dict:
             return tree
-        tag = next(iter(tree), "")
+        tag: str = next(iter(tree), "")
         if tag[:1] != "$":
             return self._dict(tree, number)
         reader = _READERS.get(tag)
@@ -75,7 +79,7 @@ class Decoder:
         cls = self._types.lookup(name)
         if cls is None:
             raise CodecError(
-                f"class '{name}' of a stored value is not known: restore it, or give the class that replaces it the old name as an alias"
+                f"class '{name}' of a stored value is not known: restore it, or give its successor the old name as an alias"
             )
         if not issubclass(cls, base):
             raise CodecError(f"class '{name}' is stored as {tag} but is no {base.__name__} any more")
@@ -149,7 +153,7 @@ def _enum(decoder: Decoder, tree: dict[str, Any], _: int | None) -> Any:
 
 def _named(decoder: Decoder, tree: dict[str, Any], _: int | None) -> Any:
     cls = decoder.class_of(tree["$named"], tuple, "a named tuple")
-    return tuple.__new__(cls, [decoder.visit(item, None) for item in tree["v"]])
+    return tuple.__new__(cls, [decoder.visit(item, None) for item in tree["v"]])  # pyright: ignore[reportUnknownMemberType]
 
 
 def _data(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
@@ -204,7 +208,7 @@ def _error(decoder: Decoder, tree: dict[str, Any], number: int | None) -> BaseEx
     cls = decoder.error_class(tree["$error"])
     is_group = cls is not None and issubclass(cls, BaseExceptionGroup)
     args = tuple(decoder.visit(arg, None) for arg in tree["args"]) if is_group else ()
-    shell = build_shell(cls, args) if cls is not None else None
+    shell = build_shell(cls, args) if cls is not None else None  # pyright: ignore[reportUnknownArgumentType]
     error = shell if shell is not None else _foreign(tree)
     decoder.name(number, error)
     if not is_group:

@@ -1,7 +1,8 @@
-"""`@step`, `@subflow`, `@workflow`, `@pure`, `@invariant`: they only annotate; the decorated function stays callable (the direct run).
+"""`@step`, `@subflow`, `@workflow`, `@pure`, `@invariant`: they only annotate, the decorated function stays callable.
 
-The stacked overloads are the public signatures as mypy --strict and pyright strict both accept them: the coroutine overload comes first, the batch
-overload before the plain event one, and `on_failure` is a callable (a `Step` would make pyright widen the event type to its base).
+The stacked overloads are the public signatures as mypy --strict and pyright strict both accept them: the coroutine overload
+comes first, the batch overload before the plain event one, and `on_failure` is a callable (a `Step` would make pyright widen
+the event type to its base).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Step(Generic[P, R]):
-    """A step: `fn` is the author's function (sync or async), `name` and `aliases` its persisted names, `options` what was given."""
+    """A step: the author's function `fn`, its persisted `name` and `aliases`, and the `options` given."""
 
     def __init__(self, fn: Callable[P, Any], options: StepOptions) -> None:
         functools.update_wrapper(self, fn)
@@ -34,7 +35,10 @@ class Step(Generic[P, R]):
         self.aliases: tuple[str, ...] = tuple(given_or(options.aliases, ()))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        """Call the step: durable in a machine; in a direct run with retries; a plain call elsewhere. Arguments are taken by value now."""
+        """Call the step: durable in a machine; in a direct run with retries; a plain call elsewhere.
+
+        Arguments are taken by value now.
+        """
         return call_step(self, args, kwargs)
 
     def with_(
@@ -149,11 +153,16 @@ def step(
     throttle: Throttle[Any] = ...,
 ) -> StepDecorator: ...
 def step(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a module-level function (sync or async) a step: the only place for effects. Options are listed in the language page; checks are `flowgraph check`'s."""
-    if fn is not None:
-        return Step(fn, StepOptions())
+    """Make a module-level function (sync or async) a step: the only place for effects.
+
+    Options are listed in the language page; checks are `flowgraph check`'s.
+    """
     given = StepOptions(**options)
-    return lambda fn: Step(fn, given)
+
+    def decorate(fn: Callable[..., Any]) -> Step[..., Any]:
+        return Step(fn, given)
+
+    return decorate if fn is None else decorate(fn)
 
 
 def subflow(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Subflow[P, R]:
@@ -245,11 +254,16 @@ def workflow(
     on_cancel: Callable[[Any], Awaitable[Any]] = ...,
 ) -> OnAny: ...
 def workflow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a module-level `async def` a workflow, compiled to a machine. Options are listed in the language page; checks are `flowgraph check`'s."""
-    if fn is not None:
-        return Workflow(fn, WorkflowOptions())
+    """Make a module-level `async def` a workflow, compiled to a machine.
+
+    Options are listed in the language page; checks are `flowgraph check`'s.
+    """
     given = WorkflowOptions(**options)
-    return lambda fn: Workflow(fn, given)
+
+    def decorate(fn: Callable[..., Any]) -> Workflow[..., Any]:
+        return Workflow(fn, given)
+
+    return decorate if fn is None else decorate(fn)
 
 
 __all__ = ["UNSET", "Step", "Subflow", "Workflow", "invariant", "pure", "step", "subflow", "workflow"]

@@ -1,6 +1,7 @@
 """The direct run: decorated functions under plain asyncio, with the same results, step calls and exceptions as the machine.
 
-Arguments and results go by value, retries come without delay, and nothing is stored. `direct_run` sets events, clock and resources for tests.
+Arguments and results go by value, retries come without delay, and nothing is stored. `direct_run` sets events, clock and
+resources for tests.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import contextvars
 import inspect
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -142,7 +143,9 @@ class DirectRun:
             add_other_failure(error, failure, "handler failed")
 
     def _trigger(self) -> Any:
-        """Return what a handler gets first: the event, batch or time that the workflow received, else its input by parameter name."""
+        """Return what a handler gets first: the event, batch or time that the workflow received, else its input by parameter
+        name.
+        """
         triggers = self.options.triggers()
         if not triggers:
             return dict(self._call.arguments.arguments)
@@ -151,7 +154,7 @@ class DirectRun:
         return self.started_at if any(isinstance(trigger, Cron) for trigger in triggers) else {}
 
     @contextmanager
-    def _scopes(self) -> Any:
+    def _scopes(self) -> Generator[None, None, None]:
         run, sagas = _RUN.set(self), leave_sagas()
         try:
             with ExitStack() as stack:
@@ -217,7 +220,10 @@ def _retries(run: DirectRun, step: StepLike) -> int:
 
 
 async def _attempt(step: StepLike, call: Call, context: StepContext) -> Any:
-    """Make one attempt; its result, or the error, is a copy. A completed step is noted for the saga even when nobody wants its result any more."""
+    """Make one attempt; its result, or the error, is a copy.
+
+    A completed step is noted for the saga even when nobody wants its result any more.
+    """
     saga = current_saga()
     try:
         result = copy_value(await _timed(step, call.copy(step.name), context), by=f"result of {step.name}")
@@ -233,8 +239,9 @@ async def _timed(step: StepLike, call: Call, context: StepContext) -> Any:
     if step.options.timeout is UNSET:
         return await _invoke(call, context)
     limit = parse_duration(step.options.timeout)
+    scope = asyncio.timeout(limit.total_seconds())
     try:
-        async with asyncio.timeout(limit.total_seconds()) as scope:
+        async with scope:
             return await _invoke(call, context)
     except TimeoutError:
         if not scope.expired():
@@ -328,7 +335,7 @@ async def direct_run(
     events: Sequence[Event] = (),
     clock: Callable[[], datetime] | None = None,
     resources: Mapping[type[Any], Any] | None = None,
-) -> AsyncIterator[World]:
+) -> AsyncGenerator[World, None]:
     """Set what the workflows called inside find: `events` already in the stream, the `clock` of `now()`, `resources` for steps.
 
     Yields the world: `publish(event)` adds an event later, `sent` lists what the workflows sent.

@@ -20,7 +20,8 @@ class DurationError(ValueError):
 def parse_duration(duration: Duration) -> timedelta:
     """Return `duration` as a `timedelta` (exact to the microsecond).
 
-    Units: `ms s m h d w`, a day being 24 hours; parts add up (`"1h30m"`). Raises `DurationError` for anything else, negative ones included.
+    Units: `ms s m h d w`, a day being 24 hours; parts add up (`"1h30m"`). Raises `DurationError` for anything else, negative
+    ones included.
     """
     if isinstance(duration, timedelta):
         return _not_negative(duration, duration)
@@ -34,7 +35,10 @@ def parse_duration(duration: Duration) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return the shortest text that `parse_duration` reads back as `duration`, e.g. `1h30m`; microseconds below one millisecond are dropped."""
+    """Return the shortest text that `parse_duration` reads back as `duration`, such as `1h30m`.
+
+    Microseconds below one millisecond are dropped.
+    """
     rest = int(duration / timedelta(milliseconds=1))
     parts: list[str] = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):

@@ -1,7 +1,8 @@
 """Values to a self-describing JSON tree.
 
-Scalars, lists and dicts with ordinary text keys stand for themselves; everything else is an object whose first key is a tag (`$tuple`, `$model`, ...).
-A mutable object that is reachable twice is written once, as `{"$id": n, "v": ...}`, and referred to by `{"$ref": n}`, cycles included, so that aliases survive.
+Scalars, lists and dicts with ordinary text keys stand for themselves; everything else is an object whose first key is a tag
+(`$tuple`, `$model`, ...). A mutable object that is reachable twice is written once, as `{"$id": n, "v": ...}`, and referred to
+by `{"$ref": n}`, cycles included, so that aliases survive.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
@@ -37,7 +38,8 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 class Encoder:
     """Encodes the values of one document; an object that several of them share is written once.
 
-    Call `encode` for each value, then `finish` once on what holds all the trees. `classes` collects the classes met, by bare name.
+    Call `encode` for each value, then `finish` once on what holds all the trees. `classes` collects the classes met, by bare
+    name.
     """
 
     def __init__(self) -> None:
@@ -46,7 +48,10 @@ class Encoder:
         self._shared: dict[int, int] = {}
 
     def encode(self, value: object, *, by: str = "value") -> Any:
-        """Return `value` as a tree. Raises `CodecError` with the path, starting at the name `by`, of the part that cannot be stored."""
+        """Return `value` as a tree.
+
+        Raises `CodecError` with the path, starting at the name `by`, of the part that cannot be stored.
+        """
         try:
             return self.visit(value, 0)
         except CodecError as error:
@@ -62,19 +67,20 @@ class Encoder:
         pending: list[Any] = [holder]
         while pending:
             node = pending.pop()
-            slots: Iterable[Any] = range(len(node)) if isinstance(node, list) else list(node)
+            slots: Iterable[Any] = range(len(node)) if type(node) is list else list(node)  # pyright: ignore[reportUnknownArgumentType]
             for slot in slots:
-                child = node[slot]
-                if isinstance(child, (list, dict)):
+                child: Any = node[slot]  # pyright: ignore[reportUnknownVariableType]
+                kind: type[Any] = type(child)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+                if kind is list or kind is dict:
                     pending.append(child)
-                    number = self._shared.get(id(child))
+                    number = self._shared.get(id(child))  # pyright: ignore[reportUnknownArgumentType]
                     if number is not None:
                         node[slot] = {"$id": number, "v": child}
         return holder[0]
 
     def visit(self, value: Any, depth: int) -> Any:
         """Encode one value nested `depth` deep (for the handlers of this package)."""
-        kind = type(value)
+        kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is str:
             return value if value.isascii() else _text(value)
         if kind is int:
@@ -92,7 +98,7 @@ class Encoder:
         except CodecError as error:
             raise error.under(f"[{len(out)}]") from None
 
-    def visit_fields(self, values: dict[str, Any], names: Iterable[str], depth: int) -> dict[str, Any]:
+    def visit_fields(self, values: Mapping[str, Any], names: Iterable[str], depth: int) -> dict[str, Any]:
         """Encode those of `values` that `names` lists."""
         out: dict[str, Any] = {}
         name = ""
@@ -284,7 +290,7 @@ def _model(encoder: Encoder, value: BaseModel, depth: int) -> Any:
     again = encoder.reference(value)
     if again is not None:
         return again
-    kind = type(value)
+    kind: type[BaseModel] = type(value)
     out: dict[str, Any] = {"$model": encoder.class_name(kind)}
     if not is_frozen_class(kind):
         encoder.remember(value, out)
@@ -306,7 +312,7 @@ def _data(encoder: Encoder, value: Any, depth: int) -> Any:
     again = encoder.reference(value)
     if again is not None:
         return again
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
     out: dict[str, Any] = {"$data": encoder.class_name(kind)}
     if not is_frozen_class(kind):
         encoder.remember(value, out)
@@ -353,11 +359,11 @@ def _or_text(encoder: Encoder, value: Any, depth: int) -> Any:
     return tree if storable else ascii(value)[:1000]
 
 
-def is_frozen_class(cls: type) -> bool:
+def is_frozen_class(cls: type[Any]) -> bool:
     """Say whether instances of a model or dataclass cannot be changed; their identity then does not matter."""
     if issubclass(cls, BaseModel):
         return bool(cls.model_config.get("frozen"))
-    parameters = getattr(cls, "__dataclass_params__", None)
+    parameters: Any = getattr(cls, "__dataclass_params__", None)
     return parameters is not None and bool(parameters.frozen)
 
 
@@ -376,7 +382,7 @@ def _why_not(value: Any) -> str:
     return f"a value of type {name} cannot be stored: use a pydantic model, a dataclass, or the built-in types"
 
 
-def _handler_for(kind: type) -> Handler:
+def _handler_for(kind: type[Any]) -> Handler:
     """Find the handler of a class that is not built in, once per class."""
     handler: Handler = _refuse
     if issubclass(kind, Enum):
@@ -385,9 +391,9 @@ def _handler_for(kind: type) -> Handler:
         handler = _error
     elif issubclass(kind, BaseModel):
         handler = _model
-    elif issubclass(kind, tuple) and hasattr(kind, "_fields"):
+    elif issubclass(kind, tuple) and hasattr(kind, "_fields"):  # pyright: ignore[reportUnknownArgumentType]
         handler = _named
-    elif dataclasses.is_dataclass(kind) and not issubclass(kind, type):
+    elif dataclasses.is_dataclass(kind) and not issubclass(kind, type):  # pyright: ignore[reportUnknownArgumentType]
         handler = _data
     if handler is not _refuse:
         _HANDLERS[kind] = handler

@@ -13,7 +13,7 @@ TRACEBACK_ATTRIBUTE = "__traceback_text__"
 
 @dataclass(frozen=True)
 class FailureInfo:
-    """What a failure handler finds in `error.flowgraph`: the step that failed, its attempts, the run; `step` is None for the body's own errors."""
+    """What a failure handler finds in `error.flowgraph`; `step` is None (and `attempts` 0) for the body's own errors."""
 
     step: str | None
     attempts: int
@@ -25,7 +25,10 @@ class NonRetriable(Exception):
 
 
 class RetryAfter(Exception):
-    """Raised in a step: try again after `delay` (a duration, or the moment itself) instead of the backoff's delay; it counts as an attempt."""
+    """Raised in a step: try again after `delay` (a duration, or the moment itself), not after the backoff's delay.
+
+    The attempt counts as one.
+    """
 
     def __init__(self, delay: Duration | datetime, message: str = "") -> None:
         super().__init__(message or f"retry after {delay}")
@@ -53,7 +56,7 @@ class Cancelled(BaseException):
 
 
 class CodecError(ValueError):
-    """A value that cannot be stored, or a stored text that cannot be read; `path` names the place, `reason` what is wrong there."""
+    """A value that cannot be stored, or a stored text that cannot be read; `reason` says what is wrong at `path`."""
 
     def __init__(self, reason: str, path: str = "") -> None:
         super().__init__(f"{path}: {reason}" if path else reason)
@@ -122,5 +125,8 @@ def capture_traceback(error: BaseException) -> None:
 
 
 def add_other_failure(error: BaseException, other: BaseException, role: str = "also failed") -> None:
-    """Attach `other` to `error` as a note, e.g. `also failed: ValueError: no room`; used for siblings of a group, clean-up and handlers."""
+    """Attach `other` to `error` as a note, such as `also failed: ValueError: no room`.
+
+    Used for siblings in a group, compensations and handlers.
+    """
     error.add_note(f"{role}: {error_names(other)[0]}: {other}")

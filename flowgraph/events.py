@@ -22,8 +22,9 @@ class EventMeta:
 class Event(BaseModel):
     """Base of all events; the fields are the event's data.
 
-    `class Paid(Event, name="payment.completed")` sets the wire name (the class name otherwise). A base class without `name=` stands for all its
-    subclasses in `on=` and `wait_for`. `internal=True` declares that only the application's own workflows send and consume it.
+    `class Paid(Event, name="payment.completed")` sets the wire name (the class name otherwise). A base class without `name=`
+    stands for all its subclasses in `on=` and `wait_for`. `internal=True` declares that only the application's own workflows
+    send and consume it.
     """
 
     __slots__ = ("__flowgraph_meta__",)

@@ -1,14 +1,15 @@
 """Whether a coroutine stands inside a `finally` body: clean-up is never interrupted.
 
-CPython keeps no such flag, so the line that a frame stands on is compared with the `finally` bodies of its source. The compiled machine needs none of this.
+CPython keeps no such flag, so the line that a frame stands on is compared with the `finally` bodies of its source. A
+compiled machine needs none of this.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import linecache
-import sys
 from types import CodeType, FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ def suspended_in_finally(awaitable: Any) -> bool:
 
 def running_in_finally(boundaries: frozenset[CodeType]) -> bool:
     """Say whether the running coroutine stands in a `finally` body, looking outwards up to a frame of `boundaries`."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and frame.f_code not in boundaries:
         if _in_finally(frame):
             return True

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 from asyncio import Future, Task
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from typing import Any, Literal
 
 from flowgraph.branches import Branch, Request
@@ -19,8 +19,9 @@ Rule = Literal["all", "each", "first"]
 class Group:
     """Calls that run at the same time, as branches of `parent`.
 
-    The rule says what an outcome means: `all` - the first failure stops the rest; `each` - nothing does; `first` - any outcome does.
-    Without a limit every branch reaches its first suspension before an outcome is looked at: the loop runs tasks in the order of their creation.
+    The rule says what an outcome means: with `all` the first failure stops the rest, with `each` nothing does, with `first`
+    any outcome does. Without a limit every branch reaches its first suspension before an outcome is looked at: the loop runs
+    tasks in the order of their creation.
     """
 
     def __init__(self, calls: Sequence[Awaitable[Any]], rule: Rule, limit: int | None = None) -> None:
@@ -86,7 +87,7 @@ class Group:
 
     def _decides(self, task: Task[Any]) -> bool:
         error = _failure(task)
-        return self._rule == "first" or error is not None and (self._rule == "all" or not isinstance(error, Exception))
+        return self._rule == "first" or (error is not None and (self._rule == "all" or not isinstance(error, Exception)))
 
     def _drop_unstarted(self) -> None:
         while self._started < len(self._calls):
@@ -129,7 +130,7 @@ def close(call: Awaitable[Any]) -> None:
     """Drop a call that will not be made."""
     if isinstance(call, Task):
         call.cancel()
-    elif hasattr(call, "close"):
+    elif isinstance(call, Coroutine):
         call.close()
 
 

@@ -10,7 +10,10 @@ _MAX_DEPTH = 150
 
 
 def plain(tree: object) -> Any:
-    """Return `tree` as ordinary JSON. Never fails: what is no stored value is shown as it is; shared objects are repeated, cycles cut."""
+    """Return `tree` as ordinary JSON.
+
+    Never fails: what is no stored value is shown as it is; shared objects are repeated, cycles cut.
+    """
     return _Reader().visit(tree, 0)
 
 
@@ -22,11 +25,12 @@ class _Reader:
 
     def visit(self, tree: Any, depth: int) -> Any:
         self._nodes += 1
-        if not isinstance(tree, (list, dict)):
+        kind: type[Any] = type(tree)  # pyright: ignore[reportUnknownVariableType]
+        if kind is not list and kind is not dict:
             return tree
         if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
             return "..."
-        if isinstance(tree, list):
+        if kind is list:
             return [self.visit(item, depth + 1) for item in tree]
         try:
             return self._tagged(tree, depth)

@@ -1,4 +1,7 @@
-"""Policies: frozen data that the compiler checks and the runtime carries out. Constructors never raise, bad values are diagnostics."""
+"""Policies: frozen data that the compiler checks and the runtime carries out.
+
+Constructors never raise, bad values are diagnostics.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Key = str | int | Enum | UUID | tuple[str | int | Enum | UUID, ...]
 
 @dataclass(frozen=True)
 class Backoff:
-    """Delays between attempts: `delay * factor**(k-1)` before retry k (`exponential`), `delay * k` (`linear`) or `delay` (`fixed`), at most `max`."""
+    """Delays between attempts, at most `max`: before retry k `delay * factor**(k-1)`, `delay * k` or `delay`, by `kind`."""
 
     delay: Duration = "1s"
     _: KW_ONLY

@@ -72,7 +72,10 @@ def parallel(
     /,
 ) -> Coroutine[Any, Any, tuple[T1, T2, T3, T4, T5, T6, T7, T8]]: ...
 def parallel(*calls: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
-    """Run the calls at the same time; the results in argument order. The first failure cancels the rest and is raised, the others as notes."""
+    """Run the calls at the same time; the results in argument order.
+
+    The first failure cancels the rest and is raised, the others as notes.
+    """
     return _parallel(calls)
 
 
@@ -98,7 +101,9 @@ def settle(
     a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], /
 ) -> Coroutine[Any, Any, tuple[Ok[T1] | Err, Ok[T2] | Err, Ok[T3] | Err]]: ...
 def settle(*calls: Any, limit: int | None = None) -> Coroutine[Any, Any, Any]:
-    """Run the calls (one iterable of them, or two or three) to their ends, whatever these are: `Ok(value)` or `Err(error)` for each, in order."""
+    """Run the calls (one iterable of them, or two or three) to their ends, whatever these are: `Ok(value)` or `Err(error)` for
+    each, in order.
+    """
     if len(calls) == 1 and not inspect.isawaitable(calls[0]):
         return _settle(collect(calls[0]), limit, list)
     return _settle(list(calls), limit, tuple)

@@ -1,4 +1,6 @@
-"""Bare class names and the classes that they stand for: stored values name their types by these, so moving a file breaks nothing."""
+"""Bare class names and the classes that they stand for: stored values name their types by these, so moving a file breaks
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,7 @@ class TypeRegistry:
         for name in (cls.__name__, *aliases):
             other = self._classes.setdefault(name, cls)
             if other is not cls:
-                raise RegistryError(
-                    f"two classes are called '{name}': {_place(other)} and {_place(cls)}; stored values name their class, so rename one of them"
-                )
+                raise RegistryError(f"two classes are called '{name}', {_place(other)} and {_place(cls)}: rename one of them")
 
     def lookup(self, name: str) -> type | None:
         """Return the class of that name, or None."""

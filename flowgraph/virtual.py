@@ -1,4 +1,6 @@
-"""An event loop whose clock jumps to the next timer as soon as nothing else can happen: a sleep of 30 days takes a millisecond."""
+"""An event loop whose clock jumps to the next timer as soon as nothing else can happen: a sleep of 30 days takes a
+millisecond.
+"""
 
 from __future__ import annotations
 

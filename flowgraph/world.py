@@ -40,8 +40,8 @@ class Mailbox:
     """One run's view of the stream: from its start on, each event taken at most once; the older wait takes first."""
 
     first: int
-    taken: set[int] = field(default_factory=set)
-    waits: list[Wait] = field(default_factory=list)
+    taken: set[int] = field(default_factory=set[int])
+    waits: list[Wait] = field(default_factory=list[Wait])
 
     def offer(self, position: int, event: Event) -> None:
         """Give an event that has just come to the oldest wait that accepts it."""
