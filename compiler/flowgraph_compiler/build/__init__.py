@@ -1,0 +1,142 @@
+"""From declarations to the typed step graph of one workflow, in CPython's order of evaluation.
+
+The layers, each a class over the one before: `context` (names, temporaries, ids), `operands` (spilling), `expressions`,
+`shortcircuits`, `comprehensions`, `calls`, `awaits`, `targets`, `statements`, `handlers`. `callees` says what a name stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flowgraph.options import UNSET
+from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
+from flowgraph_compiler.build.context import Session
+from flowgraph_compiler.build.handlers import FunctionBuilder
+from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
+from flowgraph_compiler.diagnostics import Diagnostic, has_errors
+from flowgraph_compiler.expressions import Captured, Const, Expr, Local
+from flowgraph_compiler.graph import AnyNode, FlowGraph, Step, Subflow, WorkflowGraph, walk
+from flowgraph_compiler.rulebook import RULES
+
+ON_FAILURE = "$on_failure"
+"""The function that runs the handler of `on_failure=`; its parameters are `trigger` and `error`."""
+ON_CANCEL = "$on_cancel"
+"""The same for `on_cancel=`; its parameter is `trigger`."""
+
+
+def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[Diagnostic]]:
+    """The step graph of a workflow with the subflows that it reaches, or None and the errors.
+
+    Findings inside a subflow carry no workflow, so they are the same for every workflow that reaches it."""
+    decl = app.workflows[workflow]
+    session = Session(app, workflow)
+    handlers = [made for made in (_handler(session, decl, ON_FAILURE), _handler(session, decl, ON_CANCEL)) if made is not None]
+    functions = [_function(session, decl)]
+    built: set[str] = set()
+    while waiting := [name for name in session.called if name not in built]:
+        built.update(waiting)
+        functions += [_function(session, session.called[name]) for name in waiting]
+    session.found.extend(_recursions(functions, decl))
+    if has_errors(session.found):
+        return None, session.found
+    names = {made.name for made in handlers}
+    graph = WorkflowGraph(
+        name=decl.name,
+        functions=(*functions, *handlers),
+        on_failure=ON_FAILURE if ON_FAILURE in names else None,
+        on_cancel=ON_CANCEL if ON_CANCEL in names else None,
+        constants=session.constants,
+    )
+    return graph, session.found
+
+
+def _function(session: Session, decl: FlowDecl) -> FlowGraph:
+    builder = FunctionBuilder(session, decl)
+    _shadowed(builder, decl)
+    body = builder.statements(decl.tree.body)
+    known = {parameter.name: parameter.type for parameter in decl.parameters if parameter.type is not None}
+    return FlowGraph(
+        name=decl.name,
+        kind=decl.kind,
+        parameters=tuple(parameter.name for parameter in decl.parameters if not parameter.keyword_only),
+        defaults=tuple(
+            (each.name, _default(session, decl, each.name, each.default)) for each in decl.parameters if each.has_default
+        ),
+        keyword_only=tuple(parameter.name for parameter in decl.parameters if parameter.keyword_only),
+        body=body,
+        span=decl.span,
+        variable_types={**known, **builder.variable_types},
+        result_type=decl.result,
+    )
+
+
+def _default(session: Session, decl: FlowDecl, name: str, value: Any) -> Expr:
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return Const(value, decl.span)
+    return Captured(session.capture(f"{decl.name}.{name}", decl.module, value), decl.span)
+
+
+def _shadowed(builder: FunctionBuilder, decl: FlowDecl) -> None:
+    """FG111: a local assignment that hides a step, a flow or a primitive of the module."""
+    parameters = {parameter.name for parameter in decl.parameters}
+    for name, places in builder.bindings.items():
+        value = builder.lookup(name)
+        if is_refused_durable(value) or is_primitive(value):
+            for place in places[1 if name in parameters else 0 :]:
+                builder.report(
+                    "FG111",
+                    place,
+                    f"'{name}' is assigned here and hides the one of the module in the whole function",
+                    "use another name",
+                )
+
+
+# --- handlers
+
+
+def _handler(session: Session, decl: FlowDecl, name: str) -> FlowGraph | None:
+    """`on_failure=` or `on_cancel=` as a function of one call."""
+    handler = getattr(decl.target.options, name.removeprefix("$"))
+    if handler is UNSET or handler is None:
+        return None
+    called = session.declared(handler)
+    if called is None or (isinstance(called, FlowDecl) and called.kind != "subflow"):
+        option = name.removeprefix("$")
+        message = f"'{option}=' of workflow '{decl.name}' is neither a step nor a subflow"
+        session.found.append(Diagnostic(RULES["FG112"], decl.span, message, "add '@step' to the handler", workflow=decl.name))
+        return None
+    parameters = ("trigger", "error") if name == ON_FAILURE else ("trigger",)
+    call = _call(session, called, name, tuple(Local(each, decl.span) for each in parameters))
+    return FlowGraph(name, "subflow", parameters, (), (), (call,), decl.span)
+
+
+def _call(session: Session, called: StepDecl | FlowDecl, function: str, arguments: tuple[Expr, ...]) -> AnyNode:
+    node_id = f"{function}/{called.name}"
+    if isinstance(called, FlowDecl):
+        session.called.setdefault(called.name, called)
+        return Subflow(node_id, called.span, called.name, arguments, (), None)
+    return Step(node_id, called.span, called.name, arguments, (), None)
+
+
+# --- recursion
+
+
+def _recursions(functions: list[FlowGraph], decl: FlowDecl) -> Iterator[Diagnostic]:
+    """FG116 at each call that closes a cycle of subflows."""
+    calls = {each.name: [node for node in walk(each.body) if isinstance(node, Subflow)] for each in functions}
+    finished: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> Iterator[Diagnostic]:
+        for call in calls.get(name, ()):
+            if call.callee in path:
+                cycle = " -> ".join((*path[path.index(call.callee) :], call.callee))
+                message = f"subflow '{call.callee}' is called from itself: {cycle}"
+                yield Diagnostic(RULES["FG116"], call.span, message, "use a loop, or make it a workflow")
+            elif call.callee not in finished:
+                yield from visit(call.callee, (*path, call.callee))
+        finished.add(name)
+
+    for name in calls:
+        if name not in finished:
+            yield from visit(name, (name,))

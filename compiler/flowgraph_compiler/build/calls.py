@@ -1,0 +1,243 @@
+"""Calls that are not awaited: listed pure functions and methods, constructors, `now()`, `uuid()`, `run_info()`."""
+
+from __future__ import annotations
+
+import ast
+import typing
+from collections.abc import Sequence
+from datetime import datetime
+
+from flowgraph_compiler.build import callees
+from flowgraph_compiler.build.comprehensions import Comprehensions
+from flowgraph_compiler.build.constructors import user_code
+from flowgraph_compiler.expressions import Call, ClassRef, Const, Expr, Keyword, Method, New, Recorded
+from flowgraph_compiler.reachable import is_storable_class
+from flowgraph_compiler.vocabulary import METHOD_NAMES, PURE_CLASS_METHODS
+
+_CONSUMING = frozenset(["all", "any", "max", "min", "sorted", "sum", "len", "math.fsum", "math.prod"])
+_CONSUMING_TYPES = (list, tuple, set, frozenset, dict, bytes)
+_CONSUMING_METHODS = frozenset(
+    [
+        "join",
+        "extend",
+        "update",
+        "union",
+        "intersection",
+        "difference",
+        "symmetric_difference",
+        "issubset",
+        "issuperset",
+        "isdisjoint",
+        "difference_update",
+        "intersection_update",
+        "symmetric_difference_update",
+    ]
+)
+_ORDERED_TYPES = (list, tuple)
+_ORDERED_METHODS = frozenset({"join", "extend"})
+_SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference"})
+_CALLED_BY = frozenset({"sorted", "min", "max"})
+_NOT_AWAITED = "await {0}"
+
+
+class Calls(Comprehensions):
+    """Pure calls."""
+
+    def visit_Call(self, node: ast.Call) -> Expr:  # noqa: N802
+        """A call without `await`."""
+        match callees.callee(self, node.func):
+            case callees.Function(name=name, lazy=lazy):
+                return self._function(node, name, lazy=lazy)
+            case callees.Class(cls=cls):
+                return self._construct(node, cls)
+            case callees.ClassMethod(cls=cls, name=name):
+                return self._class_method(node, cls, name)
+            case callees.OnValue(name=name):
+                return self._method(node, name)
+            case callees.Primitive(name=name) if name in callees.RECORDED:
+                return Recorded(name, self.span(node))
+            case callees.Typing(name=name):
+                return self._typing(node, name)
+            case other:
+                return self._refused_call(node, other)
+
+    def _refused_call(self, node: ast.Call, callee: callees.Callee) -> Expr:
+        text = ast.unparse(node.func)
+        match callee:
+            case callees.Durable(kind="pure"):
+                self.refuse(
+                    node,
+                    f"calling the '@pure' function '{text}' (not yet)",
+                    "write its expression out here, or make it a '@step'",
+                )
+            case callees.Durable(kind=kind):
+                self.report("FG113", node, f"{kind} '{text}' is called but not awaited", f"await {ast.unparse(node)}")
+            case callees.Primitive(name=name) if name in callees.SCOPES:
+                self.refuse(node, f"'{name}' as a value", f"async with {name}(...):")
+            case callees.Primitive(name=name):
+                self.report("FG113", node, f"'{name}' is called but not awaited", f"await {ast.unparse(node)}")
+            case callees.Refused(code=code, message=message, help=help_):
+                self.report(code, node, message, help_)
+            case _:
+                raise AssertionError(f"a call of {callee}")
+        return Const(None, self.span(node))
+
+    # --- arguments
+
+    def arguments(
+        self,
+        node: ast.Call,
+        *,
+        consumed: bool = False,
+        function_first: bool = False,
+        skip: int = 0,
+        receiver: Sequence[ast.expr] = (),
+    ) -> tuple[list[Expr], list[Expr], tuple[Keyword, ...]]:
+        """Receiver, positional and keyword arguments in Python's order; with `consumed`, iterators are used up by the call."""
+        positional = node.args[1 + skip :] if function_first else node.args[skip:]
+        keywords = [keyword for keyword in node.keywords if not isinstance(keyword.value, ast.Lambda) and keyword.arg != "key"]
+        every = [*receiver, *positional, *(keyword.value for keyword in keywords)]
+        values = self.operands(every, consumed=positional if consumed else ())
+        first, rest = values[: len(receiver)], values[len(receiver) : len(receiver) + len(positional)]
+        named = dict(zip(map(id, keywords), values[len(receiver) + len(positional) :], strict=False))
+        arity = max(len(positional), 1)
+        front = [self.function(node.args[skip], arity)] if function_first and len(node.args) > skip else []
+        return first, [*front, *rest], tuple(self._keyword(keyword, named) for keyword in node.keywords)
+
+    def _keyword(self, keyword: ast.keyword, values: dict[int, Expr]) -> Keyword:
+        value = values[id(keyword)] if id(keyword) in values else self.function(keyword.value)
+        return Keyword(keyword.arg, value, self.span(keyword))
+
+    # --- kinds of calls
+
+    def _function(self, node: ast.Call, name: str, *, lazy: bool) -> Expr:
+        if lazy or name in ("sum", "math.fsum"):
+            self._check_order(node.args)
+        _, arguments, keywords = self.arguments(
+            node, consumed=lazy or name in _CONSUMING, function_first=name in ("map", "filter")
+        )
+        return Call(name, tuple(arguments), keywords, self.span(node))
+
+    def _construct(self, node: ast.Call, cls: type) -> Expr:
+        span = self.span(node)
+        if typing.is_typeddict(cls):
+            return New("dict", (), self.arguments(node)[2], span)
+        name = callees.type_name(cls)
+        if name is None and not self._is_allowed(node, cls):
+            return Const(None, span)
+        if cls in _ORDERED_TYPES:
+            self._check_order(node.args)
+        _, arguments, keywords = self.arguments(node, consumed=cls in _CONSUMING_TYPES)
+        return New(name or cls.__name__, tuple(arguments), keywords, span)
+
+    def _is_allowed(self, node: ast.Call, cls: type) -> bool:
+        ref = self.class_value(node.func, cls)
+        if isinstance(ref, ClassRef) and not is_storable_class(cls):
+            return False
+        code = user_code(cls)
+        if code is not None:
+            self.report(
+                "FG140",
+                node,
+                f"making a '{cls.__name__}' here runs {code}, code that the machine cannot pin",
+                "make it in a '@step'",
+            )
+        return code is None
+
+    def _class_method(self, node: ast.Call, cls: type, name: str) -> Expr:
+        listed = callees.type_name(cls) or cls.__name__
+        text = f"{listed}.{name}"
+        if name not in PURE_CLASS_METHODS.get(listed, ()):
+            if name in METHOD_NAMES and node.args:  # `str.lower(x)` is `x.lower()`
+                return self._method(
+                    ast.copy_location(
+                        ast.Call(
+                            ast.copy_location(ast.Attribute(node.args[0], name, ast.Load()), node.func),
+                            node.args[1:],
+                            node.keywords,
+                        ),
+                        node,
+                    ),
+                    name,
+                )
+            self.report("FG112", node, f"'{text}' is no listed pure function", callees.TO_STEP)
+            return Const(None, self.span(node))
+        if (cls, name) == (datetime, "fromtimestamp") and len(node.args) + len(node.keywords) < 2:
+            self.report("FG140", node, f"'{text}' without a zone depends on the machine's", f"{text}(..., tz=UTC)")
+        _, arguments, keywords = self.arguments(node, consumed=name == "fromkeys")
+        return Method(ClassRef(listed, self.span(node.func)), name, tuple(arguments), keywords, self.span(node))
+
+    def _method(self, node: ast.Call, name: str) -> Expr:
+        assert isinstance(node.func, ast.Attribute)
+        if name not in METHOD_NAMES:
+            self._unknown_method(node, name)
+            return Const(None, self.span(node))
+        if name == "astimezone" and not node.args and not node.keywords:
+            self.report("FG140", node, "'.astimezone()' without a zone depends on the machine's", ".astimezone(UTC)")
+        if name in _ORDERED_METHODS:
+            self._check_order(node.args)
+        first, arguments, keywords = self.arguments(node, consumed=name in _CONSUMING_METHODS, receiver=[node.func.value])
+        return Method(first[0], name, tuple(arguments), keywords, self.span(node))
+
+    def _unknown_method(self, node: ast.Call, name: str) -> None:
+        what = ast.unparse(node.func)
+        if name.startswith("_"):
+            self.refuse(node, f"the private method '{what}'", "use a public one")
+        else:
+            self.report("FG112", node, f"'{what}' is no listed pure method", f"{callees.TO_STEP} and await it")
+
+    def _typing(self, node: ast.Call, name: str) -> Expr:
+        if name == "assert_never":
+            _, arguments, _ = self.arguments(node)
+            return New("AssertionError", tuple(arguments), (), self.span(node))
+        wanted = node.args[1 if name == "cast" else 0 : (2 if name == "cast" else 1)]
+        return self.consume(wanted[0]) if wanted else self.refuse(node, f"'{name}' with these arguments", f"{name}(...)")
+
+    # --- sets
+
+    def _check_order(self, nodes: Sequence[ast.expr]) -> None:
+        for node in nodes:
+            if self.is_set(node):
+                self.report("FG142", node, "a set has no order that two runs would agree on", f"sorted({ast.unparse(node)})")
+
+    def is_set(self, node: ast.expr) -> bool:
+        """Displays, comprehensions, calls and operators that make sets; variables that hold nothing else; parameters typed as sets."""
+        match node:
+            case ast.Set() | ast.SetComp():
+                return True
+            case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _SET_METHODS:
+                return self.is_set(value)
+            case ast.Call(func=func):
+                found = callees.callee(self, func)
+                return isinstance(found, callees.Class) and found.cls in (set, frozenset)
+            case ast.BinOp(op=ast.BitAnd() | ast.BitOr() | ast.Sub() | ast.BitXor(), left=left):
+                return self.is_set(left)
+            case ast.Name(id=name):
+                return self._holds_set(name)
+            case _:
+                return False
+
+    def _holds_set(self, name: str) -> bool:
+        if self.inner(name) is not None:
+            return False
+        if name not in self.bindings:
+            return isinstance(self.lookup(name), frozenset)
+        declared = next(
+            (parameter.type for parameter in self.decl.parameters if parameter.name == name), self.variable_types.get(name)
+        )
+        if declared is not None:
+            return (typing.get_origin(declared) or declared) in (set, frozenset)
+        places = {(place.lineno, place.col_offset) for place in self.bindings[name]}
+        assigned = [
+            each.value
+            for each in ast.walk(self.decl.tree)
+            if isinstance(each, ast.Assign)
+            for target in each.targets
+            if isinstance(target, ast.Name) and target.id == name
+        ]
+        return len(assigned) == len(places) > 0 and all(not _names(value, name) and self.is_set(value) for value in assigned)
+
+
+def _names(node: ast.expr, name: str) -> bool:
+    """Whether an expression reads the name itself (which would go round for ever)."""
+    return any(isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node))

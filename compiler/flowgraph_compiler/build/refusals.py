@@ -1,0 +1,33 @@
+"""What is not in the language: by the name of the `ast` node, what it is called and what to write instead."""
+
+from __future__ import annotations
+
+EXPRESSIONS: dict[str, tuple[str, str]] = {
+    "Yield": ("'yield'", "collect a list and return it"),
+    "YieldFrom": ("'yield from'", "collect a list and return it"),
+    "TemplateStr": ("a template string", "write an f-string"),
+}
+
+STATEMENTS: dict[str, tuple[str, str]] = {
+    "With": ("'with'", "open and use the resource inside one '@step'"),
+    "AsyncWith": ("'async with'", "open and use the resource inside one '@step'"),
+    "AsyncFor": ("'async for'", "fetch a list in a '@step' and loop over it with 'for'"),
+    "FunctionDef": ("a nested function", "make it a '@subflow' or a '@step' of the module"),
+    "AsyncFunctionDef": ("a nested function", "make it a '@subflow' or a '@step' of the module"),
+    "ClassDef": ("a nested class", "move it to the top level of the module"),
+    "Import": ("'import' inside a workflow", "import at the top of the module"),
+    "ImportFrom": ("'import' inside a workflow", "import at the top of the module"),
+    "Global": ("'global'", "pass the value as an argument and return it"),
+    "Nonlocal": ("'nonlocal'", "pass the value as an argument and return it"),
+    "Match": ("'match' (not yet)", "write 'if' and 'elif' with 'isinstance' and '=='"),
+    "TypeAlias": ("a type alias inside a workflow", "move it to the top level of the module"),
+}
+
+PRIMITIVES: dict[str, tuple[str, str]] = {
+    "fan_out": ("'fan_out' (not yet)", "await the calls in a loop, or write them out in 'parallel(...)'"),
+    "settle": ("'settle' (not yet)", "catch the exception in a '@subflow' per branch and use 'parallel(...)'"),
+    "race": ("'race' (not yet)", "use 'wait_for(..., timeout=...)' or 'parallel(...)'"),
+    "start": ("'start' (not yet)", "send an event that the workflow starts on: 'await send(...)'"),
+    "timeout": ("'timeout' (not yet)", "give the steps a 'timeout=', or use 'wait_for(..., timeout=...)'"),
+    "saga": ("'saga' (not yet)", "undo in 'except', then 'raise'"),
+}

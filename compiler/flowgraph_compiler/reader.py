@@ -1,0 +1,202 @@
+"""Modules to declarations: which steps, flows, events and stored classes there are, and what is wrong with how they are declared.
+
+Objects in a module's namespace say what exists; the tree says how it is written. Both are joined by the first line of a function.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from types import FunctionType, ModuleType
+from typing import Any
+
+from flowgraph import Event, Step, Subflow, Workflow, pure, step, subflow, workflow
+from flowgraph_compiler import signatures
+from flowgraph_compiler.declarations import Application, FlowDecl, SourceModule, StepDecl
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.places import Places
+from flowgraph_compiler.reachable import classes_of, modules_of
+from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.spans import Span
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_DECORATORS = {id(workflow): "workflow", id(subflow): "subflow", id(pure): "pure", id(step): "step"}
+
+
+def read(modules: Sequence[SourceModule], selected: Sequence[str] = ()) -> tuple[Application, list[Diagnostic]]:
+    """Read the declarations of the modules given and of the user's own modules that they import names from.
+
+    A declaration with a finding is left out where the rest of the compiler could not use it."""
+    every = modules_of(modules)
+    reading = _Reading()
+    for module in every:
+        reading.module(module)
+    classes = classes_of(every, (*reading.steps.values(), *reading.flows.values()))
+    events = {name: cls for name, cls in classes.items() if issubclass(cls, Event)}
+    app = Application(
+        modules=tuple(every),
+        steps=reading.steps,
+        workflows=reading.of("workflow"),
+        subflows=reading.of("subflow"),
+        pures=reading.of("pure"),
+        events=events,
+        classes=classes,
+        selected=tuple(selected),
+    )
+    return app, sorted(reading.found, key=lambda found: (found.span.file, found.span.line, found.span.column))
+
+
+class _Reading:
+    """The declarations found so far and the findings."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, StepDecl] = {}
+        self.flows: dict[str, FlowDecl] = {}
+        self.found: list[Diagnostic] = []
+        self._seen: set[int] = set()
+
+    def of(self, kind: str) -> dict[str, FlowDecl]:
+        """The flows of one kind by name."""
+        return {name: flow for name, flow in self.flows.items() if flow.kind == kind}
+
+    def module(self, module: SourceModule) -> None:
+        """Read one module."""
+        places = Places(module.file, module.text)
+        functions = {_first_line(node): node for node in ast.walk(module.tree) if isinstance(node, FunctionNode)}
+        misshapen = list(_shapes(module, places))
+        self.found.extend(finding for _, finding in misshapen)
+        refused = {id(node) for node, _ in misshapen}
+        for obj in _declared(module.module):
+            if id(obj) not in self._seen:
+                self._seen.add(id(obj))
+                self._object(obj, module, places, functions, refused)
+
+    def _object(
+        self, obj: Any, module: SourceModule, places: Places, functions: dict[int, FunctionNode], refused: set[int]
+    ) -> None:
+        fn = obj if isinstance(obj, FunctionType) else obj.fn
+        node = functions.get(fn.__code__.co_firstlineno) if isinstance(fn, FunctionType) else None
+        if node is None or node.name != fn.__name__:
+            if not refused:  # a wrapper of another decorator has been reported there
+                self._no_source(obj, places)
+            return
+        if id(node) in refused:
+            return
+        self._declare(obj, fn, node, module, places)
+
+    def _declare(self, obj: Any, fn: FunctionType, node: FunctionNode, module: SourceModule, places: Places) -> None:
+        is_step, kind = isinstance(obj, Step), _kind(obj)
+        parameters, result, found = signatures.read(fn, node, places, kind)
+        self.found.extend(found)
+        name = fn.__name__ if kind == "pure" else obj.name
+        if is_step:
+            is_async = isinstance(node, ast.AsyncFunctionDef)
+            decl = StepDecl(name, tuple(obj.aliases), parameters, result, is_async, obj, places.head(node), module.name)
+            self._add(self.steps, name, decl, kind)
+            return
+        if isinstance(obj, Workflow):
+            self.found.extend(signatures.trigger(obj, parameters, places.head(node)))
+        self._add(
+            self.flows,
+            name,
+            FlowDecl(name, kind, parameters, result, node, places.head(node), vars(module.module), obj, module.name),
+            kind,
+        )
+
+    def _add(self, table: dict[str, Any], name: str, decl: StepDecl | FlowDecl, kind: str) -> None:
+        other = table.setdefault(name, decl)
+        if other is not decl:
+            message = f"{kind} '{name}' has the name of another one, at {other.span}"
+            self.found.append(
+                Diagnostic(RULES["FG250"], decl.span, message, "names are persisted and unique: rename one, or give it name=")
+            )
+
+    def _no_source(self, obj: Any, places: Places) -> None:
+        name = getattr(obj, "name", getattr(obj, "__name__", "?"))
+        message = f"the source of {_kind(obj)} '{name}' is not available"
+        self.found.append(
+            Diagnostic(RULES["FG101"], places.line(1), message, "define it in a '.py' file, not by 'exec' or in a prompt")
+        )
+
+
+def _declared(module: ModuleType) -> Iterator[Any]:
+    """Steps, flows and `@pure` functions of the module's own, in the order of the namespace."""
+    for value in list(vars(module).values()):
+        is_pure = isinstance(value, FunctionType) and getattr(value, "__flowgraph_pure__", False)
+        if (is_pure or isinstance(value, Step | Subflow | Workflow)) and value.__module__ == module.__name__:
+            yield value
+
+
+def _kind(obj: object) -> str:
+    for cls, kind in ((Step, "step"), (Subflow, "subflow"), (Workflow, "workflow")):
+        if isinstance(obj, cls):
+            return kind
+    return "pure"
+
+
+def _first_line(node: FunctionNode) -> int:
+    return node.decorator_list[0].lineno if node.decorator_list else node.lineno
+
+
+# --- how a declaration is written: FG102 - FG105, FG107
+
+
+def _shapes(module: SourceModule, places: Places) -> Iterator[tuple[FunctionNode, Diagnostic]]:
+    scope = vars(module.module)
+    for node, inside in _functions(module.tree.body, None):
+        kinds = [kind for decorator in node.decorator_list if (kind := _decorator(decorator, scope)) is not None]
+        if kinds:
+            yield from ((node, found) for found in _shape(node, kinds[0], inside, places.head(node)))
+
+
+def _functions(body: Iterable[ast.stmt], inside: str | None) -> Iterator[tuple[FunctionNode, str | None]]:
+    """All functions with the class or function that they stand in."""
+    for statement in body:
+        if isinstance(statement, FunctionNode):
+            yield statement, inside
+        within = statement.name if isinstance(statement, FunctionNode | ast.ClassDef) else inside
+        yield from _functions(_children(statement), within)
+
+
+def _children(statement: ast.stmt) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for node in ast.iter_child_nodes(statement):
+        if isinstance(node, ast.stmt):
+            found.append(node)
+        elif isinstance(node, ast.excepthandler | ast.match_case):
+            found.extend(node.body)
+    return found
+
+
+def _decorator(node: ast.expr, scope: dict[str, Any]) -> str | None:
+    """Which of our decorators an expression is, by identity of the object that its name stands for in the module."""
+    head = node.func if isinstance(node, ast.Call) else node
+    match head:
+        case ast.Name(id=name):
+            return _DECORATORS.get(id(scope.get(name)))
+        case ast.Attribute(value=ast.Name(id=name), attr=attr):
+            return _DECORATORS.get(id(getattr(scope.get(name), attr, None)))
+        case _:
+            return None
+
+
+def _shape(node: FunctionNode, kind: str, inside: str | None, span: Span) -> Iterator[Diagnostic]:
+    is_flow = kind in ("workflow", "subflow")
+    if inside is not None:
+        code = "FG103" if kind == "step" else "FG102"
+        yield Diagnostic(
+            RULES[code], span, f"{kind} '{node.name}' stands inside '{inside}'", "move it to the top level of the module"
+        )
+    if kind != "step" and len(node.decorator_list) > 1:
+        others = ", ".join(
+            f"'@{ast.unparse(decorator)}'" for decorator in node.decorator_list if len(ast.unparse(decorator)) < 60
+        )
+        message = f"{kind} '{node.name}' has more than one decorator: {others}; another one would change what the compiler reads"
+        yield Diagnostic(RULES["FG104"], span, message, "keep only flowgraph's decorator; wrap the steps instead")
+    if is_flow and isinstance(node, ast.FunctionDef):
+        yield Diagnostic(RULES["FG105"], span, f"{kind} '{node.name}' is a plain function", f"async def {node.name}(...)")
+    if node.args.vararg or node.args.kwarg:
+        stars = " and ".join(f"'{star}{arg.arg}'" for star, arg in (("*", node.args.vararg), ("**", node.args.kwarg)) if arg)
+        yield Diagnostic(
+            RULES["FG107"], span, f"{kind} '{node.name}' takes {stars}", "write the parameters out, or take one list"
+        )

@@ -1,0 +1,323 @@
+"""Targets of the command line to imported modules with their source: the compiler's edge, the only part of it that does I/O.
+
+A file is parsed before it is imported, so what Python itself would refuse is a diagnostic like any other.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import linecache
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from flowgraph import Workflow
+from flowgraph_compiler.declarations import SourceModule
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.places import Places
+from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.spans import Span
+
+_SKIPPED_FILES = {"__main__.py"}
+
+
+class TargetError(Exception):
+    """A target that cannot be used: not found, no such workflow in it, or its import failed (`__cause__` has the reason)."""
+
+
+class SourceError(Exception):
+    """Text that is no importable module: `diagnostics` say why."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        super().__init__("\n".join(f"{found.span}: {found.message}" for found in diagnostics))
+        self.diagnostics = tuple(diagnostics)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the targets hold: modules in order, the names of the workflows that targets picked, and what stops a file's import."""
+
+    modules: tuple[SourceModule, ...]
+    selected: tuple[str, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a module is: its name for the import system, its file, and the folder that must be importable."""
+
+    name: str
+    file: Path
+    root: Path
+
+
+# --- loading
+
+
+def load(targets: Sequence[str]) -> Loaded:
+    """Find, parse and import the modules of the targets: `.py` files, folders or dotted modules, each optionally `:workflow`.
+
+    Raises `TargetError` for what is not found and for modules whose import fails."""
+    _make_importable(Path.cwd())
+    modules: dict[str, SourceModule] = {}
+    selected: list[str] = []
+    diagnostics: list[Diagnostic] = []
+    for target in targets:
+        where, workflow = _split(target)
+        found = [module for place in _places(where) if (module := _load_one(place, diagnostics)) is not None]
+        modules.update((module.file, module) for module in found)
+        if workflow is not None and not (diagnostics and not found):
+            selected.append(_selected(target, workflow, found))
+    return Loaded(tuple(modules.values()), tuple(dict.fromkeys(selected)), tuple(diagnostics))
+
+
+def from_text(text: str, name: str) -> SourceModule:
+    """Make a module of a text, for tests and generated programs; `inspect` finds its source. It replaces an earlier one of the name.
+
+    Raises `SourceError` where Python or the language refuses the text before it can be imported."""
+    file = f"{name}.py"
+    tree, found = parse(text, file)
+    if tree is None:
+        raise SourceError(found)
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    module = ModuleType(name)
+    module.__file__ = file
+    sys.modules[name] = module  # pydantic and typing resolve annotations through it
+    exec(_compiled(text, file), vars(module))  # noqa: S102  (the text is the caller's own program)
+    return SourceModule(name, file, text, tree, module)
+
+
+def source_of(module: ModuleType) -> SourceModule | None:
+    """An imported module with its source, or None when there is none (built in, made by `exec`, only a `.pyc`)."""
+    file = getattr(module, "__file__", None)
+    if file is None or not file.endswith(".py"):
+        return None
+    shown = _shown(Path(file)) if os.path.exists(file) else file
+    text = _read(Path(file)) if os.path.exists(file) else "".join(linecache.getlines(file))
+    if not text:
+        return None
+    tree, _ = parse(text, shown)
+    return None if tree is None else SourceModule(module.__name__, shown, text, tree, module)
+
+
+def parse(text: str, file: str) -> tuple[ast.Module | None, list[Diagnostic]]:
+    """The tree of a file, or None with the findings that stop its import: FG001, FG105, FG121, FG124."""
+    try:
+        tree = ast.parse(text, file)
+    except SyntaxError as error:
+        return None, [_syntax_error(error, file)]
+    found = list(_misplaced_awaits(tree, Places(file, text)))
+    if not found:
+        try:
+            _compiled(text, file)
+        except SyntaxError as error:
+            found = [_syntax_error(error, file)]
+    return (None if found else tree), found
+
+
+# --- targets
+
+
+def _split(target: str) -> tuple[str, str | None]:
+    where, colon, workflow = target.rpartition(":")
+    if not colon or os.path.exists(target):
+        return target, None
+    return where, workflow
+
+
+def _places(where: str) -> list[_Place]:
+    path = Path(where)
+    if path.is_dir():
+        return [_place(file) for file in _files(path)]
+    if path.is_file():
+        return [_place(path)]
+    if where.endswith(".py") or "/" in where:
+        raise TargetError(f"no file or folder '{where}'")
+    return [_dotted(where)]
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [
+        file
+        for file in sorted(folder.rglob("*.py"))
+        if file.name not in _SKIPPED_FILES
+        and not any(part.startswith((".", "__pycache__")) for part in file.relative_to(folder).parts)
+    ]
+    if not found:
+        raise TargetError(f"no Python file in '{folder}'")
+    return found
+
+
+def _place(file: Path) -> _Place:
+    file = file.resolve()
+    names = [] if file.name == "__init__.py" else [file.stem]
+    root = file.parent
+    while (root / "__init__.py").exists():
+        names.insert(0, root.name)
+        root = root.parent
+    return _Place(".".join(names), file, root)
+
+
+def _dotted(name: str) -> _Place:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError) as error:
+        raise TargetError(f"no module '{name}': {error}") from error
+    if spec is None or spec.origin is None:
+        raise TargetError(f"no file, folder or module '{name}'")
+    return _Place(name, Path(spec.origin), Path.cwd())
+
+
+def _selected(target: str, workflow: str, modules: Iterable[SourceModule]) -> str:
+    known = {name: value for module in modules for name, value in vars(module.module).items() if isinstance(value, Workflow)}
+    for name, value in known.items():
+        if workflow in (name, value.name, *value.aliases):
+            return value.name
+    listed = ", ".join(f"'{value.name}'" for value in known.values()) or "none"
+    raise TargetError(f"no workflow '{workflow}' in '{target.rpartition(':')[0]}': it has {listed}")
+
+
+# --- importing
+
+
+def _load_one(place: _Place, diagnostics: list[Diagnostic]) -> SourceModule | None:
+    shown = _shown(place.file)
+    if place.file.suffix != ".py":
+        diagnostics.append(_no_source(shown))
+        return None
+    text = _read(place.file)
+    tree, found = parse(text, shown)
+    diagnostics.extend(found)
+    if tree is None:
+        return None
+    module = _imported(place, diagnostics)
+    return None if module is None else SourceModule(module.__name__, shown, text, tree, module)
+
+
+def _imported(place: _Place, diagnostics: list[Diagnostic]) -> ModuleType | None:
+    known = _already(place.file)
+    if known is not None:
+        return known
+    _make_importable(place.root)
+    try:
+        return _import(place)
+    except SyntaxError as error:  # in another module that this one imports
+        file = _shown(Path(error.filename or place.file))
+        if all(found.span.file != file for found in diagnostics):
+            diagnostics.append(_syntax_error(error, file))
+        return None
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"importing '{_shown(place.file)}' failed: {type(error).__name__}: {error}") from error
+
+
+def _import(place: _Place) -> ModuleType:
+    spec = importlib.util.find_spec(place.name)
+    if spec is not None and spec.origin is not None and Path(spec.origin).resolve() == place.file:
+        return importlib.import_module(place.name)
+    # Another module has the name (`queue.py`, two folders with a `workflows.py`): load this one under a name of its own.
+    name = f"{place.name}@{place.file.parent.name}"
+    spec = importlib.util.spec_from_file_location(name, place.file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for '{place.file}'")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _already(file: Path) -> ModuleType | None:
+    for name, module in list(sys.modules.items()):
+        at = getattr(module, "__file__", None)
+        if name != "__main__" and isinstance(at, str) and at.endswith(file.name) and Path(at).resolve() == file:
+            return module
+    return None
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _shown(file: Path) -> str:
+    """The file as diagnostics print it: relative to the current directory when it is below it."""
+    try:
+        return str(file.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)
+
+
+def _read(file: Path) -> str:
+    try:
+        return importlib.util.decode_source(file.read_bytes())
+    except (OSError, UnicodeDecodeError, SyntaxError) as error:
+        raise TargetError(f"'{_shown(file)}' cannot be read as Python text: {error}") from error
+
+
+def _compiled(text: str, file: str) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the import itself shows them
+        return compile(text, file, "exec", dont_inherit=True)
+
+
+# --- what stops an import
+
+
+def _syntax_error(error: SyntaxError, file: str) -> Diagnostic:
+    line, column = error.lineno or 1, max(error.offset or 1, 1)
+    span = Span(file, line, column, error.end_lineno or line, max(error.end_offset or 0, column + 1))
+    return Diagnostic(RULES["FG001"], span, f"Python cannot parse this: {(error.msg or 'invalid syntax').rstrip('.')}")
+
+
+def _no_source(file: str) -> Diagnostic:
+    message = f"the source of '{file}' is not available, only compiled code"
+    return Diagnostic(RULES["FG101"], Span(file, 1, 1, 1, 1), message, "put the '.py' file next to it")
+
+
+def _misplaced_awaits(tree: ast.Module, places: Places) -> Iterator[Diagnostic]:
+    """Awaits that Python itself refuses, with the reason in terms of the language."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Lambda():
+                for found in _awaits(node.body):
+                    message = "'await' cannot stand in a lambda"
+                    yield Diagnostic(
+                        RULES["FG121"], places.span(found), message, "await before it and use the result in the lambda"
+                    )
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from _outside_awaits(node, places)
+            case _:
+                pass
+
+
+def _outside_awaits(node: ast.FunctionDef | ast.AsyncFunctionDef, places: Places) -> Iterator[Diagnostic]:
+    arguments = node.args
+    outside = [*node.decorator_list, *arguments.defaults, *(default for default in arguments.kw_defaults if default is not None)]
+    for found in (found for part in outside for found in _awaits(part)):
+        message = f"'await' cannot stand in a default or decorator of '{node.name}'"
+        yield Diagnostic(RULES["FG124"], places.span(found), message, "await in the body of the function")
+    if isinstance(node, ast.FunctionDef) and _is_flow(node) and any(True for part in node.body for _ in _awaits(part)):
+        message = f"'{node.name}' awaits but is a plain function"
+        yield Diagnostic(RULES["FG105"], places.head(node), message, f"async def {node.name}(...)")
+
+
+def _is_flow(node: ast.FunctionDef) -> bool:
+    heads = [decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list]
+    return any(ast.unparse(head).rpartition(".")[2] in ("workflow", "subflow") for head in heads)
+
+
+def _awaits(node: ast.AST) -> Iterator[ast.Await]:
+    if isinstance(node, ast.Await):
+        yield node
+    if not isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef):
+        for inner in ast.iter_child_nodes(node):
+            yield from _awaits(inner)
