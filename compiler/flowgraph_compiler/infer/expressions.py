@@ -254,8 +254,24 @@ class Evaluator:
             return holds, fails, bool
         if isinstance(test, Logical):
             return self._split_logical(test)
+        if isinstance(test, Assigned):
+            return self._split_walrus(test)
         tp = self.of(test)
         return narrow(self, test, tp, True), narrow(self, test, tp, False), tp
+
+    def _split_walrus(self, test: Assigned) -> tuple[Env | None, Env | None, Any]:
+        """What the value says holds for the variable too."""
+        timeout = self.timeout_of(test.value)
+        holds, fails, tp = self.split_typed(test.value)
+        ends = [self._named(test, env, tp, truth, timeout) for env, truth in ((holds, True), (fails, False))]
+        return ends[0], ends[1], tp
+
+    def _named(self, test: Assigned, env: Env | None, tp: Any, truth: bool, timeout: Span | None) -> Env | None:
+        if env is None:
+            return None
+        inner = self.quiet(env)
+        inner.bind(Local(test.name), tp, timeout)
+        return narrow(inner, Local(test.name), inner.env.types.get(test.name, tp), truth)
 
     def _split_logical(self, test: Logical) -> tuple[Env | None, Env | None, Any]:
         parts: list[Any] = []

@@ -43,8 +43,8 @@ def narrow(evaluator: Asked, test: Expr, tp: Any, truth: bool) -> Env | None:
     match test:
         case Const(value):
             return env if bool(value) is truth else None
-        case Local(name) if name in env.facts:
-            return _by_fact(evaluator, name, tp, truth)
+        case Local(name) if name.startswith("$"):
+            return _temporary(evaluator, name, tp, truth)
         case Compare(left, (op,), (right,)):
             return _compared(evaluator, left, op, right, truth)
         case Call("isinstance", (value, classes)):
@@ -89,19 +89,17 @@ def _always_true(tp: Any) -> bool:
     return cls is not None and is_enum(cls) and not issubclass(cls, int | str) and not hasattr(cls, "__bool__")
 
 
-def _by_fact(evaluator: Asked, name: str, tp: Any, truth: bool) -> Env | None:
-    """A temporary tells about the variables that it was computed from."""
-    fact = evaluator.env.facts[name]
+def _temporary(evaluator: Asked, name: str, tp: Any, truth: bool) -> Env | None:
+    """A temporary tells about the variables that it was computed from; from now on its own truth is known."""
+    fact = evaluator.env.facts.get(name)
     if isinstance(fact, Outcomes):
         return fact.true if truth else fact.false
     after = _truthiness(evaluator.env, Local(name), tp, truth)
+    if after is not None and fact is not None:
+        after = evaluator.quiet(after).split(fact)[0 if truth else 1]
     if after is None:
         return None
-    outer, evaluator.env = evaluator.env, after
-    quiet = evaluator.quiet(after)
-    holds, fails = quiet.split(fact)
-    evaluator.env = outer
-    return holds if truth else fails
+    return after.with_fact(name, Outcomes(after, None) if truth else Outcomes(None, after))
 
 
 def _compared(evaluator: Asked, left: Expr, op: str, right: Expr, truth: bool) -> Env | None:

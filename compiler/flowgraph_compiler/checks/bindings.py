@@ -1,0 +1,165 @@
+"""FG210: a variable that is read where some path has not bound it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowgraph_compiler.declarations import Application
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.expressions import Assigned, Const, Expr, Local, Logical, Unary
+from flowgraph_compiler.flow import Forward
+from flowgraph_compiler.graph import AnyNode, Branch, FlowGraph, For, Handler, Pure, While, WorkflowGraph
+from flowgraph_compiler.infer.nodes import temporaries
+from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.statements import Delete
+from flowgraph_compiler.subexpressions import bound_by, read_by_target, reads, walruses
+from flowgraph_compiler.variables import bound_names, deleted_name, expressions_of, read_by
+
+Names = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The variables that are bound on every path to here; `when` says more, once a temporary's truth is known."""
+
+    names: Names
+    when: Mapping[str, tuple[Bound | None, Bound | None]] = field(default_factory=dict, compare=False)
+
+    def plus(self, names: set[str] | Names) -> Bound:
+        """After assignments."""
+        return Bound(self.names | names, {temp: ends for temp, ends in self.when.items() if temp not in names})
+
+    def minus(self, name: str) -> Bound:
+        """After a `del`."""
+        return Bound(self.names - {name})
+
+    def knowing(self, temporary: str, true: Bound | None, false: Bound | None) -> Bound:
+        """With what follows from the truth of a temporary."""
+        return Bound(self.names, {**self.when, temporary: (true, false)})
+
+
+def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:  # noqa: ARG001  (one shape for all families)
+    """Report each variable once, at the first place that may read it unbound."""
+    for function in graph.functions:
+        yield from Definite(graph.name, function).findings()
+
+
+class Definite(Forward[Bound]):
+    """Definite assignment."""
+
+    def __init__(self, workflow: str, function: FlowGraph) -> None:
+        super().__init__()
+        self.workflow = workflow
+        self.function = function
+        self.unbound: dict[str, tuple[Local, AnyNode]] = {}
+
+    def findings(self) -> Iterator[Diagnostic]:
+        """Run the analysis."""
+        self.run(self.function.body, Bound(frozenset(self.function.parameters)))
+        for name, (local, node) in self.unbound.items():
+            span = local.span if local.span.line else node.span
+            help_ = f"assign '{name}' on every path before this line"
+            yield Diagnostic(RULES["FG210"], span, f"'{name}' may be unbound here", help_, (), self.workflow)
+
+    def join(self, left: Bound, right: Bound) -> Bound:
+        """Bound on both paths."""
+        return Bound(left.names & right.names)
+
+    def caught(self, handler: Handler, state: Bound) -> Bound:
+        """The handler's variable is bound."""
+        return state if handler.variable is None else state.plus({handler.variable})
+
+    def bind(self, node: For, state: Bound) -> Bound:
+        """Targets of a loop."""
+        for local in read_by_target(node.target):
+            self._read(local, node, state)
+        return state.plus({local.name for local in bound_by(node.target)})
+
+    def iterable(self, node: For, state: Bound) -> Bound:
+        """Read once."""
+        return self._evaluated(node.iterable, node, state)
+
+    def simple(self, node: AnyNode, state: Bound) -> Bound | None:
+        """Reads first, then what is bound."""
+        deleted = deleted_name(node)
+        if deleted is not None:
+            missing_ok = isinstance(node, Pure) and isinstance(node.statement, Delete) and node.statement.missing_ok
+            if not missing_ok:
+                self._read(Local(deleted), node, state)
+            return state.minus(deleted)
+        walrus = {name for expr in expressions_of(node) for name in walruses(expr)}
+        for local in read_by(node):
+            if local.name not in walrus:
+                self._read(local, node, state)
+        certain = {name for expr in expressions_of(node) for name in walruses(expr, certain=True)}
+        return state.plus(certain | bound_names(node))
+
+    def _read(self, local: Local, node: AnyNode, state: Bound) -> None:
+        if local.name not in state.names and not local.name.startswith("$") and self.final_pass:
+            self.unbound.setdefault(local.name, (local, node))
+
+    def _evaluated(self, expr: Any, node: AnyNode, state: Bound) -> Bound:
+        inside = set(walruses(expr))
+        for local in reads(expr):
+            if local.name not in inside:
+                self._read(local, node, state)
+        return state.plus(set(walruses(expr, certain=True)))
+
+    # --- conditions
+
+    def test(self, node: Branch | While, expr: Expr, state: Bound) -> tuple[Bound | None, Bound | None]:
+        """A walrus behind `and` is bound where the whole holds."""
+        match expr:
+            case Const(value):
+                return (state, None) if value else (None, state)
+            case Unary("not", operand):
+                holds, fails = self.test(node, operand, state)
+                return fails, holds
+            case Local(name) if name in state.when:
+                return state.when[name]
+            case Local(name) if name.startswith("$"):
+                return state.knowing(name, state, None), state.knowing(name, None, state)
+            case Assigned(name, value):
+                holds, fails = self.test(node, value, state)
+                return self._named(name, holds, True), self._named(name, fails, False)
+            case Logical():
+                return self._logical(node, expr, state)
+            case _:
+                after = self._evaluated(expr, node, state)
+                return after, after
+
+    def _named(self, name: str, state: Bound | None, truth: bool) -> Bound | None:
+        if state is None:
+            return None
+        after = state.plus({name})
+        return after.knowing(name, after if truth else None, None if truth else after) if name.startswith("$") else after
+
+    def _logical(self, node: Branch | While, expr: Logical, state: Bound) -> tuple[Bound | None, Bound | None]:
+        going: Bound | None = state
+        ended: Bound | None = None
+        for operand in expr.operands:
+            if going is None:
+                break
+            holds, fails = self.test(node, operand, going)
+            going, stopped = (holds, fails) if expr.op == "and" else (fails, holds)
+            ended = self.either(ended, stopped)
+        return (going, ended) if expr.op == "and" else (ended, going)
+
+    def after_branch(self, node: Branch, then: Bound | None, orelse: Bound | None) -> Bound | None:
+        """Temporaries of a short circuit remember both outcomes."""
+        end = self.either(then, orelse)
+        if end is None:
+            return None
+        for name in sorted(temporaries(node)):
+            true = self.either(_if(then, name, 0), _if(orelse, name, 0))
+            false = self.either(_if(then, name, 1), _if(orelse, name, 1))
+            end = end.knowing(name, true, false)
+        return end
+
+
+def _if(state: Bound | None, name: str, way: int) -> Bound | None:
+    if state is None or name not in state.when:
+        return state
+    return state.when[name][way]

@@ -1,0 +1,111 @@
+"""Walking through expressions: what is inside, which variables are read, which a walrus binds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+from flowgraph_compiler.expressions import (
+    Assigned,
+    Attribute,
+    Comprehension,
+    Conditional,
+    Expr,
+    Lambda,
+    ListOf,
+    Local,
+    Logical,
+    Matches,
+    Starred,
+    Subscript,
+    Target,
+    TupleOf,
+)
+from flowgraph_compiler.spans import Span
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if field.name != "span")
+
+
+def children(tree: Any) -> Iterator[Any]:
+    """The forms directly inside a form (expressions, keywords, clauses), in the order of their fields."""
+    for name in _names(type(tree)):
+        yield from _forms(getattr(tree, name))
+
+
+def _forms(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _forms(item)
+    elif is_dataclass(value) and not isinstance(value, Span):
+        yield value
+
+
+def inside(tree: Any) -> Iterator[Any]:
+    """A form and everything inside it, in order."""
+    yield tree
+    for child in children(tree):
+        yield from inside(child)
+
+
+def reads(tree: Any) -> Iterator[Local]:
+    """The variables of the frame that an expression may read."""
+    for part in inside(tree):
+        match part:
+            case Local():
+                yield part
+            case Matches(variable, _, span):
+                yield Local(variable, span)
+            case _:
+                pass
+
+
+def walruses(tree: Any, *, certain: bool = False) -> Iterator[str]:
+    """The variables that `:=` binds inside an expression; with `certain`, only those that are bound whenever it is evaluated."""
+    if isinstance(tree, Assigned):
+        yield tree.name
+    inner = list(children(tree))
+    if certain:
+        match tree:
+            case Logical(_, operands):
+                inner = [operands[0]]
+            case Conditional(test):
+                inner = [test]
+            case Comprehension() | Lambda():
+                inner = []
+            case _:
+                pass
+    for child in inner:
+        yield from walruses(child, certain=certain)
+
+
+def bound_by(target: Target | Expr) -> Iterator[Local]:
+    """The variables that assigning to a target binds."""
+    match target:
+        case Local():
+            yield target
+        case TupleOf(items) | ListOf(items):
+            for item in items:
+                yield from bound_by(item)
+        case Starred(value):
+            yield from bound_by(value)
+        case _:
+            pass
+
+
+def read_by_target(target: Target | Expr) -> Iterator[Local]:
+    """The variables that assigning to a target reads: `xs` and `i` of `xs[i] = ...`."""
+    match target:
+        case TupleOf(items) | ListOf(items):
+            for item in items:
+                yield from read_by_target(item)
+        case Starred(value):
+            yield from read_by_target(value)
+        case Attribute() | Subscript():
+            yield from reads(target)
+        case _:
+            pass
