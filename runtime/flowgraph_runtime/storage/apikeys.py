@@ -1,0 +1,54 @@
+"""Keys of the API: only their SHA-256 is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.transaction import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key without its secret. `prefix`: its first letters, to recognise it by."""
+
+    id: str
+    name: str
+    prefix: str
+    sha256: str
+    scopes: tuple[str, ...]
+    created_at: int
+    revoked_at: int | None = None
+
+
+def create_key(tx: Tx, key: KeyRow) -> None:
+    """Store a new key."""
+    check_text("an API key", key.id, key.name, key.prefix, *key.scopes)
+    tx.sql.run(
+        "INSERT INTO fg_api_key (id, name, prefix, sha256, scopes, created_at) VALUES (:id, :name, :prefix, :sha256, :scopes, :at)",
+        id=key.id,
+        name=key.name,
+        prefix=key.prefix,
+        sha256=key.sha256,
+        scopes=" ".join(key.scopes),
+        at=key.created_at,
+    )
+
+
+def revoke_key(tx: Tx, id: str) -> bool:
+    """Revoke a key for good; False when there is no such key in use."""
+    return tx.sql.run("UPDATE fg_api_key SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL", now=tx.now, id=id) > 0
+
+
+def list_keys(connection: Connection, sha256: str | None = None) -> list[KeyRow]:
+    """All keys, oldest first, or the one in use with this SHA-256."""
+    where = "WHERE sha256 = :sha256 AND revoked_at IS NULL" if sha256 is not None else ""
+    statement = text(
+        f"SELECT id, name, prefix, sha256, scopes, created_at, revoked_at FROM fg_api_key {where} ORDER BY created_at, id"  # noqa: S608
+    )
+    found = connection.execute(statement, {"sha256": sha256} if where else {})
+    return [
+        KeyRow(id, name, prefix, digest, tuple(scopes.split()), at, gone) for id, name, prefix, digest, scopes, at, gone in found
+    ]

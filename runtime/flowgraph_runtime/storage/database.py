@@ -1,0 +1,102 @@
+"""What a database does for the writer: one connection that writes, statements over many rows, locks, and connections that read.
+
+Statements are written once for both databases, with `:name` parameters. `each` gives a statement its rows as a table called
+`given`, in ONE call of the driver: with a call a row a busy engine beside the writer starves it (measured: 461,000 rows/s fall
+to 1,750, because every call hands the interpreter lock back and forth).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection
+
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+
+class Writing(ABC):
+    """The one connection that writes. Used by one thread at a time."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start a transaction."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make it durable. When it is not known whether that happened, finds out; raises OutcomeUnknown if it cannot."""
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Forget the transaction, if there is one; never raises."""
+
+    @abstractmethod
+    def rows(self, sql: str, **parameters: Any) -> Rows:
+        """Run a statement that answers rows."""
+
+    @abstractmethod
+    def run(self, sql: str, **parameters: Any) -> int:
+        """Run a statement that answers none; how many rows it touched."""
+
+    @abstractmethod
+    def each(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
+        """Run a statement that reads the table `given`. `columns`: `run int, payload text`; answers what it RETURNs or selects."""
+
+    @abstractmethod
+    def lock_buckets(self, buckets: Iterable[int]) -> None:
+        """Wait until nobody else has one of these buckets (0 to 255); they are given back with the transaction."""
+
+    @abstractmethod
+    def now(self) -> int | None:
+        """Microseconds by the database's own clock, None where it has none."""
+
+    @abstractmethod
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether the same transaction may succeed when it is run again (a deadlock)."""
+
+    @abstractmethod
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether the database refused the data, rather than failed to work."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Database(ABC):
+    """A database that holds the tables."""
+
+    share_lock: str
+    """Appended to a SELECT so that the rows it answers stay as they are until commit."""
+    update_lock: str
+    skip_locked: str
+    has_other_writers: bool
+    """Whether other processes may write at the same time."""
+
+    @abstractmethod
+    def writing(self) -> Writing:
+        """The connection that writes; the same one each time."""
+
+    @abstractmethod
+    def backend(self) -> int | None:
+        """The database's number of the writing connection, for whoever has to end it."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection that reads one consistent state."""
+
+    @abstractmethod
+    def create_tables(self) -> None:
+        """Make the tables if the database has none; raises WrongSchema for those of another version."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections and give up the lock."""
+
+
+def parse_columns(columns: str) -> tuple[tuple[str, str], ...]:
+    """`run int, payload text` -> (("run", "int"), ("payload", "text"))."""
+    pairs = [column.split() for column in columns.split(",")]
+    return tuple((name, kind) for name, kind in pairs)

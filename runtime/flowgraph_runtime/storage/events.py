@@ -1,0 +1,114 @@
+"""Events are stored once, start runs and wake waits: all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.storage.errors import Conflict
+from flowgraph_runtime.storage.matching import offer_to_waits, stored_value
+from flowgraph_runtime.storage.runs import insert_runs
+from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.transaction import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What became of one event. `duplicate`: it was stored before; `event_id` and `run_ids` are then those of the first one."""
+
+    event_id: str
+    name: str
+    run_ids: tuple[str, ...]
+    duplicate: bool = False
+    reason: str | None = None
+
+
+_COLUMNS = (
+    "id text, name text, data text, payload text, ts int, received_at int, source text, client_id text, status text, reason text"
+)
+_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
+_INSERT = (
+    f"INSERT INTO fg_event ({_NAMES}) SELECT {_NAMES} FROM given WHERE true"  # noqa: S608
+    " ON CONFLICT DO NOTHING RETURNING id, number"
+)
+
+
+def store_events(tx: Tx, events: Sequence[EventRow]) -> dict[str, int]:
+    """Store those that are new, with their keys -> the numbers of these, by id. They are received at the transaction's instant:
+    what is stored later was received later."""
+    for event in events:
+        keys = (text for key in event.keys for text in key)
+        check_text(f"event {event.name!r}", event.id, event.name, event.data, event.payload, event.client_id, event.source, *keys)
+        event.received_at = tx.now
+    rows = [(e.id, e.name, e.data, e.payload, e.ts, e.received_at, e.source, e.client_id, e.status, e.reason) for e in events]
+    numbers = {str(id): int(number) for id, number in tx.sql.each(_INSERT, _COLUMNS, rows)}
+    stored = {event.id: event for event in events if event.id in numbers}
+    tx.sql.each(
+        "INSERT INTO fg_event_key (name, path, value, event) SELECT name, path, value, event FROM given",
+        "name text, path text, value text, event int",
+        [(e.name, path, stored_value(value), numbers[e.id]) for e in stored.values() for path, value in e.keys],
+    )
+    tx.effects.news.events += numbers
+    return numbers
+
+
+def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[IngestResult]:
+    """Store events from outside and create the runs that they start. An event is the same as an earlier one when its id is, or
+    its name and `client_id`; with other data that is a Conflict and nothing of the batch is stored."""
+    first = _first_of_each(events)
+    numbers = store_events(tx, list(first.values()))
+    new = {id: (number, first[id].payload) for id, number in numbers.items()}
+    started = [run for run in runs if run.event_id in new]
+    insert_runs(tx, started, new)
+    offer_to_waits(tx, [(number, first[id]) for id, number in numbers.items()])
+    run_ids = {id: tuple(run.id for run in started if run.event_id == id) for id in numbers}
+    known = _stored_before(tx, [event for event in first.values() if event.id not in numbers])
+    known.update({_identity(first[id]): (id, first[id].data, run_ids[id]) for id in numbers})
+    return [_result(event, known, numbers, first) for event in events]
+
+
+def _identity(event: EventRow) -> tuple[str, str]:
+    return (event.name, event.client_id) if event.client_id is not None else ("", event.id)
+
+
+def _first_of_each(events: Sequence[EventRow]) -> dict[str, EventRow]:
+    by_identity: dict[tuple[str, str], EventRow] = {}
+    for event in events:
+        by_identity.setdefault(_identity(event), event)
+    return {event.id: event for event in by_identity.values()}
+
+
+def _stored_before(tx: Tx, events: Sequence[EventRow]) -> dict[tuple[str, str], tuple[str, str, tuple[str, ...]]]:
+    """Id, data and started runs of the stored events that these repeat, by identity."""
+    if not events:
+        return {}
+    found = tx.sql.each(
+        "SELECT given.name, given.client_id, given.id, e.id, e.data, e.number FROM given JOIN fg_event e"
+        " ON e.id = given.id OR (e.name = given.name AND e.client_id = given.client_id)",
+        "id text, name text, client_id text",
+        [(event.id, event.name, event.client_id) for event in events],
+    )
+    runs = tx.sql.each(
+        "SELECT r.event, r.id FROM given JOIN fg_run r ON r.event = given.event ORDER BY r.number",
+        "event int",
+        [(row[5],) for row in found],
+    )
+    answer = {}
+    for name, client_id, given_id, id, data, number in found:
+        identity = (name, client_id) if client_id is not None else ("", given_id)
+        answer[identity] = (str(id), str(data), tuple(str(run) for event, run in runs if event == number))
+    return answer
+
+
+def _result(
+    event: EventRow,
+    known: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]],
+    numbers: dict[str, int],
+    first: dict[str, EventRow],
+) -> IngestResult:
+    id, data, run_ids = known[_identity(event)]
+    if data != event.data:
+        raise Conflict("event id", event.client_id or event.id, id)
+    duplicate = id not in numbers or first[id] is not event
+    return IngestResult(id, event.name, run_ids, duplicate, event.reason)

@@ -1,0 +1,233 @@
+"""What the API and the dashboard ask: cold queries, by SQLModel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from flowgraph_runtime.records import EventRow, JournalRow, RunRow
+from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, Run, StoredEvent, Workflow
+from flowgraph_runtime.storage.transitions import ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRow:
+    """A stored machine."""
+
+    fingerprint: str
+    workflow: str
+    text: str
+    manifest: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRow:
+    """A workflow and the fingerprint of the machine that its new runs take (None: no longer served)."""
+
+    name: str
+    machine: str | None
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A stored event with the runs that it started and those that took it in a wait."""
+
+    event: EventRow
+    started: tuple[str, ...]
+    taken_by: tuple[str, ...]
+
+
+_Parent = aliased(Run)
+
+
+def _runs() -> Any:
+    return (
+        select(Run, col(Workflow.name), col(MachineText.fingerprint), StoredEvent.id, StoredEvent.payload, _Parent.id)
+        .join(Workflow, col(Workflow.number) == col(Run.workflow))
+        .join(MachineText, col(MachineText.number) == col(Run.machine))
+        .join(StoredEvent, col(StoredEvent.number) == col(Run.event), isouter=True)
+        .join(_Parent, col(_Parent.number) == col(Run.parent), isouter=True)
+    )
+
+
+def _run_row(row: Any) -> RunRow:
+    run, workflow, machine, event_id, payload, parent = row
+    return RunRow(
+        id=run.id,
+        workflow=workflow,
+        machine=machine,
+        status=run.status,
+        input=f"[{payload}]" if run.input is None else run.input,
+        created_at=run.created_at,
+        received_at=run.received_at,
+        event_id=event_id,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        result=run.result,
+        error=run.error,
+        failed_step=run.failed_step,
+        failed_attempt=run.failed_attempt,
+        epoch=run.epoch,
+        takeovers=run.takeovers,
+        parent_run=parent,
+        parent_serial=run.parent_serial,
+        idempotency_key=run.idempotency_key,
+        reason=run.reason,
+    )
+
+
+def run(connection: Connection, id: str) -> RunRow | None:
+    """One run."""
+    with Session(connection) as session:
+        row = session.exec(_runs().where(col(Run.id) == id)).first()
+    return None if row is None else _run_row(row)
+
+
+def runs(
+    connection: Connection,
+    *,
+    workflow: str | None = None,
+    status: str | None = None,
+    event_id: str | None = None,
+    since: int | None = None,
+    cursor: int | None = None,
+    limit: int = 50,
+) -> tuple[list[RunRow], int | None]:
+    """Runs, newest first, and the cursor of the next page. `since`: created at or after, microseconds."""
+    query = _runs()
+    if workflow is not None:
+        query = query.where(col(Workflow.name) == workflow)
+    if status is not None:
+        query = query.where(col(Run.status) == status)
+    if event_id is not None:
+        query = query.where(col(StoredEvent.id) == event_id)
+    if since is not None:
+        query = query.where(col(Run.created_at) >= since)
+    if cursor is not None:
+        query = query.where(col(Run.number) < cursor)
+    with Session(connection) as session:
+        found = session.exec(query.order_by(col(Run.number).desc()).limit(limit + 1)).all()
+    page = found[:limit]
+    return [_run_row(row) for row in page], (page[-1][0].number if len(found) > limit else None)
+
+
+def journal(connection: Connection, id: str, after: int = -1, limit: int | None = None) -> list[JournalRow]:
+    """Journal rows of a run after position `after`."""
+    query = select(Journal).join(Run, col(Run.number) == col(Journal.run))
+    query = query.where(col(Run.id) == id, col(Journal.seq) > after).order_by(col(Journal.seq)).limit(limit)
+    with Session(connection) as session:
+        rows = session.exec(query).all()
+        return [
+            JournalRow(id, j.seq, j.at, j.kind, j.serial, j.payload, j.digest, j.site, j.visit, j.attempt, j.started_at)
+            for j in rows
+        ]
+
+
+def _event_row(event: StoredEvent) -> EventRow:
+    return EventRow(
+        id=event.id,
+        name=event.name,
+        data=event.data,
+        payload=event.payload,
+        ts=event.ts,
+        received_at=event.received_at,
+        source=event.source,
+        client_id=event.client_id,
+        status=event.status,
+        reason=event.reason,
+    )
+
+
+def events(
+    connection: Connection, *, name: str | None = None, cursor: int | None = None, limit: int = 50
+) -> tuple[list[EventRow], int | None]:
+    """Stored events, newest first, and the cursor of the next page."""
+    query = select(StoredEvent)
+    if name is not None:
+        query = query.where(col(StoredEvent.name) == name)
+    if cursor is not None:
+        query = query.where(col(StoredEvent.number) < cursor)
+    with Session(connection) as session:
+        found = session.exec(query.order_by(col(StoredEvent.number).desc()).limit(limit + 1)).all()
+        page = found[:limit]
+        return [_event_row(event) for event in page], (page[-1].number if len(found) > limit else None)
+
+
+def event(connection: Connection, id: str) -> EventPage | None:
+    """One event with the runs it started and woke."""
+    with Session(connection) as session:
+        found = session.exec(select(StoredEvent).where(col(StoredEvent.id) == id)).first()
+        if found is None:
+            return None
+        started = session.exec(select(Run.id).where(col(Run.event) == found.number).order_by(col(Run.number))).all()
+        taken = connection.exec_driver_sql(
+            "SELECT r.id FROM fg_taken t JOIN fg_run r ON r.number = t.run WHERE t.event = " + str(found.number)  # noqa: S608
+        )
+        return EventPage(_event_row(found), tuple(started), tuple(str(row[0]) for row in taken))
+
+
+def workflows(connection: Connection) -> list[WorkflowRow]:
+    """All workflows by name."""
+    query = select(Workflow, MachineText.fingerprint).join(
+        MachineText, col(MachineText.number) == col(Workflow.machine), isouter=True
+    )
+    with Session(connection) as session:
+        found = session.exec(query.order_by(col(Workflow.name))).all()
+        return [WorkflowRow(workflow.name, machine, workflow.updated_at) for workflow, machine in found]
+
+
+def outcomes(connection: Connection, since: int) -> dict[str, dict[str, int]]:
+    """How many runs created since then each workflow has, by status: what the rates and the health of a workflow come from."""
+    query = (
+        select(Workflow.name, Run.status, func.count())
+        .join(Run, col(Run.workflow) == col(Workflow.number))
+        .where(col(Run.created_at) >= since)
+        .group_by(col(Workflow.name), col(Run.status))
+    )
+    counts: dict[str, dict[str, int]] = {}
+    with Session(connection) as session:
+        for name, status, count in session.exec(query).all():
+            counts.setdefault(name, {})[status] = count
+    return counts
+
+
+def machine(connection: Connection, fingerprint: str) -> MachineRow | None:
+    """One machine."""
+    with Session(connection) as session:
+        found = session.exec(select(MachineText).where(col(MachineText.fingerprint) == fingerprint)).first()
+        if found is None:
+            return None
+        return MachineRow(found.fingerprint, found.workflow, found.text, found.manifest, found.created_at)
+
+
+def live_machines(connection: Connection) -> dict[str, int]:
+    """How many runs that are not over each machine has."""
+    query = (
+        select(MachineText.fingerprint, func.count())
+        .join(Run, col(Run.machine) == col(MachineText.number))
+        .where(col(Run.status).not_in(ENDED))
+        .group_by(col(MachineText.fingerprint))
+    )
+    with Session(connection) as session:
+        return dict(session.exec(query).all())
+
+
+def key_paths(connection: Connection) -> dict[str, tuple[str, ...]]:
+    """The registered field paths of each event name."""
+    paths: dict[str, list[str]] = {}
+    with Session(connection) as session:
+        for row in session.exec(select(KeyPathRow).order_by(col(KeyPathRow.event), col(KeyPathRow.path))).all():
+            paths.setdefault(row.event, []).append(row.path)
+    return {name: tuple(found) for name, found in paths.items()}
+
+
+def next_timer(connection: Connection) -> int | None:
+    """When the next timer is due, in microseconds; None without one."""
+    row = connection.exec_driver_sql("SELECT MIN(due) FROM fg_timer").first()
+    return None if row is None or row[0] is None else int(row[0])

@@ -1,0 +1,47 @@
+"""From rows of the database to the records of the runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, RunRow
+
+RUN_COLUMNS = (
+    "r.id, w.name, m.fingerprint, r.status, r.input, r.created_at, r.received_at, e.id, r.started_at, r.ended_at, r.result,"
+    " r.error, r.failed_step, r.failed_attempt, r.epoch, r.takeovers, p.id, r.parent_serial, r.idempotency_key, r.reason, e.payload"
+)
+RUN_JOINS = (
+    "JOIN fg_workflow w ON w.number = r.workflow JOIN fg_machine m ON m.number = r.machine"
+    " LEFT JOIN fg_event e ON e.number = r.event LEFT JOIN fg_run p ON p.number = r.parent"
+)
+EVENT_COLUMNS = "e.id, e.name, e.data, e.payload, e.ts, e.received_at, e.source, e.client_id, e.status, e.reason"
+JOURNAL_COLUMNS = "j.seq, j.at, j.kind, j.serial, j.payload, j.digest, j.site, j.visit, j.attempt, j.started_at"
+INBOX_COLUMNS = "i.position, r.id, i.id, i.kind, i.serial, i.payload, i.at, i.serials, e.id, e.payload"
+
+
+def run_row(row: Sequence[Any]) -> RunRow:
+    """A row of RUN_COLUMNS."""
+    run = RunRow(*row[:20])
+    if run.input is None:  # the event's payload is the only argument, and is not stored twice
+        run.input = f"[{row[20]}]"
+    return run
+
+
+def event_row(row: Sequence[Any]) -> EventRow:
+    """A row of EVENT_COLUMNS."""
+    return EventRow(*row)
+
+
+def journal_row(run_id: str, row: Sequence[Any]) -> JournalRow:
+    """A row of JOURNAL_COLUMNS."""
+    return JournalRow(run_id, *row)
+
+
+def inbox_row(row: Sequence[Any]) -> InboxRow:
+    """A row of INBOX_COLUMNS. For an offered event `id` is the event's and `payload` its codec text."""
+    position, run_id, id, kind, serial, payload, at, serials, event_id, event_payload = row
+    if event_id is None:
+        return InboxRow(position, run_id, id, kind, serial, payload or "", at)
+    return InboxRow(position, run_id, event_id, kind, serial, event_payload, at, tuple(json.loads(serials)))

@@ -1,0 +1,71 @@
+"""Runs come into being."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from flowgraph_runtime.records import NewRun
+from flowgraph_runtime.storage.errors import Conflict
+from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.transaction import Tx
+
+_COLUMNS = (
+    "id text, workflow int, machine int, status text, input text, event int, created_at int, received_at int, ready int,"
+    " takeovers int, parent int, parent_serial int, idempotency_key text"
+)
+_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
+_INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING id, number"  # noqa: S608
+
+
+def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, str]]) -> None:
+    """Create queued runs. `events`: number and payload of each event that starts one of them, by id."""
+    if not runs:
+        return
+    parents = tx.run_numbers({run.parent_run for run in runs if run.parent_run is not None})
+    rows = [_row(tx, run, events, parents) for run in runs]
+    found = tx.sql.each(_INSERT, _COLUMNS, rows)
+    tx.effects.learned.runs.update((str(id), int(number)) for id, number in found)
+    ids = [run.id for run in runs]
+    tx.effects.news.created += ids
+    tx.effects.news.ready += ids
+
+
+def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Mapping[str, int]) -> tuple[object, ...]:
+    check_text(f"run {run.id!r}", run.id, run.workflow, run.input, run.idempotency_key)
+    event, payload = events[run.event_id] if run.event_id is not None else (None, None)
+    return (
+        run.id,
+        tx.workflow_number(run.workflow),
+        tx.machine_number(run.machine),
+        "queued",
+        None if run.input == f"[{payload}]" else run.input,
+        event,
+        run.created_at,
+        tx.now if event is not None or not run.received_at else run.received_at,
+        1,
+        0,
+        None if run.parent_run is None else parents[run.parent_run],
+        run.parent_serial,
+        run.idempotency_key,
+    )
+
+
+def start_run(tx: Tx, run: NewRun) -> tuple[str, bool]:
+    """Create a run by hand -> (id, whether it is new). The same workflow, idempotency key and input answer the first run's
+    id; another input raises Conflict. `run.received_at` of 0 means now."""
+    existing = _same_key(tx, run) if run.idempotency_key is not None else None
+    if existing is not None:
+        return existing, False
+    insert_runs(tx, [run], {})
+    return run.id, True
+
+
+def _same_key(tx: Tx, run: NewRun) -> str | None:
+    found = tx.sql.rows(
+        "SELECT id, input FROM fg_run WHERE workflow = :workflow AND idempotency_key = :key",
+        workflow=tx.workflow_number(run.workflow),
+        key=run.idempotency_key,
+    )
+    if found and found[0][1] != run.input:
+        raise Conflict("idempotency key", str(run.idempotency_key), str(found[0][0]))
+    return str(found[0][0]) if found else None

@@ -1,0 +1,208 @@
+"""SQLite: one file, one process, one connection that writes; others only read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from flowgraph_runtime.storage.database import Database, Rows, Writing, parse_columns
+from flowgraph_runtime.storage.errors import DatabaseInUse
+from flowgraph_runtime.storage.schema import create_schema
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_CHUNKS = (1024, 128, 16, 4, 1)
+_PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement is 32,766
+_DURABILITY = {"full": "FULL", "normal": "NORMAL"}
+
+
+class SqliteDatabase(Database):
+    """A SQLite file, or with an empty path a database in memory that dies with the store."""
+
+    share_lock = update_lock = skip_locked = ""
+    has_other_writers = False
+
+    def __init__(self, path: str, durability: str) -> None:
+        self._path = path
+        self._busy = threading.RLock()  # in memory readers share the writer's connection
+        self._lock = _FileLock(path) if path else None
+        try:
+            self._writing = SqliteWriting(_connect(path), durability, self._busy)
+        except BaseException:
+            self._unlock()
+            raise
+        self._engine = self._engine_in_memory() if not path else self._engine_on_file()
+
+    def _engine_in_memory(self) -> Engine:
+        return create_engine("sqlite://", creator=lambda: self._writing.connection, poolclass=StaticPool)
+
+    def _engine_on_file(self) -> Engine:
+        return create_engine("sqlite://", creator=self._reader, poolclass=QueuePool, pool_size=4, max_overflow=4)
+
+    def _reader(self) -> sqlite3.Connection:
+        connection = _connect(self._path)
+        connection.execute("PRAGMA query_only=1")
+        return connection
+
+    def writing(self) -> Writing:
+        return self._writing
+
+    def backend(self) -> int | None:
+        return None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        if not self._path:
+            with self._busy, self._engine.connect() as connection:
+                yield connection
+            return
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def create_tables(self) -> None:
+        if not self._path:
+            create_schema(self._engine)
+            return
+        engine = create_engine("sqlite://", creator=lambda: _connect(self._path), poolclass=StaticPool)
+        try:
+            create_schema(engine)
+        finally:
+            engine.dispose()
+
+    def close(self) -> None:
+        self._engine.dispose()
+        self._writing.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+class SqliteWriting(Writing):
+    """The writing connection. `commit` waits for the disk when durability is full."""
+
+    def __init__(self, connection: sqlite3.Connection, durability: str, busy: threading.RLock) -> None:
+        self.connection = connection
+        self._busy = busy
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={_DURABILITY[durability]}")
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA temp_store=MEMORY")
+
+    def begin(self) -> None:
+        self._busy.acquire()
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._busy.release()
+            raise
+
+    def commit(self) -> None:
+        self.connection.execute("COMMIT")
+        self._busy.release()
+
+    def rollback(self) -> None:
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        self._busy.release()
+
+    def rows(self, sql: str, **parameters: Any) -> Rows:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def run(self, sql: str, **parameters: Any) -> int:
+        return self.connection.execute(sql, parameters).rowcount
+
+    def each(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
+        answer: Rows = []
+        start = 0
+        for size, statement in _statements(sql, columns, len(rows)):
+            part = list(chain.from_iterable(rows[start : start + size]))
+            answer += self.connection.execute(statement, part).fetchall()
+            start += size
+        return answer
+
+    def lock_buckets(self, buckets: Iterable[int]) -> None:
+        """Nothing to do: nobody else writes."""
+
+    def now(self) -> int | None:
+        return None
+
+    def is_transient(self, error: BaseException) -> bool:
+        return False
+
+    def is_refusal(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError | sqlite3.ProgrammingError)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.execute("PRAGMA busy_timeout=5000")
+    return connection
+
+
+def _statements(sql: str, columns: str, count: int) -> Iterator[tuple[int, str]]:
+    """Cut `count` rows into chunks of a few fixed sizes, so that every statement is prepared once."""
+    width = columns.count(",") + 1
+    while count:
+        size = next(size for size in _CHUNKS if size <= count and size * width <= _PARAMETERS)
+        yield size, _statement(sql, columns, size)
+        count -= size
+
+
+@lru_cache(maxsize=512)
+def _statement(sql: str, columns: str, size: int) -> str:
+    names = [name for name, _ in parse_columns(columns)]
+    row = "(" + ", ".join("?" * len(names)) + ")"
+    return f"WITH given({', '.join(names)}) AS (VALUES {', '.join([row] * size)}) {sql}"
+
+
+class _FileLock:
+    """An exclusive lock on `<path>.lock`, held by this process until `release`; the system frees it when the process dies."""
+
+    def __init__(self, path: str) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take()
+        except OSError:
+            holder = os.read(self._file, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise DatabaseInUse(
+                f"another server (process {holder}) writes to {path!r}; stop it, use another file, or use PostgreSQL "
+                "for more than one process"
+            ) from None
+        os.truncate(self._file, 0)
+        os.write(self._file, str(os.getpid()).encode())
+
+    def _take(self) -> None:
+        if sys.platform == "win32":
+            msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

@@ -1,0 +1,299 @@
+"""The store: what the rest of the runtime calls. Writes are queued to one thread; reads have connections of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from flowgraph_runtime.clock import Clock, SystemClock
+from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, LoadedRun, NewRun, RunRow, Transition
+from flowgraph_runtime.storage import apikeys, events, loading, machines, ownership, reads, runs, timers
+from flowgraph_runtime.storage.apikeys import KeyRow
+from flowgraph_runtime.storage.database import Database
+from flowgraph_runtime.storage.errors import StoreClosed, UnknownRun
+from flowgraph_runtime.storage.events import IngestResult
+from flowgraph_runtime.storage.matching import bucket, event_buckets
+from flowgraph_runtime.storage.opening import open_database
+from flowgraph_runtime.storage.ownership import TakeOver
+from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
+from flowgraph_runtime.storage.transaction import CommitNews, Tx
+from flowgraph_runtime.storage.transitions import transition_buckets
+from flowgraph_runtime.storage.writer import Fate, Job, Request, Transactor, WriterThread
+
+T = TypeVar("T")
+LEASE = 15_000_000
+"""Microseconds without a heartbeat after which a worker on PostgreSQL is taken for dead."""
+
+
+class Store:
+    """The database of one process. Times are microseconds since 1970 UTC.
+
+    `on_commit` is called after each commit, in the event loop of the callers, before they get their answers; with `inline`,
+    in the thread of the caller."""
+
+    def __init__(self, database: Database, clock: Clock, *, inline: bool, fate: Callable[[], Fate] | None) -> None:
+        self.clock = clock
+        self.on_commit: Callable[[CommitNews], None] = _ignore
+        self._database = database
+        self._transactor = Transactor(database, clock, fate)
+        self._writer = None if inline else WriterThread(self._transactor, self._deliver)
+        self._readers = None if inline else ThreadPoolExecutor(4, thread_name_prefix="flowgraph-reader")
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        inline: bool = False,
+        durability: str = "full",
+        fate: Callable[[], Fate] | None = None,
+    ) -> Store:
+        """Open `sqlite:///path.db`, `sqlite://` (in memory) or `postgresql://...`, and make the tables in an empty database.
+
+        `inline`: writes and reads happen in the calling thread (tests, simulator), and `fate` decides what becomes of each
+        commit. `durability`: `full`, or `normal` (SQLite: the last commits may be lost when the machine loses power).
+        Raises ValueError for a bad URL, DatabaseInUse, WrongSchema."""
+        clock = clock or SystemClock()
+        database = open_database(url, durability, by_its_clock=isinstance(clock, SystemClock))
+        return cls(database, clock, inline=inline, fate=fate)
+
+    def close(self) -> None:
+        """Write what is queued and close all connections."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        if self._readers is not None:
+            self._readers.shutdown()
+        self._database.close()
+
+    # --- writing: runs
+
+    async def commit(self, epoch: int, transitions: Sequence[Transition]) -> list[BaseException | None]:
+        """Commit decisions; an error for each that was refused: Fenced for all when the epoch is dead, Superseded after an
+        earlier refusal of the same run. A refused run must be loaded again before it goes on."""
+        jobs = [Job(epoch=epoch, transition=transition, buckets=_buckets(transition)) for transition in transitions]
+        await self._submit(jobs)
+        return [job.error for job in jobs]
+
+    async def ingest(self, events_: Sequence[EventRow], runs_: Sequence[NewRun]) -> list[IngestResult]:
+        """Store events and create the runs that they start (by `event_id`), all or nothing; raises Conflict, UnstorableText."""
+        return await self._write(lambda tx: events.ingest(tx, events_, runs_), buckets=lambda: event_buckets(events_))
+
+    async def start_run(self, run: NewRun) -> tuple[str, bool]:
+        """Create a run by hand -> (id, whether it is new); raises Conflict, UnknownMachine."""
+        key = run.idempotency_key
+        buckets = None if key is None else lambda: (bucket(run.workflow, "\1idempotency", key),)
+        return await self._write(lambda tx: runs.start_run(tx, run), buckets=buckets)
+
+    async def claim(self, epoch: int, limit: int, machines: Collection[str] | None = None) -> list[RunRow]:
+        """Become the owner of up to `limit` claimable runs, oldest first; raises Fenced. `machines`: fingerprints, None for all."""
+        return await self._write(lambda tx: ownership.claim(tx, epoch, limit, machines), alone=True)
+
+    async def ask_cancel(self, run_id: str, reason: str) -> str:
+        """Ask to cancel a run -> `cancelling` or `already <status>`; raises UnknownRun."""
+        return await self._write(lambda tx: ownership.ask_cancel(tx, run_id, reason), alone=True)
+
+    async def fire_timers(self, limit: int = 1000) -> list[str]:
+        """Move due timers into inboxes -> ids of the runs whose owners must look."""
+        return await self._write(lambda tx: timers.fire_timers(tx, limit), alone=True)
+
+    # --- writing: epochs, machines, keys
+
+    async def open_epoch(self, node: str) -> int:
+        """Begin a worker's life."""
+        return await self._write(lambda tx: ownership.open_epoch(tx, node, self._database.backend()))
+
+    async def close_epoch(self, epoch: int) -> int:
+        """End it in good order -> how many runs it still owned; they may be claimed at once."""
+        return await self._write(lambda tx: ownership.close_epoch(tx, epoch), alone=True)
+
+    async def heartbeat(self, epoch: int) -> None:
+        """Say that the epoch's process is alive; raises Fenced."""
+        await self._write(lambda tx: ownership.heartbeat(tx, epoch))
+
+    async def take_over(self, epoch: int, lease: int = LEASE) -> TakeOver:
+        """Declare silent workers dead and free what they held. SQLite: every other epoch at once."""
+        return await self._write(lambda tx: ownership.take_over(tx, epoch, lease), alone=True)
+
+    async def save_machine(
+        self, fingerprint: str, workflow: str, text: str, manifest: str, key_paths: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Store a machine with its (event name, field path) pairs, before its first run."""
+        paths = tuple(key_paths)
+        await self._write(lambda tx: machines.save_machine(tx, fingerprint, workflow, text, manifest, paths))
+
+    async def set_current(self, workflow: str, fingerprint: str) -> None:
+        """New runs of the workflow take this machine; raises UnknownMachine."""
+        await self._write(lambda tx: machines.set_current(tx, workflow, fingerprint))
+
+    async def create_key(self, key: KeyRow) -> None:
+        """Store an API key."""
+        await self._write(lambda tx: apikeys.create_key(tx, key))
+
+    async def revoke_key(self, id: str) -> bool:
+        """Revoke an API key; False when there is none in use with this id."""
+        return await self._write(lambda tx: apikeys.revoke_key(tx, id))
+
+    # --- reading
+
+    async def load(self, run_id: str) -> LoadedRun:
+        """A run with all that is needed to go on with it; raises UnknownRun."""
+        found = await self.load_many((run_id,))
+        if not found:
+            raise UnknownRun(run_id)
+        return found[0]
+
+    async def load_many(self, run_ids: Collection[str]) -> list[LoadedRun]:
+        """Several runs at once; unknown ids are left out. Their transitions are accepted again after a refusal."""
+        refused = self._transactor.refused(run_ids)
+        if refused:
+            await self._submit([Job(act=lambda _: self._transactor.forgive(refused))])
+        return await self._read(lambda connection: loading.load(connection, run_ids))
+
+    async def inbox(self, run_ids: Collection[str]) -> list[InboxRow]:
+        """Inbox rows of these runs, in commit order."""
+        return await self._read(lambda connection: loading.inbox(connection, run_ids))
+
+    async def results(self, run_id: str, seqs: Sequence[int]) -> dict[int, str]:
+        """Payloads of journal rows of a run, by position."""
+        return await self._read(lambda connection: loading.results(connection, run_id, seqs))
+
+    async def next_timer(self) -> int | None:
+        """When the next timer is due."""
+        return await self._read(reads.next_timer)
+
+    async def run(self, id: str) -> RunRow | None:
+        """One run."""
+        return await self._read(lambda connection: reads.run(connection, id))
+
+    async def runs(
+        self,
+        *,
+        workflow: str | None = None,
+        status: str | None = None,
+        event_id: str | None = None,
+        since: int | None = None,
+        cursor: int | None = None,
+        limit: int = 50,
+    ) -> tuple[list[RunRow], int | None]:
+        """A page of runs, newest first, and the cursor of the next page (None at the end)."""
+        query = partial(reads.runs, workflow=workflow, status=status, event_id=event_id, since=since, cursor=cursor, limit=limit)
+        return await self._read(query)
+
+    async def journal(self, id: str, after: int = -1, limit: int | None = None) -> list[JournalRow]:
+        """Journal rows of a run after a position."""
+        return await self._read(lambda connection: reads.journal(connection, id, after, limit))
+
+    async def events(
+        self, *, name: str | None = None, cursor: int | None = None, limit: int = 50
+    ) -> tuple[list[EventRow], int | None]:
+        """A page of events, newest first, and the cursor of the next page (None at the end)."""
+        return await self._read(lambda connection: reads.events(connection, name=name, cursor=cursor, limit=limit))
+
+    async def event(self, id: str) -> EventPage | None:
+        """One event with the runs it started and woke."""
+        return await self._read(lambda connection: reads.event(connection, id))
+
+    async def workflows(self) -> list[WorkflowRow]:
+        """All workflows with their current machines."""
+        return await self._read(reads.workflows)
+
+    async def outcomes(self, since: int) -> dict[str, dict[str, int]]:
+        """Runs created since then, counted by workflow and status."""
+        return await self._read(lambda connection: reads.outcomes(connection, since))
+
+    async def machine(self, fingerprint: str) -> MachineRow | None:
+        """A stored machine."""
+        return await self._read(lambda connection: reads.machine(connection, fingerprint))
+
+    async def live_machines(self) -> dict[str, int]:
+        """How many runs that are not over each machine has, by fingerprint."""
+        return await self._read(reads.live_machines)
+
+    async def key_paths(self) -> dict[str, tuple[str, ...]]:
+        """The field paths that events of each name are indexed by."""
+        return await self._read(reads.key_paths)
+
+    async def list_keys(self) -> list[KeyRow]:
+        """All API keys, revoked ones too."""
+        return await self._read(apikeys.list_keys)
+
+    async def find_key(self, sha256: str) -> KeyRow | None:
+        """The key in use with this SHA-256."""
+        found = await self._read(lambda connection: apikeys.list_keys(connection, sha256))
+        return found[0] if found else None
+
+    # --- the two ways to the database
+
+    async def _write(
+        self, act: Callable[[Tx], T], *, buckets: Callable[[], Iterable[int]] | None = None, alone: bool = False
+    ) -> T:
+        job = Job(act=act, buckets=buckets, alone=alone)
+        await self._submit([job])
+        if job.error is not None:
+            raise job.error
+        result: T = job.result
+        return result
+
+    async def _submit(self, jobs: list[Job]) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed: nothing more can be written")
+        if self._writer is None:
+            for news in self._transactor.process(jobs):
+                self.on_commit(news)
+            return
+        loop = asyncio.get_running_loop()
+        request = Request(jobs, loop, loop.create_future())
+        self._writer.submit(request)
+        await request.future
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        if self._readers is None:
+            return self.read(query)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read, query)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query on a reading connection, in the calling thread."""
+        if self._closed:
+            raise StoreClosed("the store is closed: nothing more can be read")
+        with self._database.reading() as connection:
+            return query(connection)
+
+    def _deliver(self, batch: list[Request], news: list[CommitNews]) -> None:
+        """In the writer's thread: wake the callers, those of one loop by one call."""
+        loops: dict[asyncio.AbstractEventLoop, list[Request]] = defaultdict(list)
+        for request in batch:
+            loops[request.loop].append(request)
+        for loop, answered in loops.items():
+            with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+                loop.call_soon_threadsafe(self._answer, answered, news)
+            news = []
+
+    def _answer(self, answered: list[Request], news: list[CommitNews]) -> None:
+        for commit in news:
+            self.on_commit(commit)
+        for request in answered:
+            if not request.future.done():
+                request.future.set_result(None)
+
+
+def _buckets(transition: Transition) -> Callable[[], Iterable[int]] | None:
+    if transition.waits or transition.events:
+        return partial(transition_buckets, transition)
+    return None
+
+
+def _ignore(news: CommitNews) -> None:
+    """Nobody listens."""
+    del news

@@ -1,0 +1,271 @@
+"""Committing decisions: the journal rows of a whole group by one statement, and the rest only where there is any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowgraph_runtime.records import EventRow, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.storage.errors import RepeatedEvent, StaleInbox, UnknownEvent
+from flowgraph_runtime.storage.events import store_events
+from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, wait_buckets
+from flowgraph_runtime.storage.runs import insert_runs
+from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.transaction import Offer, Tx
+
+ENDED = ("completed", "failed", "cancelled", "crashed")
+"""Statuses of a run that is over."""
+
+_JOURNAL_COLUMNS = (
+    "run int, seq int, at int, kind text, serial int, payload text, digest int, site text, visit int, attempt int, started_at int"
+)
+_JOURNAL_NAMES = ", ".join(column.split()[0] for column in _JOURNAL_COLUMNS.split(","))
+_JOURNAL = f"INSERT INTO fg_journal ({_JOURNAL_NAMES}) SELECT {_JOURNAL_NAMES} FROM given"  # noqa: S608
+
+
+def transition_buckets(transition: Transition) -> Iterator[int]:
+    """The locks that a transition needs for its waits and events."""
+    yield from wait_buckets(transition.waits)
+    yield from event_buckets(transition.events)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of a group of transitions, with what a later transition undoes of an earlier one left out."""
+
+    timers: dict[tuple[int, int], TimerRow] = field(default_factory=dict)
+    waits: dict[tuple[int, int], WaitRow] = field(default_factory=dict)
+    cleared_timers: set[tuple[int, int]] = field(default_factory=set)
+    closed_waits: set[tuple[int, int]] = field(default_factory=set)
+    inbox: list[tuple[int, int]] = field(default_factory=list)
+    needed: set[int] = field(default_factory=set)  # inbox positions that became journal rows
+    taken: list[tuple[int, str]] = field(default_factory=list)
+    snapshots: dict[int, tuple[int, str]] = field(default_factory=dict)
+    events: list[EventRow] = field(default_factory=list)
+    event_runs: list[NewRun] = field(default_factory=list)
+    runs: list[NewRun] = field(default_factory=list)
+    cancels: list[tuple[str, str]] = field(default_factory=list)
+    ended: list[tuple[int, str, str]] = field(default_factory=list)  # run, status, result or error
+
+    def add(self, run: int, transition: Transition) -> None:
+        """Append what a transition has beside journal rows."""
+        self.inbox += [(position, run) for position in transition.inbox]
+        if transition.rows:
+            self.needed.update(transition.inbox)
+        self._timers_and_waits(run, transition)
+        if transition.taken is not None:
+            self.taken.append((run, transition.taken))
+        if transition.snapshot is not None:
+            self.snapshots[run] = transition.snapshot
+        self.events += transition.events
+        self.event_runs += transition.event_runs
+        self.runs += transition.runs
+        self.cancels += transition.cancel_runs
+        if transition.status in ENDED:
+            self.ended.append((run, transition.status, transition.result or transition.error or "null"))
+
+    def _timers_and_waits(self, run: int, transition: Transition) -> None:
+        for serial in transition.cleared_timers:
+            if self.timers.pop((run, serial), None) is None:
+                self.cleared_timers.add((run, serial))
+        for serial in transition.closed_waits:
+            if self.waits.pop((run, serial), None) is None:
+                self.closed_waits.add((run, serial))
+        self.timers.update(((run, timer.serial), timer) for timer in transition.timers)
+        self.waits.update(((run, wait.serial), wait) for wait in transition.waits)
+
+
+def apply_transitions(tx: Tx, epoch: int, transitions: Sequence[Transition]) -> None:
+    """Write a group of transitions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
+    tx.check_epoch(epoch)
+    numbers = tx.run_numbers({transition.run_id for transition in transitions})
+    journal: list[tuple[Any, ...]] = []
+    rest = _Rows()
+    for transition in transitions:
+        run = numbers[transition.run_id]
+        for row in transition.rows:
+            check_text(f"journal row {row.seq} of run {row.run_id!r}", row.payload, row.site)
+            journal.append(
+                (
+                    run,
+                    row.seq,
+                    row.at,
+                    row.kind,
+                    row.serial,
+                    row.payload,
+                    row.digest,
+                    row.site,
+                    row.visit,
+                    row.attempt,
+                    row.started_at,
+                )
+            )
+        if not _is_only_rows(transition):
+            _check_texts(transition)
+            rest.add(run, transition)
+            _remember_update(tx, epoch, run, transition)
+    tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, journal)
+    for write in _WRITES:
+        write(tx, rest)
+    tx.effects.news.transitions += transitions
+
+
+def _is_only_rows(transition: Transition) -> bool:
+    return not (
+        transition.status is not None
+        or transition.inbox
+        or transition.timers
+        or transition.cleared_timers
+        or transition.waits
+        or transition.closed_waits
+        or transition.snapshot
+        or transition.release
+        or transition.taken
+        or transition.events
+        or transition.runs
+        or transition.cancel_runs
+        or transition.event_runs
+        or transition.started_at
+        or transition.reason
+    )
+
+
+def _check_texts(transition: Transition) -> None:
+    where = f"a transition of run {transition.run_id!r}"
+    check_text(where, transition.result, transition.error, transition.reason, transition.failed_step)
+    check_text(where, transition.snapshot[1] if transition.snapshot else None)
+    for wait in transition.waits:
+        check_text(where, *wait.names, *(text for key in wait.keys for text in key))
+    for _, reason in transition.cancel_runs:
+        check_text(where, reason)
+
+
+def _remember_update(tx: Tx, epoch: int, run: int, transition: Transition) -> None:
+    columns: dict[str, Any] = {
+        name: value
+        for name in ("status", "started_at", "ended_at", "result", "error", "failed_step", "failed_attempt", "reason")
+        if (value := getattr(transition, name)) is not None
+    }
+    ended = transition.status in ENDED
+    if ended:
+        columns.setdefault("ended_at", tx.now)
+        tx.effects.ended.add(run)
+    if transition.release or ended:
+        columns["release"] = 1
+        tx.effects.freed.add(run)
+    if columns:
+        tx.effects.update(run, columns)
+        tx.effects.owners[run] = (epoch, transition.run_id)
+
+
+def _consume_inbox(tx: Tx, rest: _Rows) -> None:
+    """A row that leads to nothing may be gone: an event offered to two waits is withdrawn when one takes it."""
+    gone = tx.sql.each(
+        "DELETE FROM fg_inbox WHERE (position, run) IN (SELECT position, run FROM given) RETURNING position",
+        "position int, run int",
+        rest.inbox,
+    )
+    missing = rest.needed - {row[0] for row in gone}
+    if missing:
+        raise StaleInbox(missing)
+
+
+def _clear(tx: Tx, rest: _Rows) -> None:
+    for table, keys in (("fg_timer", rest.cleared_timers), ("fg_wait", rest.closed_waits)):
+        tx.sql.each(
+            f"DELETE FROM {table} WHERE (run, serial) IN (SELECT run, serial FROM given) RETURNING run",  # noqa: S608
+            "run int, serial int",
+            list(keys),
+        )
+
+
+def _set_timers(tx: Tx, rest: _Rows) -> None:
+    tx.sql.each(
+        "INSERT INTO fg_timer (due, run, serial, kind) SELECT due, run, serial, kind FROM given",
+        "due int, run int, serial int, kind text",
+        [(timer.due, run, serial, timer.kind) for (run, serial), timer in rest.timers.items()],
+    )
+
+
+def _take(tx: Tx, rest: _Rows) -> None:
+    """Record taken events, and withdraw them where they were offered to other waits of the same run."""
+    taken = tx.sql.each(
+        "INSERT INTO fg_taken (run, event) SELECT given.run, e.number FROM given JOIN fg_event e ON e.id = given.event"
+        " RETURNING run, event",
+        "run int, event text",
+        rest.taken,
+    )
+    if len(taken) < len(rest.taken):
+        raise UnknownEvent([event for _, event in rest.taken])
+    tx.sql.each(
+        "DELETE FROM fg_inbox WHERE position IN (SELECT i.position FROM given JOIN fg_inbox i ON i.run = given.run"
+        " AND i.event = given.event) RETURNING position",
+        "run int, event int",
+        taken,
+    )
+
+
+def _write_snapshots(tx: Tx, rest: _Rows) -> None:
+    tx.sql.each(
+        "INSERT INTO fg_snapshot (run, seq, state) SELECT run, seq, state FROM given WHERE true"
+        " ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, state = excluded.state",
+        "run int, seq int, state text",
+        [(run, seq, state) for run, (seq, state) in rest.snapshots.items()],
+    )
+
+
+def _emit(tx: Tx, rest: _Rows) -> None:
+    """Store emitted events and offer them to the waits that were open before: what the same transition opens reads them as
+    early events, if it wants those."""
+    numbers = store_events(tx, rest.events) if rest.events else {}
+    if len(numbers) < len(rest.events):
+        raise RepeatedEvent({event.id for event in rest.events} - set(numbers))
+    payloads = {event.id: (numbers[event.id], event.payload) for event in rest.events}
+    insert_runs(tx, rest.event_runs, payloads)
+    insert_runs(tx, rest.runs, {})
+    offer_to_waits(tx, [(numbers[event.id], event) for event in rest.events])
+
+
+def _open(tx: Tx, rest: _Rows) -> None:
+    if rest.waits:
+        open_waits(tx, [(run, wait) for (run, _), wait in rest.waits.items()])
+
+
+def _cancel(tx: Tx, rest: _Rows) -> None:
+    numbers = tx.run_numbers({run_id for run_id, _ in rest.cancels})
+    tx.effects.offers += [Offer(numbers[run_id], "cancel", "cancel", 0, payload=reason) for run_id, reason in rest.cancels]
+
+
+def _tell_parents(tx: Tx, rest: _Rows) -> None:
+    outcomes = {run: (status, payload) for run, status, payload in rest.ended}
+    offer_ends(tx, outcomes)
+
+
+def offer_ends(tx: Tx, outcomes: dict[int, tuple[str, str]]) -> None:
+    """Put the ends of runs, each status and codec text, into the inboxes of the runs that wait for them."""
+    parents = tx.sql.each(
+        "SELECT r.number, r.parent, r.parent_serial, r.id FROM given JOIN fg_run r ON r.number = given.run"
+        " WHERE r.parent IS NOT NULL AND r.parent_serial IS NOT NULL",
+        "run int",
+        [(run,) for run in outcomes],
+    )
+    for run, parent, serial, id in parents:
+        status, payload = outcomes[run]
+        tx.effects.offers.append(
+            Offer(parent, f"child:{id}", "child", serial, payload=json.dumps({"status": status, "payload": payload}))
+        )
+
+
+_WRITES: tuple[Callable[[Tx, _Rows], None], ...] = (
+    _consume_inbox,
+    _clear,
+    _set_timers,
+    _take,
+    _write_snapshots,
+    _emit,
+    _open,
+    _cancel,
+    _tell_parents,
+)
