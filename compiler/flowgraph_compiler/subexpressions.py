@@ -33,7 +33,8 @@ def _names(cls: Any) -> tuple[str, ...]:
 
 def children(tree: Any) -> Iterator[Any]:
     """The forms directly inside a form (expressions, keywords, clauses), in the order of their fields."""
-    for name in _names(type(tree)):
+    cls: Any = type(tree)
+    for name in _names(cls):
         yield from _forms(getattr(tree, name))
 
 
