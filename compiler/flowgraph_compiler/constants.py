@@ -15,7 +15,7 @@ _SCALARS = (bool, int, float, str, bytes, Decimal, UUID, date, datetime, time, t
 
 
 def is_constant(value: object) -> bool:
-    """Whether the value is immutable and storable: scalars, enum members, tuples, frozen sets, frozen models and dataclasses of such."""
+    """Whether the value is immutable and storable: scalars, enum members; tuples, frozen sets, models and dataclasses of such."""
     if value is None or isinstance(value, Enum) or type(value) in _SCALARS:
         return True
     if isinstance(value, tuple | frozenset):

@@ -163,7 +163,7 @@ def _children(statement: ast.stmt) -> list[ast.stmt]:
     for node in ast.iter_child_nodes(statement):
         if isinstance(node, ast.stmt):
             found.append(node)
-        elif isinstance(node, ast.excepthandler | ast.match_case):
+        elif isinstance(node, ast.ExceptHandler | ast.match_case):
             found.extend(node.body)
     return found
 

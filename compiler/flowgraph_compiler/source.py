@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from flowgraph import Workflow
 from flowgraph_compiler.declarations import SourceModule
@@ -78,7 +78,7 @@ def load(targets: Sequence[str]) -> Loaded:
 
 
 def from_text(text: str, name: str) -> SourceModule:
-    """Make a module of a text, for tests and generated programs; `inspect` finds its source. It replaces an earlier one of the name.
+    """Make a module of a text, for tests and generated programs; it replaces an earlier one of the name.
 
     Raises `SourceError` where Python or the language refuses the text before it can be imported."""
     file = f"{name}.py"
@@ -263,10 +263,11 @@ def _read(file: Path) -> str:
         raise TargetError(f"'{_shown(file)}' cannot be read as Python text: {error}") from error
 
 
-def _compiled(text: str, file: str) -> object:
+def _compiled(text: str, file: str) -> CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the import itself shows them
-        return compile(text, file, "exec", dont_inherit=True)
+        code: CodeType = compile(text, file, "exec", dont_inherit=True)
+        return code
 
 
 # --- what stops an import

@@ -6,6 +6,7 @@ The layers, each a class over the one before: `context` (names, temporaries, ids
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +38,8 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
     while waiting := [name for name in session.called if name not in built]:
         built.update(waiting)
         functions += [_function(session, session.called[name]) for name in waiting]
-    session.found.extend(_recursions(functions, decl))
+    session.found.extend(_recursions(functions))
+    where = _trigger_where(session, decl)
     if has_errors(session.found):
         return None, session.found
     names = {made.name for made in handlers}
@@ -47,6 +49,7 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
         on_failure=ON_FAILURE if ON_FAILURE in names else None,
         on_cancel=ON_CANCEL if ON_CANCEL in names else None,
         constants=session.constants,
+        where=where,
     )
     return graph, session.found
 
@@ -119,10 +122,26 @@ def _call(session: Session, called: StepDecl | FlowDecl, function: str, argument
     return Step(node_id, called.span, called.name, arguments, (), None)
 
 
+def _trigger_where(session: Session, decl: FlowDecl) -> tuple[str, Expr] | None:
+    """`where=` of the decorator: its parameter and its body, which sees the module only."""
+    if decl.target.options.where is UNSET:
+        return None
+    calls = [decorator for decorator in decl.tree.decorator_list if isinstance(decorator, ast.Call)]
+    written = next((keyword.value for call in calls for keyword in call.keywords if keyword.arg == "where"), None)
+    if not isinstance(written, ast.Lambda):
+        message = f"'where=' of workflow '{decl.name}' that is no lambda in the decorator is not in the language"
+        session.found.append(Diagnostic(RULES["FG100"], decl.span, message, "where=lambda e: e.amount > 10", workflow=decl.name))
+        return None
+    builder = FunctionBuilder(session, decl)
+    builder.bindings = {}
+    parameter, body = builder.predicate(written)
+    return None if body is None else (parameter, body)
+
+
 # --- recursion
 
 
-def _recursions(functions: list[FlowGraph], decl: FlowDecl) -> Iterator[Diagnostic]:
+def _recursions(functions: list[FlowGraph]) -> Iterator[Diagnostic]:
     """FG116 at each call that closes a cycle of subflows."""
     calls = {each.name: [node for node in walk(each.body) if isinstance(node, Subflow)] for each in functions}
     finished: set[str] = set()

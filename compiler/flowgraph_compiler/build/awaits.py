@@ -107,7 +107,7 @@ class Awaits(Calls):
             values = [self.keep(value, [*every[index + 1 :], *later]) for index, value in enumerate(values)]
         named = values[len(node.args) :]
         keywords = tuple(
-            Keyword(keyword.arg, value, self.span(keyword)) for keyword, value in zip(node.keywords, named, strict=False)
+            Keyword(keyword.arg, value, self.span(keyword)) for keyword, value in zip(node.keywords, named, strict=True)
         )
         return tuple(values[: len(node.args)]), keywords
 
@@ -195,7 +195,7 @@ class Awaits(Calls):
         if "timeout" not in given:
             self.report("FG171", node, "'wait_for' has no 'timeout='", "timeout=\"24h\", or 'timeout=None' to wait for ever")
         timeout = self._timeout(given.get("timeout"), later)
-        parameter, residual = self._where(given.get("where"))
+        parameter, residual = self.predicate(given.get("where")) if "where" in given else ("event", None)
         since = self._since(given.get("since"))
         name = self.node_id(f"wait_for.{event}")
         return Wait(name, self.span(node), event, parameter, (), residual, timeout, since, result)
@@ -223,9 +223,8 @@ class Awaits(Calls):
                 self.report("FG170", node, '\'since=\' is "start" or "now", written out', 'since="now"')
                 return "start"
 
-    def _where(self, node: ast.expr | None) -> tuple[str, Expr | None]:
-        if node is None:
-            return "event", None
+    def predicate(self, node: ast.expr) -> tuple[str, Expr | None]:
+        """A `where=` lambda: its parameter and its body."""
         if not isinstance(node, ast.Lambda) or len(node.args.args) != 1 or len(ast.unparse(node.args).split(",")) != 1:
             self.refuse(node, f"'where={ast.unparse(node)}'", "write a lambda of the event: where=lambda e: e.id == order.id")
             return "event", None

@@ -11,7 +11,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def bindings(tree: FunctionNode) -> dict[str, list[Located]]:
-    """Parameters (first) and every other name that the function binds, with the places; names of comprehensions are not among them."""
+    """Parameters (first) and every other name that the function binds, with the places; not those of comprehensions."""
     found: dict[str, list[Located]] = {}
     arguments = tree.args
     for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):

@@ -1,4 +1,4 @@
-"""What a name of the module stands for, decided by the identity of the object: what may be called, and what is refused and why."""
+"""What a name of the module stands for, by the identity of the object: what may be called, what is refused and why."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def callee(context: Context, node: ast.expr) -> Callee:
     if isinstance(node, ast.Attribute):
         owner = static(context, node.value)
         if owner is not None and isinstance(owner.value, type):
-            return _of_class(context, owner.value, node.attr, f"{owner.text}.{node.attr}")
+            return _of_class(owner.value, node.attr, f"{owner.text}.{node.attr}")
     found = static(context, node)
     if found is not None:
         return classify(context, found)
@@ -252,7 +252,7 @@ def type_name(cls: type) -> str | None:
     return _TYPES.get(id(cls))
 
 
-def _of_class(context: Context, cls: type, name: str, text: str) -> Callee:
+def _of_class(cls: type, name: str, text: str) -> Callee:
     if (cls, name) in _CLOCKS:
         return Refused("FG140", f"'{text}()' reads the clock", "use 'now()' of flowgraph")
     member = inspect.getattr_static(cls, name, None)

@@ -99,7 +99,7 @@ class Calls(Comprehensions):
         every = [*receiver, *positional, *(keyword.value for keyword in keywords)]
         values = self.operands(every, consumed=positional if consumed else ())
         first, rest = values[: len(receiver)], values[len(receiver) : len(receiver) + len(positional)]
-        named = dict(zip(map(id, keywords), values[len(receiver) + len(positional) :], strict=False))
+        named = dict(zip(map(id, keywords), values[len(receiver) + len(positional) :], strict=True))
         arity = max(len(positional), 1)
         front = [self.function(node.args[skip], arity)] if function_first and len(node.args) > skip else []
         return first, [*front, *rest], tuple(self._keyword(keyword, named) for keyword in node.keywords)
@@ -201,7 +201,7 @@ class Calls(Comprehensions):
                 self.report("FG142", node, "a set has no order that two runs would agree on", f"sorted({ast.unparse(node)})")
 
     def is_set(self, node: ast.expr) -> bool:
-        """Displays, comprehensions, calls and operators that make sets; variables that hold nothing else; parameters typed as sets."""
+        """Displays, comprehensions, calls and operators that make sets; variables that hold or are typed as nothing else."""
         match node:
             case ast.Set() | ast.SetComp():
                 return True

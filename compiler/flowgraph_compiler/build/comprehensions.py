@@ -92,11 +92,11 @@ class Comprehensions(ShortCircuits):
                 known = self.inner(name)
                 return known if isinstance(known, Local) else Bound(name, self.span(node))
             case ast.Tuple(elts=items):
-                return TupleOf(tuple(self.bound_target(item) for item in items), self.span(node))  # type: ignore[arg-type]  # targets are expressions
+                return TupleOf(tuple(self.bound_target(item) for item in items), self.span(node))
             case ast.List(elts=items):
-                return ListOf(tuple(self.bound_target(item) for item in items), self.span(node))  # type: ignore[arg-type]  # targets are expressions
+                return ListOf(tuple(self.bound_target(item) for item in items), self.span(node))
             case ast.Starred(value=value):
-                return Starred(self.bound_target(value), self.span(node))  # type: ignore[arg-type]  # targets are expressions
+                return Starred(self.bound_target(value), self.span(node))
             case _:
                 self.refuse(node, f"'{ast.unparse(node)}' as the target of a comprehension", "use a name")
                 return Bound("_", self.span(node))

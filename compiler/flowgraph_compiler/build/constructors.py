@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from flowgraph_compiler.vocabulary import PURE_TYPES
 
 _LIBRARIES = ("pydantic", "pydantic_core", "flowgraph", "builtins", "enum", "typing", "_typing", "abc", "collections")
-_FACTORIES = tuple(PURE_TYPES.values())
+_FACTORIES: tuple[Any, ...] = tuple(PURE_TYPES.values())
 _SLOTS = ("field_validators", "validators", "root_validators", "model_validators")
 
 

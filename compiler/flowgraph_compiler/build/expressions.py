@@ -135,13 +135,10 @@ class Expressions(Operands):
         """A class: a listed one, a stored one, or an exception that Python knows."""
         listed = callees.type_name(cls)
         known = self.session.app.classes.get(cls.__name__) is cls
-        if (
-            listed is None
-            and not known
-            and not (issubclass(cls, BaseException) and cls.__module__ in ("builtins", "flowgraph.errors"))
-        ):
-            self.report("FG112", node, f"class '{cls.__name__}' is no model, dataclass, enum, named tuple or exception of this application",
-                        "import it by name, or use it in a '@step'")  # fmt: skip
+        always = issubclass(cls, BaseException) and cls.__module__ in ("builtins", "flowgraph.errors")
+        if listed is None and not known and not always:
+            message = f"class '{cls.__name__}' is no model, dataclass, enum, named tuple or exception of this application"
+            self.report("FG112", node, message, "import it by name, or use it in a '@step'")
         return ClassRef(listed or cls.__name__, self.span(node))
 
     def _refused_global(self, node: ast.expr, found: callees.Static) -> None:
@@ -155,8 +152,8 @@ class Expressions(Operands):
         elif isinstance(value, ModuleType):
             self.report("FG100", node, f"module '{text}' as a value is not in the language", f"write '{text}.name'")
         else:
-            self.report("FG140", node, f"'{text}' is mutable state of the module ({type(value).__name__}); a run could see it change",
-                        "make it a tuple, an enum or a frozen dataclass, or read it in a '@step'")  # fmt: skip
+            message = f"'{text}' is mutable state of the module ({type(value).__name__}); a run could see it change"
+            self.report("FG140", node, message, "make it a tuple, an enum or a frozen dataclass, or read it in a '@step'")
 
     # --- operators
 
@@ -177,7 +174,7 @@ class Expressions(Operands):
         every = [node.left, *node.comparators]
         left, *others = self.operands(
             every,
-            consumed=[right for op, right in zip(node.ops, node.comparators, strict=False) if isinstance(op, ast.In | ast.NotIn)],
+            consumed=[right for op, right in zip(node.ops, node.comparators, strict=True) if isinstance(op, ast.In | ast.NotIn)],
         )
         self.check_identity(node)
         return Compare(left, tuple(COMPARE[type(op)] for op in node.ops), tuple(others), self.span(node))
@@ -185,7 +182,7 @@ class Expressions(Operands):
     def check_identity(self, node: ast.Compare) -> None:
         """FG141: `is` only against values of which there is one."""
         operands = [node.left, *node.comparators]
-        for op, left, right in zip(node.ops, operands, operands[1:], strict=False):
+        for op, left, right in zip(node.ops, operands[:-1], operands[1:], strict=True):
             if isinstance(op, ast.Is | ast.IsNot) and not (self._is_single(left) or self._is_single(right)):
                 equal = "==" if isinstance(op, ast.Is) else "!="
                 self.report("FG141", node, f"'{ast.unparse(node)}' tests identity, which a stored value does not keep",
@@ -233,7 +230,7 @@ class Expressions(Operands):
 
     def visit_Dict(self, node: ast.Dict) -> Expr:  # noqa: N802
         """`{a: b}`: each key before its value."""
-        every = [part for key, value in zip(node.keys, node.values, strict=False) for part in (key, value) if part is not None]
+        every = [part for key, value in zip(node.keys, node.values, strict=True) for part in (key, value) if part is not None]
         given = iter(self.operands(every))
         pairs = [(next(given) if key is not None else None, next(given)) for key in node.keys]
         return DictOf(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), self.span(node))

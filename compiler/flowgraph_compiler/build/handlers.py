@@ -54,15 +54,15 @@ class FunctionBuilder(Statements):
         return (found.value.__name__,)
 
     def _unbound_after(self, node: ast.ExceptHandler, name: str, body: Body) -> Body:
-        """`e = None; del e` at the end: in place where nothing can tell, as a `finally` where another binding of the name could be read."""
+        """`e = None; del e` at the end: a plain `del` where nothing can tell, a `finally` where another binding could be read."""
         span = self.span(node)
         delete = Pure(self.node_id("="), span, Delete(name, missing_ok=True, span=span))
         ways = outcomes(body)
-        if self._is_lone(node, name) and not ways & {"break", "continue"}:
+        if self._is_lone(name) and not ways & {"break", "continue"}:
             return (*body, delete) if "next" in ways else body
         return (Try(self.node_id("try"), span, body, (), (), (delete,)),)
 
-    def _is_lone(self, node: ast.ExceptHandler, name: str) -> bool:
+    def _is_lone(self, name: str) -> bool:
         """Whether the name is bound by handlers only, none of them inside this one or around it."""
         every = [each for each in ast.walk(self.decl.tree) if isinstance(each, ast.ExceptHandler) and each.name == name]
         is_nested = any(inner in every for each in every for inner in ast.walk(each) if inner is not each)

@@ -82,7 +82,7 @@ class ShortCircuits(Expressions):
             return Conditional(test, self.translate(node.body), self.translate(node.orelse), self.span(node))
         name, result = self.node_id("if"), Local(self.temporary(), self.span(node))
         bodies: list[list[AnyNode]] = [[], []]
-        for body, part in zip(bodies, (node.body, node.orelse), strict=False):
+        for body, part in zip(bodies, (node.body, node.orelse), strict=True):
             with self.block(body):
                 value = self.translate(part)
                 self.assign(result, value, value.span)
@@ -95,7 +95,7 @@ class ShortCircuits(Expressions):
             return self.compare(node)
         self.check_identity(node)
         left, right = self.operands([node.left, node.comparators[0]], later=node.comparators[1:])
-        return self._chain(left, right, list(zip(node.ops, [*node.comparators[1:], None], strict=False)), node)
+        return self._chain(left, right, list(zip(node.ops, [*node.comparators[1:], None], strict=True)), node)
 
     def _chain(self, left: Expr, right: Expr, rest: list[tuple[ast.cmpop, ast.expr | None]], node: ast.Compare) -> Expr:
         """`left op right`, then the rest of the chain in a branch."""
@@ -121,7 +121,7 @@ class ShortCircuits(Expressions):
 
 
 def _is_repeatable(node: ast.expr) -> bool:
-    """Whether evaluating an expression twice is the same as once: names, attributes and tests, nothing that makes or changes a value."""
+    """Whether evaluating twice is the same as once: names, attributes and tests, nothing that makes or changes a value."""
     return all(isinstance(inner, _REPEATABLE) for inner in ast.walk(node))
 
 

@@ -78,9 +78,9 @@ class Statements(Targets):
             self.emit(Raise(name, self.span(node), None))
             return
         exception, *cause = self.operands([node.exc, *([node.cause] if node.cause is not None else [])])
-        self.emit(Raise(name, self.span(node), self._instance(exception, node.exc), cause[0] if cause else None))
+        self.emit(Raise(name, self.span(node), self._instance(exception), cause[0] if cause else None))
 
-    def _instance(self, value: Expr, node: ast.expr) -> Expr:
+    def _instance(self, value: Expr) -> Expr:
         """`raise ValueError` is `raise ValueError()`."""
         return New(value.name, (), (), value.span) if isinstance(value, ClassRef) else value
 

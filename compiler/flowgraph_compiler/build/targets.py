@@ -64,10 +64,10 @@ class Targets(Awaits):
             return
         fresh = [Local(self.temporary(), span) for _ in node.elts]
         items = tuple(
-            Starred(name, span) if isinstance(item, ast.Starred) else name for item, name in zip(node.elts, fresh, strict=False)
+            Starred(name, span) if isinstance(item, ast.Starred) else name for item, name in zip(node.elts, fresh, strict=True)
         )
         self.pure(Assign((TupleOf(items, span),), value, span), span)
-        for item, name in zip(node.elts, fresh, strict=False):
+        for item, name in zip(node.elts, fresh, strict=True):
             self._store_one(item.value if isinstance(item, ast.Starred) else item, name, span)
 
     def target(self, node: ast.expr) -> Target:
