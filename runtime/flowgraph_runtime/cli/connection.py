@@ -1,0 +1,50 @@
+"""Which server to talk to: flags, then `FLOWGRAPH_URL` and `FLOWGRAPH_KEY`, then `[tool.flowgraph]` of `pyproject.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowgraph_runtime.cli.console import Exit, Failure
+
+DEFAULT_URL = "http://127.0.0.1:8288"
+
+Url = Annotated[
+    str | None, typer.Option(envvar="FLOWGRAPH_URL", help=f"The server's address; {DEFAULT_URL} when nothing is set.")
+]
+Key = Annotated[
+    str | None, typer.Option(envvar="FLOWGRAPH_KEY", help="A key of the server; on loopback 'flowgraph dev' needs none.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Database = Annotated[str | None, typer.Option("--db", metavar="URL", help="sqlite:///path.db or postgresql://...")]
+
+
+def configured(folder: Path | None = None) -> dict[str, Any]:
+    """The table `[tool.flowgraph]` of the `pyproject.toml` in a folder (default: the current one), empty when there is none."""
+    file = (folder or Path.cwd()) / "pyproject.toml"
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("flowgraph", {})
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Failure(f"'{file}' is not valid TOML: {error}", code=Exit.USAGE) from error
+    if not isinstance(table, dict):
+        raise Failure(f"[tool.flowgraph] in '{file}' is not a table", code=Exit.USAGE)
+    return table
+
+
+def server_url(flag: str | None) -> str:
+    """The address of the server (the flag holds the environment's value already)."""
+    url = flag or configured().get("url") or DEFAULT_URL
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise Failure(f"'{url}' is no address of a server", f"an address looks like {DEFAULT_URL}", Exit.USAGE)
+    return url.rstrip("/")
+
+
+def server_key(flag: str | None) -> str | None:
+    """The key to send, if any."""
+    key = flag or configured().get("key")
+    return key if isinstance(key, str) else None

@@ -1,0 +1,109 @@
+"""`flowgraph dev` and `flowgraph serve`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from flowgraph_runtime.cli.compiling import Targets
+from flowgraph_runtime.cli.connection import Database
+from flowgraph_runtime.cli.console import Exit, Failure, messages, tell
+from flowgraph_runtime.cli.settings import settings
+from flowgraph_runtime.settings import Settings
+
+Port = Annotated[int | None, typer.Option(help="8288 when nothing is set; 0 takes a free one.")]
+
+
+def dev(
+    targets: Targets,
+    port: Port = None,
+    db: Database = None,
+    reload: Annotated[bool, typer.Option(help="Start anew when a file of a target changes.")] = True,
+    inherited: Annotated[int | None, typer.Option("--socket", hidden=True)] = None,
+) -> None:
+    """Serve workflows while you write them: server, worker and dashboard in one, reloading on change.
+
+    Compile errors show here and on the page. Listens on this machine only and asks for no keys.
+    """
+    from flowgraph_runtime.cli import reloading
+
+    chosen = settings(host="127.0.0.1", port=port, db=db, dev=True)
+    if inherited is not None:
+        reloading.end_with_parent()
+        serve_targets(targets, chosen, socket.socket(fileno=inherited))
+        return
+    bound = reloading.listening_socket(chosen.host, chosen.port)
+    port = bound.getsockname()[1]
+    if not reload:
+        serve_targets(targets, chosen.model_copy(update={"port": port}), bound)
+        return
+    command = ["dev", *targets, "--port", str(port), "--db", chosen.db]
+    code = reloading.supervise(command, targets, bound)
+    if code:
+        raise SystemExit(code)
+
+
+def serve(
+    targets: Targets,
+    db: Database = None,
+    host: Annotated[str | None, typer.Option(help="127.0.0.1 when nothing is set; another address needs keys.")] = None,
+    port: Port = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Answer requests only; other processes run the workflows.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Start although live runs need code that is gone; park those runs.")
+    ] = False,
+) -> None:
+    """Serve workflows in production: HTTP API, worker and dashboard.
+
+    A server that listens on more than this machine needs a key first: flowgraph keys create.
+    """
+    from flowgraph_runtime.cli.reloading import listening_socket
+
+    chosen = settings(
+        db=db, host=host, port=port, worker=False if no_worker else None, allow_missing=True if allow_missing else None
+    )
+    bound = listening_socket(chosen.host, chosen.port)
+    serve_targets(targets, chosen.model_copy(update={"port": bound.getsockname()[1]}), bound)
+
+
+def serve_targets(targets: Sequence[str], chosen: Settings, bound: socket.socket) -> None:
+    """Compile and serve on the socket until told to end; in dev, code that does not compile is served as a page that says so."""
+    from flowgraph_runtime.app import create_app
+    from flowgraph_runtime.errors import CompilationRefused, StartupRefused
+
+    try:
+        app = create_app(targets, settings=chosen)
+    except CompilationRefused as refused:
+        messages().file.write(refused.report)
+        if not chosen.dev:
+            raise SystemExit(Exit.FAILED) from None
+        app = broken_app(refused.report)
+    except StartupRefused as refused:
+        raise Failure(str(refused)) from refused
+    tell(f"flowgraph is at http://{chosen.host}:{chosen.port}", style="bold green")
+    run_server(app, chosen, bound)
+
+
+def run_server(app: Any, chosen: Settings, bound: socket.socket) -> None:
+    """Run uvicorn on a socket that is listening already. Raises `SystemExit` when the application did not start."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, lifespan="on", access_log=False, log_level="warning", timeout_graceful_shutdown=2 if chosen.dev else 30
+    )
+    server = uvicorn.Server(config)
+    server.run([bound])
+    if not server.started:
+        raise SystemExit(Exit.FAILED)
+
+
+def broken_app(report: str) -> Any:
+    """An application that answers everything with the compile errors."""
+    from flowgraph_runtime.dashboard.broken import create_broken_app
+
+    return create_broken_app(report)

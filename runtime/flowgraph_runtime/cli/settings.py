@@ -1,0 +1,32 @@
+"""The settings of a server from flags: what is not given comes from the environment or `pyproject.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flowgraph_runtime.cli.console import Exit, Failure
+from flowgraph_runtime.settings import Settings
+
+_SQLITE = "sqlite:///"
+
+
+def settings(**flags: Any) -> Settings:
+    """The settings with the flags that were given (None: not given). Raises `Failure` (exit 2) for a value that does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        chosen = Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False))
+        raise Failure(
+            f"the settings do not fit: {wrong}", "look at the flags, FLOWGRAPH_* and [tool.flowgraph]", Exit.USAGE
+        ) from error
+    _make_folder(chosen.db)
+    return chosen
+
+
+def _make_folder(db: str) -> None:
+    """A database file in a folder that is not there yet is no mistake."""
+    if db.startswith(_SQLITE) and len(db) > len(_SQLITE):
+        Path(db.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
