@@ -1,0 +1,131 @@
+"""Builds the actions of suspensions (see `blocks`) and the expressions of their payloads.
+
+CallStep(args, keywords)   payload (args, keywords or None)
+CallFlow, CallChild, ...   the same
+SleepFor, SleepTill        the duration or moment
+WaitFor                    (key values, timeout or None)
+SendEvent                  the event
+Group                      a tuple of the branches' payloads, evaluated from left to right in the parent
+FanOutGroup                (list of the branches' payloads, limit or None)
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from flowgraph_compiler import machine as form
+from flowgraph_compiler.expressions import Expr
+from flowgraph_runtime.engine.blocks import (
+    AnyAction,
+    ChildAction,
+    FanOutAction,
+    FlowAction,
+    GroupAction,
+    SendAction,
+    SleepAction,
+    StepAction,
+    WaitAction,
+)
+from flowgraph_runtime.engine.errors import ProgramError
+from flowgraph_runtime.engine.expressions import Expressions, list_of
+
+DEFAULT_POLICY = form.Policy(4, "exponential", 1.0, 2.0, 3600.0, 0.1, None)
+"""The language page's defaults, for fields that a machine leaves out."""
+
+Residuals: TypeAlias = Callable[[Expr, str], Callable[[Any, Any, Any], Any]]
+"""Compiles a predicate over the named event parameter."""
+
+_KINDS = {form.Group: ("parallel", "settle", "race"), form.FanOutGroup: ("fan_out", "settle")}
+
+
+class Actions:
+    """Builds actions. `flows` collects those whose function is still to be set."""
+
+    def __init__(self, expressions: Expressions, residual: Residuals) -> None:
+        self._expressions = expressions
+        self._residual = residual
+        self.flows: list[FlowAction] = []
+
+    def build(self, action: form.Action) -> AnyAction:
+        """Return the fixed part of an action. Raises `ProgramError` for what is no action."""
+        match action:
+            case form.CallStep():
+                return _step(action)
+            case form.CallFlow():
+                self.flows.append(FlowAction(action.site, action.function))
+                return self.flows[-1]
+            case form.CallChild():
+                return ChildAction(action.site, action.workflow, awaited=True)
+            case form.StartRun():
+                return ChildAction(action.site, action.workflow, awaited=False)
+            case form.SleepFor():
+                return SleepAction(action.site, until=False)
+            case form.SleepTill():
+                return SleepAction(action.site, until=True)
+            case form.SendEvent():
+                return SendAction(action.site)
+        return self._larger(action)
+
+    def _larger(self, action: form.Action) -> AnyAction:
+        match action:
+            case form.WaitFor():
+                return self._wait(action)
+            case form.Group() if action.kind in _KINDS[form.Group]:
+                return GroupAction(action.site, action.kind, tuple(self.build(branch) for branch in action.branches))
+            case form.FanOutGroup() if action.kind in _KINDS[form.FanOutGroup]:
+                return FanOutAction(action.site, action.kind, self.build(action.branch))
+        raise ProgramError(f"the machine contains {type(action).__name__!r}, which is no action of the vocabulary")
+
+    def _wait(self, action: form.WaitFor) -> WaitAction:
+        residual = None if action.residual is None else self._residual(action.residual, action.parameter)
+        names = action.names or (action.event,)
+        if action.since not in ("start", "now"):
+            raise ProgramError(f"the machine contains a wait since {action.since!r}")
+        paths = tuple(path for path, _ in action.keys)
+        return WaitAction(action.site, names, paths, residual, action.frozen, action.since == "start")
+
+    def payload(self, action: form.Action) -> ast.expr:
+        """Return the expression of the varying part."""
+        x = self._expressions
+        match action:
+            case form.SleepFor():
+                return x(action.duration)
+            case form.SleepTill():
+                return x(action.when)
+            case form.SendEvent():
+                return x(action.event)
+            case form.WaitFor():
+                timeout = ast.Constant(None) if action.timeout is None else x(action.timeout)
+                return _tuple(_tuple(*(x(value) for _, value in action.keys)), timeout)
+            case form.Group():
+                return _tuple(*(self.payload(branch) for branch in action.branches))
+            case form.FanOutGroup():
+                limit = ast.Constant(None) if action.limit is None else x(action.limit)
+                return _tuple(list_of(x, self.payload(action.branch), action.clauses), limit)
+        return self._call(action)
+
+    def _call(self, action: form.CallStep | form.CallFlow | form.CallChild | form.StartRun) -> ast.expr:
+        x = self._expressions
+        if any(keyword.name is None for keyword in action.keywords):
+            raise ProgramError(f"the machine passes '**' at '{action.site}'")
+        keywords: ast.expr = ast.Constant(None)
+        if action.keywords:
+            keywords = ast.Dict([ast.Constant(k.name) for k in action.keywords], [x(k.value) for k in action.keywords])
+        return _tuple(_tuple(*x.all(action.arguments)), keywords)
+
+
+def _step(action: form.CallStep) -> StepAction:
+    given, default = action.policy, DEFAULT_POLICY
+    policy = form.Policy(
+        *(
+            getattr(default, name) if getattr(given, name) is None else getattr(given, name)
+            for name in ("retries", "kind", "delay", "factor", "max", "jitter", "timeout")
+        )
+    )
+    return StepAction(action.site, action.step, policy, policy.retries or 0, policy.timeout)
+
+
+def _tuple(*items: ast.expr) -> ast.expr:
+    return ast.Tuple(list(items), ast.Load())

@@ -1,0 +1,77 @@
+"""Cancellation of tokens: by a cancel of the run, by the failure of a sibling, by a race that is decided.
+
+step executing    interrupt: abandoned, `Cancelled` now;  else: its attempt finishes unused, `Cancelled` then
+step in backoff   timer cleared, `Cancelled` now           (as a sleeping one)
+sleep, wait       taken back, `Cancelled` now
+child run         asked to cancel, `Cancelled` when it has ended
+group             its branches first; `Cancelled` when the last has ended
+in a `finally`    nothing yet: `Cancelled` at the next wait outside of it
+"""
+
+from __future__ import annotations
+
+from flowgraph.errors import Cancelled
+from flowgraph_runtime.engine.commands import AbandonStep, CancelRun
+from flowgraph_runtime.engine.suspending import withdraw
+from flowgraph_runtime.engine.tokens import (
+    ASKED,
+    CANCELLED,
+    DELIVERED,
+    ChildPending,
+    GroupPending,
+    StepPending,
+    Token,
+)
+from flowgraph_runtime.engine.turn import THROW, Turn
+
+
+def cancel(turn: Turn, token: Token, *, interrupt: bool) -> None:
+    """Cancel a token and what it waits for. `interrupt`: stop running attempts of async steps at their next await."""
+    if token.cancel == DELIVERED:
+        return
+    already = token.cancel == ASKED
+    token.cancel = ASKED
+    pending = token.pending
+    if pending is None or (token.frames and token.shielded()):
+        return
+    match pending:
+        case GroupPending():
+            cancel_group(turn, pending, interrupt=interrupt)
+        case StepPending() if pending.executing:
+            _cancel_attempt(turn, pending, interrupt=interrupt)
+        case ChildPending():
+            if not already:
+                pending.abandoned = True
+                turn.commands.append(CancelRun(pending.run_id, turn.state.cancel_reason or "its parent's branch was cancelled"))
+        case _:
+            withdraw(turn, pending)
+            deliver_cancel(turn, token)
+
+
+def _cancel_attempt(turn: Turn, pending: StepPending, *, interrupt: bool) -> None:
+    if interrupt:
+        turn.state.release(pending)
+        turn.commands.append(AbandonStep(pending.serial, True))
+        deliver_cancel(turn, pending.token)
+    elif not pending.abandoned:
+        pending.abandoned = True
+        turn.commands.append(AbandonStep(pending.serial, False))
+
+
+def cancel_group(turn: Turn, group: GroupPending, *, interrupt: bool) -> None:
+    """Cancel a group as a whole: `Cancelled` is raised at its await when the last branch has ended."""
+    group.outcome = CANCELLED
+    cancel_branches(turn, group, interrupt=interrupt)
+
+
+def cancel_branches(turn: Turn, group: GroupPending, *, interrupt: bool) -> None:
+    """Drop the branches that have not started and cancel the others, in order."""
+    group.waiting.clear()
+    for child in list(group.children.values()):
+        cancel(turn, child, interrupt=interrupt)
+
+
+def deliver_cancel(turn: Turn, token: Token) -> None:
+    """Raise `Cancelled` where the token waits."""
+    token.cancel = DELIVERED
+    turn.ready.append((THROW, token, Cancelled()))

@@ -1,0 +1,238 @@
+"""`decide(program, state, input, at) -> Decision`: what one input means for a run.
+
+The state is updated in place. Nothing here reads a clock, does I/O or is random: the same state and input always lead to the
+same decision, which is what makes the journal a sufficient record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flowgraph import Event
+from flowgraph.codec import loads
+from flowgraph.events import meta_of
+from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel
+from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, Decision
+from flowgraph_runtime.engine.digests import digest
+from flowgraph_runtime.engine.ending import abort, attach_failure, main_ended
+from flowgraph_runtime.engine.errors import Exhausted
+from flowgraph_runtime.engine.groups import branch_ended
+from flowgraph_runtime.engine.inputs import (
+    CancelAsked,
+    ChildEnded,
+    EventOffered,
+    Input,
+    Started,
+    StepDone,
+    StepFailed,
+    TimerFired,
+)
+from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.engine.retrying import back_off, may_retry, next_attempt
+from flowgraph_runtime.engine.running import push, resume, run, throw, work
+from flowgraph_runtime.engine.state import BODY, ENDED, RunState
+from flowgraph_runtime.engine.tokens import ChildPending, SleepPending, StepPending, WaitPending
+from flowgraph_runtime.engine.turn import Turn
+
+
+def decide(program: Program, state: RunState, given: Input, at: int) -> Decision:
+    """Return what the input leads to. `at`: microseconds since 1970; a time before the last input's counts as the last's."""
+    turn = Turn(program, state, max(at, state.at))
+    decision = Decision(turn.commands)
+    if state.phase == ENDED or not _apply(turn, given, decision):
+        decision.ignored = True
+        decision.status = state.status
+        return decision
+    state.at = turn.at
+    if state.phase != ENDED:
+        state.status = state.current_status()
+    decision.status = state.status
+    decision.parked = not state.executing
+    decision.digest = digest(turn.commands)
+    return decision
+
+
+def _apply(turn: Turn, given: Input, decision: Decision) -> bool:
+    """Apply the input and everything that follows from it; whether anybody waited for it."""
+    state = turn.state
+    state.seq += 0 if type(given) is Started else 1
+    try:
+        if not _HANDLERS[type(given)](turn, given, decision):
+            state.seq -= 1
+            return False
+        _drain(turn)
+    except Exhausted as why:
+        abort(turn, why)
+        _drain(turn)
+    return True
+
+
+def _drain(turn: Turn) -> None:
+    """Run every token that is ready, then deliver one message, and so on."""
+    ready, messages = turn.ready, turn.messages
+    while True:
+        if ready:
+            work(turn, *ready.popleft())
+        elif messages:
+            token, ok, value, reference = messages.popleft()
+            if token.group is None:
+                main_ended(turn, ok, value)
+            else:
+                branch_ended(turn, token, ok, value, reference)
+        else:
+            return
+
+
+# --- inputs
+
+
+def _started(turn: Turn, given: Started, _: Decision) -> bool:
+    state = turn.state
+    if state.started:
+        return False
+    state.started, state.started_at, state.trigger = True, turn.at, given.payload
+    arguments = loads(given.payload, turn.program.types)
+    if arguments and isinstance(arguments[0], Event):
+        meta = meta_of(arguments[0])
+        state.event_id = None if meta is None else meta.id
+    try:
+        push(state.main, turn.program.functions[0], arguments)
+    except TypeError as error:
+        main_ended(turn, False, error)
+    else:
+        run(turn, state.main)
+    return True
+
+
+def _step_done(turn: Turn, given: StepDone, decision: Decision) -> bool:
+    pending = _attempt(turn, given, decision)
+    if pending is None:
+        return False
+    value = None if pending.abandoned else loads(given.payload, turn.program.types)
+    turn.state.release(pending)
+    if pending.abandoned:
+        deliver_cancel(turn, pending.token)
+    else:
+        resume(turn, pending.token, value, turn.state.seq)
+    return True
+
+
+def _step_failed(turn: Turn, given: StepFailed, decision: Decision) -> bool:
+    pending = _attempt(turn, given, decision)
+    if pending is None:
+        return False
+    if pending.abandoned:
+        turn.state.release(pending)
+        deliver_cancel(turn, pending.token)
+    elif may_retry(pending, given):
+        back_off(turn, pending, given)
+    else:
+        error = loads(given.payload, turn.program.types)
+        attach_failure(error, pending.action.step, given.attempt, turn.state.run_id)
+        turn.state.release(pending)
+        throw(turn, pending.token, error)
+    return True
+
+
+def _attempt(turn: Turn, given: StepDone | StepFailed, decision: Decision) -> StepPending | None:
+    pending = turn.state.pending.get(given.serial)
+    if not isinstance(pending, StepPending) or not pending.executing or pending.attempt != given.attempt:
+        return None
+    decision.site, decision.visit = pending.action.site, pending.visit
+    return pending
+
+
+def _timer_fired(turn: Turn, given: TimerFired, _: Decision) -> bool:
+    pending = turn.state.pending.get(given.serial)
+    match pending:
+        case SleepPending():
+            turn.state.release(pending)
+            resume(turn, pending.token, None)
+        case WaitPending() if pending.due is not None:
+            turn.state.release(pending)
+            turn.commands.append(CloseWait(pending.serial))
+            resume(turn, pending.token, None)
+        case StepPending() if not pending.executing:
+            next_attempt(turn, pending)
+        case _:
+            return False
+    return True
+
+
+def _event_offered(turn: Turn, given: EventOffered, decision: Decision) -> bool:
+    waits = [turn.state.pending.get(serial) for serial in given.serials]
+    event: Any = None
+    heard = False
+    for pending in waits:
+        if not isinstance(pending, WaitPending):
+            continue
+        event = event if event is not None else loads(given.payload, turn.program.types)
+        accepted, error = _accepts(turn, pending, event)
+        if not accepted and error is None:
+            continue
+        _close(turn, pending)
+        heard = True
+        if error is None:
+            decision.taken = given.event_id
+            resume(turn, pending.token, event)
+            break
+        throw(turn, pending.token, error)
+    return heard
+
+
+def _accepts(turn: Turn, pending: WaitPending, event: Any) -> tuple[bool, Exception | None]:
+    """Whether the rest of `where` holds; an error of it is raised at the wait, and the event goes to the next one."""
+    residual = pending.action.residual
+    if residual is None:
+        return True, None
+    try:
+        return bool(residual(pending.frozen, turn, event)), None
+    except Exception as error:  # the predicate is the author's
+        return False, error
+
+
+def _close(turn: Turn, pending: WaitPending) -> None:
+    turn.state.release(pending)
+    turn.commands.append(CloseWait(pending.serial))
+    if pending.due is not None:
+        turn.commands.append(ClearTimer(pending.serial))
+
+
+def _child_ended(turn: Turn, given: ChildEnded, _: Decision) -> bool:
+    pending = turn.state.pending.get(given.serial)
+    if not isinstance(pending, ChildPending):
+        return False
+    value = loads(given.payload, turn.program.types)
+    turn.state.release(pending)
+    if pending.abandoned:
+        deliver_cancel(turn, pending.token)
+    elif given.status == "completed":
+        resume(turn, pending.token, value)
+    else:
+        throw(turn, pending.token, value)
+    return True
+
+
+def _cancel_asked(turn: Turn, given: CancelAsked, _: Decision) -> bool:
+    state = turn.state
+    if state.cancel_reason is not None:
+        return False
+    state.cancel_reason = given.reason
+    if not state.started:
+        turn.state.started = True
+        turn.messages.append((state.main, True, None, None))
+    elif state.phase == BODY:
+        cancel(turn, state.main, interrupt=True)
+    return True
+
+
+_HANDLERS: dict[type, Callable[[Turn, Any, Decision], bool]] = {
+    Started: _started,
+    StepDone: _step_done,
+    StepFailed: _step_failed,
+    TimerFired: _timer_fired,
+    EventOffered: _event_offered,
+    ChildEnded: _child_ended,
+    CancelAsked: _cancel_asked,
+}

@@ -1,0 +1,30 @@
+"""What can go wrong in the engine itself, as against in a workflow."""
+
+from __future__ import annotations
+
+
+class ProgramError(Exception):
+    """A machine that this engine refuses to load: it names something outside the vocabulary or that the deployed code lacks."""
+
+
+class JournalMismatch(Exception):
+    """Folding a run's journal led to another decision than the one that was committed: the run must not go on."""
+
+    def __init__(self, run_id: str, seq: int, expected: int, found: int) -> None:
+        super().__init__(
+            f"run {run_id}: input {seq} of the journal now leads to other commands (digest {found:08x}) than were committed "
+            f"({expected:08x})"
+        )
+        self.run_id = run_id
+        self.seq = seq
+        self.expected = expected
+        self.found = found
+
+
+class TransitionTooLong(Exception):
+    """The error of a run whose pure code exceeded the operation budget or a size cap between two suspensions."""
+
+
+class Exhausted(BaseException):
+    """Leaves the workflow's code when its budget is used up. Not an `Exception`, and compiled handlers let it pass: no user code
+    catches it. The run's error is a `TransitionTooLong` of the same text."""

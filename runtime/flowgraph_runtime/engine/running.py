@@ -1,0 +1,155 @@
+"""Runs tokens through their blocks until each of them waits or has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowgraph.codec import copy_value
+from flowgraph.errors import Cancelled
+from flowgraph_runtime.engine.blocks import (
+    FINISH,
+    JUMP,
+    AnyAction,
+    BlockProgram,
+    ChildAction,
+    FlowAction,
+    FunctionProgram,
+    SendAction,
+)
+from flowgraph_runtime.engine.errors import Exhausted
+from flowgraph_runtime.engine.suspending import BEGINNERS, ENTERED, SUSPENDED
+from flowgraph_runtime.engine.tokens import ASKED, DELIVERED, Frame, Token
+from flowgraph_runtime.engine.turn import BEGIN, RESUME, THROW, Turn
+
+
+def work(turn: Turn, what: int, token: Token, value: Any) -> None:
+    """Do what a ready token is ready for."""
+    if what == RESUME:
+        resume(turn, token, value)
+    elif what == THROW:
+        throw(turn, token, value)
+    elif what == BEGIN:
+        _begin(turn, token, value)
+    else:
+        run(turn, token)
+
+
+def resume(turn: Turn, token: Token, value: Any, reference: int | None = None) -> None:
+    """Give a token what it waited for and run it. `reference`: the journal row that holds the value."""
+    if not token.frames:
+        turn.messages.append((token, True, value, reference))
+        return
+    frame = token.frames[-1]
+    _store(frame, frame.current, value)
+    run(turn, token)
+
+
+def throw(turn: Turn, token: Token, error: BaseException) -> None:
+    """Raise an exception where a token waits and run it."""
+    if _caught(turn, token, error):
+        run(turn, token)
+
+
+def _begin(turn: Turn, token: Token, payload: Any) -> None:
+    """Begin the action of a branch."""
+    assert token.group is not None
+    action = token.group.action.branch(token.index)
+    try:
+        outcome = BEGINNERS[type(action)](turn, token, action, payload)
+    except (Exhausted, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # it is the branch's outcome
+        turn.messages.append((token, False, error, None))
+        return
+    if outcome is ENTERED:
+        run(turn, token)
+    elif outcome is not SUSPENDED:
+        turn.messages.append((token, True, outcome, None))
+
+
+def run(turn: Turn, token: Token) -> None:
+    """Run a token's blocks until it waits or has ended."""
+    frames = token.frames
+    while True:
+        frame = frames[-1]
+        block = frame.function.blocks[frame.block]
+        turn.left -= 1
+        if turn.left < 0:
+            turn.tick()
+        try:
+            outcome = block.run(frame.variables, turn)
+            if block.action is not None:
+                if token.cancel == ASKED:
+                    _deliver_asked(token, block.action)
+                outcome = BEGINNERS[type(block.action)](turn, token, block.action, outcome)
+        except (Exhausted, KeyboardInterrupt):
+            raise
+        except BaseException as raised:  # the workflow's own handlers decide
+            error = raised
+            if raised.__traceback__ is not None:
+                raised.__traceback__ = raised.__traceback__.tb_next
+        else:
+            if block.kind == JUMP:
+                frame.block = outcome
+            elif block.kind == FINISH:
+                if not _finished(turn, token, outcome):
+                    return
+            elif outcome is SUSPENDED:
+                return
+            elif outcome is not ENTERED:
+                _store(frame, block, outcome)
+            continue
+        if not _caught(turn, token, error):
+            return
+
+
+def _deliver_asked(token: Token, action: AnyAction) -> None:
+    """Raise the `Cancelled` that a `finally` has held up, at the first wait outside of it."""
+    if not isinstance(action, FlowAction | SendAction) and not (isinstance(action, ChildAction) and not action.awaited):
+        if token.shielded():
+            return
+        token.cancel = DELIVERED
+        raise Cancelled
+
+
+def _store(frame: Frame, block: BlockProgram, value: Any) -> None:
+    if block.result is not None:
+        frame.variables[block.result] = value
+    frame.block = block.next
+
+
+def _caught(turn: Turn, token: Token, error: BaseException) -> bool:
+    """Go to the innermost handler; without one the token ends with the exception."""
+    frames = token.frames
+    while frames:
+        frame = frames[-1]
+        block = frame.current
+        if block.handler is not None:
+            if block.caught is not None:
+                frame.variables[block.caught] = error
+            frame.block = block.handler
+            return True
+        frames.pop()
+    turn.messages.append((token, False, error, None))
+    return False
+
+
+def _finished(turn: Turn, token: Token, value: Any) -> bool:
+    """Pop a frame that returns; whether the token goes on."""
+    frame = token.frames.pop()
+    if token.frames or token.group is not None:
+        try:
+            value = copy_value(value, by=f"result of {frame.function.name}")
+        except Exception as error:  # a result that cannot be stored is an error of the call
+            return _caught(turn, token, error)
+    if not token.frames:
+        turn.messages.append((token, True, value, None))
+        return False
+    caller = token.frames[-1]
+    _store(caller, caller.current, value)
+    return True
+
+
+def push(token: Token, function: FunctionProgram, arguments: list[Any]) -> None:
+    """Begin a function on a token without frames."""
+    token.frames.append(Frame(function, 0, function.bind(arguments, None)))

@@ -1,0 +1,192 @@
+"""Begins the actions of suspensions: each `begin` registers what the token waits for and says what is to be committed.
+
+A `begin` returns `SUSPENDED`, `ENTERED` (a frame was pushed), or the value of an action that goes on at once. An exception that
+it raises is raised at the await.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from flowgraph import Event
+from flowgraph.codec import copy_value, dumps
+from flowgraph.durations import parse_duration
+from flowgraph_runtime.engine.blocks import (
+    AnyAction,
+    ChildAction,
+    FanOutAction,
+    FlowAction,
+    GroupAction,
+    SendAction,
+    SleepAction,
+    StepAction,
+    WaitAction,
+)
+from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, EmitEvent, OpenWait, SetTimer, StartRun
+from flowgraph_runtime.engine.state import run_step
+from flowgraph_runtime.engine.tokens import (
+    ChildPending,
+    Frame,
+    GroupPending,
+    SleepPending,
+    StepPending,
+    Token,
+    WaitPending,
+)
+from flowgraph_runtime.engine.turn import BEGIN, EPOCH, Turn
+from flowgraph_runtime.engine.variables import Variables
+from flowgraph_runtime.keys import key_text
+
+SUSPENDED = object()
+ENTERED = object()
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def begin_step(turn: Turn, token: Token, action: StepAction, payload: Any) -> object:
+    """Run a step: the call's arguments are copied together for each attempt, so an attempt cannot change the next one's."""
+    state = turn.state
+    visit = state.visits.get(action.site, 0) + 1
+    pending = StepPending(state.next_serial, token, turn.at, action, visit, payload[0], payload[1])
+    turn.commands.append(run_step(pending))
+    state.next_serial += 1
+    state.visits[action.site] = visit
+    state.suspend(pending)
+    return SUSPENDED
+
+
+def begin_flow(_: Turn, token: Token, action: FlowAction, payload: Any) -> object:
+    """Push a frame of a subflow, with copies of the arguments."""
+    arguments, keywords = copy_value(payload, by=action.name)
+    assert action.function is not None
+    token.frames.append(Frame(action.function, 0, action.function.bind(arguments, keywords)))
+    return ENTERED
+
+
+def begin_sleep(turn: Turn, token: Token, action: SleepAction, payload: Any) -> object:
+    """Set a timer; one that is due already fires at once."""
+    due = _moment(payload) if action.until else turn.at + parse_duration(payload) // _MICROSECOND
+    pending = SleepPending(turn.state.new_serial(), token, turn.at, action, due)
+    turn.state.suspend(pending)
+    turn.commands.append(SetTimer(pending.serial, due, "sleep"))
+    return SUSPENDED
+
+
+def _moment(when: Any) -> int:
+    if not isinstance(when, datetime):
+        raise TypeError(f"sleep_until() needs an aware datetime, not {type(when).__name__!r}")
+    if when.utcoffset() is None:
+        raise ValueError("sleep_until() needs an aware datetime: give it a time zone, e.g. tzinfo=UTC")
+    return (when - EPOCH) // _MICROSECOND
+
+
+def begin_wait(turn: Turn, token: Token, action: WaitAction, payload: Any) -> object:
+    """Open a wait and, with a timeout, set its deadline."""
+    values, timeout = payload
+    keys = tuple((path, key_text(value)) for path, value in zip(action.paths, values, strict=True))
+    due = None if timeout is None else turn.at + parse_duration(timeout) // _MICROSECOND
+    pending = WaitPending(turn.state.new_serial(), token, turn.at, action, _frozen(token, action), due)
+    turn.state.suspend(pending)
+    turn.commands.append(OpenWait(pending.serial, action.names, keys, action.since_start))
+    if due is not None:
+        turn.commands.append(SetTimer(pending.serial, due, "deadline"))
+    return SUSPENDED
+
+
+def _frozen(token: Token, action: WaitAction) -> Variables:
+    """The variables that the residual reads. Their frame waits as long as the wait is open, so nothing changes them."""
+    while not token.frames:
+        assert token.group is not None
+        token = token.group.token
+    variables = token.frames[-1].variables
+    return Variables((name, variables[name]) for name in action.frozen if name in variables)
+
+
+def begin_send(turn: Turn, _: Token, action: SendAction, payload: Any) -> object:
+    """Emit a copy of the event; nobody waits."""
+    if not isinstance(payload, Event):
+        raise TypeError(f"send() at '{action.site}' needs an event, not {type(payload).__name__!r}")
+    turn.commands.append(EmitEvent(turn.new_id("evt_"), copy_value(payload)))
+    return None
+
+
+def begin_child(turn: Turn, token: Token, action: ChildAction, payload: Any) -> object:
+    """Start a run of another workflow."""
+    state = turn.state
+    run_id, text = turn.new_id("run_"), dumps(list(payload[0]))
+    if not action.awaited:
+        turn.commands.append(StartRun(run_id, action.workflow, text, None))
+        return run_id
+    pending = ChildPending(state.new_serial(), token, turn.at, action, run_id)
+    state.suspend(pending)
+    turn.commands.append(StartRun(run_id, action.workflow, text, pending.serial))
+    return SUSPENDED
+
+
+def begin_group(turn: Turn, token: Token, action: GroupAction | FanOutAction, payload: Any) -> object:
+    """Make the child tokens; they begin when the tokens that are ready before them have run."""
+    payloads, limit = (payload, None) if isinstance(action, GroupAction) else payload
+    count = len(payloads)
+    if not count:
+        return () if isinstance(action, GroupAction) else []
+    payloads = [_prepared(action.branch(index), payload) for index, payload in enumerate(payloads)]
+    _check_limit(limit)
+    pending = GroupPending(turn.state.new_serial(), token, turn.at, action, [None] * count, [None] * count)
+    turn.state.suspend(pending)
+    pending.waiting.extend(enumerate(payloads))
+    for _ in range(count if limit is None else min(limit, count)):
+        begin_next(turn, pending)
+    return SUSPENDED
+
+
+def _prepared(action: AnyAction, payload: Any) -> Any:
+    """A branch's payload with the arguments of its call copied: they are evaluated, and refused, in the parent."""
+    match action:
+        case StepAction() | ChildAction():
+            return copy_value(payload, by=action.site)
+        case FlowAction():
+            arguments, keywords = copy_value(payload, by=action.name)
+            assert action.function is not None
+            action.function.bind(arguments, keywords)
+            return arguments, keywords
+        case GroupAction():
+            return tuple(_prepared(action.branch(index), part) for index, part in enumerate(payload))
+        case FanOutAction():
+            return [_prepared(action.template, part) for part in payload[0]], payload[1]
+        case _:
+            return payload
+
+
+def _check_limit(limit: Any) -> None:
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit={limit!r}: it must be a whole number from 1")
+
+
+def begin_next(turn: Turn, group: GroupPending) -> None:
+    """Let the group's next branch begin."""
+    index, payload = group.waiting.popleft()
+    turn.ready.append((BEGIN, turn.state.new_token(group, index), payload))
+
+
+def withdraw(turn: Turn, pending: SleepPending | WaitPending | StepPending) -> None:
+    """Take back what a sleep, a wait or a retry has registered."""
+    serial = pending.serial
+    turn.state.release(pending)
+    if isinstance(pending, WaitPending):
+        turn.commands.append(CloseWait(serial))
+    if not isinstance(pending, WaitPending) or pending.due is not None:
+        turn.commands.append(ClearTimer(serial))
+
+
+BEGINNERS: dict[type, Callable[[Turn, Token, Any, Any], object]] = {
+    StepAction: begin_step,
+    FlowAction: begin_flow,
+    SleepAction: begin_sleep,
+    WaitAction: begin_wait,
+    SendAction: begin_send,
+    ChildAction: begin_child,
+    GroupAction: begin_group,
+    FanOutAction: begin_group,
+}

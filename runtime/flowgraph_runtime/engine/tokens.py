@@ -1,0 +1,129 @@
+"""What a run consists of between two inputs: tokens, each a stack of frames, and what each of them waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from flowgraph_runtime.engine.blocks import (
+    BlockProgram,
+    ChildAction,
+    FanOutAction,
+    FunctionProgram,
+    GroupAction,
+    SleepAction,
+    StepAction,
+    WaitAction,
+)
+from flowgraph_runtime.engine.variables import Variables
+
+UNTOUCHED, ASKED, DELIVERED = range(3)
+"""Cancellation of a token: not at all; to be delivered at its next wait outside a `finally`; done."""
+
+UNDECIDED, LOST, CANCELLED, WON = "", "lost", "cancelled", "won"
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One call: the function, the block that is next or that waits, the variables."""
+
+    function: FunctionProgram
+    block: int
+    variables: Variables
+
+    @property
+    def current(self) -> BlockProgram:
+        """The block that is next or that waits."""
+        return self.function.blocks[self.block]
+
+
+@dataclass(slots=True, eq=False)
+class Token:
+    """One thread of control. A branch belongs to a `group`, where it has an `index`; it has no frames while its own action
+    is a step, a sleep, a wait or a group."""
+
+    id: int
+    group: GroupPending | None = None
+    index: int = 0
+    frames: list[Frame] = field(default_factory=list)
+    pending: Pending | None = None
+    cancel: int = UNTOUCHED
+
+    def shielded(self) -> bool:
+        """Whether any of its frames is inside a `finally` body."""
+        return any(frame.function.blocks[frame.block].shielded for frame in self.frames)
+
+
+@dataclass(slots=True, eq=False)
+class StepPending:
+    """A step that executes, or whose retry waits. `abandoned`: its attempt may finish, nobody uses the outcome."""
+
+    serial: int
+    token: Token
+    since: int
+    action: StepAction
+    visit: int
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any] | None
+    attempt: int = 1
+    executing: bool = True
+    abandoned: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class SleepPending:
+    """A sleep until `due`."""
+
+    serial: int
+    token: Token
+    since: int
+    action: SleepAction
+    due: int
+
+
+@dataclass(slots=True, eq=False)
+class WaitPending:
+    """An open wait. `frozen`: the variables that its residual reads. `due`: its deadline or None."""
+
+    serial: int
+    token: Token
+    since: int
+    action: WaitAction
+    frozen: Variables
+    due: int | None
+
+
+@dataclass(slots=True, eq=False)
+class ChildPending:
+    """A child run. `abandoned`: it was asked to cancel."""
+
+    serial: int
+    token: Token
+    since: int
+    action: ChildAction
+    run_id: str
+    abandoned: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class GroupPending:
+    """A group whose branches run. `children`: the live ones by index; `waiting`: the payloads of those not started yet.
+
+    `outcome` is empty while nothing is decided, then `lost` (a branch failed), `won` (a race) or `cancelled`; the group ends when
+    its last branch has. `references[i]`: the journal row that holds result i, or None."""
+
+    serial: int
+    token: Token
+    since: int
+    action: GroupAction | FanOutAction
+    results: list[Any]
+    references: list[int | None]
+    children: dict[int, Token] = field(default_factory=dict)
+    waiting: deque[tuple[int, Any]] = field(default_factory=deque)
+    outcome: str = UNDECIDED
+    failure: BaseException | None = None
+    others: list[BaseException] = field(default_factory=list)
+
+
+Pending: TypeAlias = StepPending | SleepPending | WaitPending | ChildPending | GroupPending

@@ -1,0 +1,19 @@
+"""The variables of one frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Variables(dict[str, Any]):
+    """Variables by name; reading one that is not bound raises what Python raises for a local variable."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> Any:
+        raise UnboundLocalError(f"cannot access local variable '{name}' where it is not associated with a value")
+
+    def put(self, name: str, value: Any) -> Any:
+        """Bind the name and return the value: an assignment expression."""
+        self[name] = value
+        return value

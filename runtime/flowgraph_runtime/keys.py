@@ -1,0 +1,66 @@
+"""Canonical texts of correlation keys: equal values have equal texts, values of different types never do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+def key_text(value: Any) -> str:
+    """Return the text under which a key value is indexed. Raises TypeError for what cannot be a key.
+
+    Python's equality across types is kept where values of one field can meet: `1 == True == 1.0`, an `int` enum and its number,
+    a datetime in two zones.
+    """
+    if isinstance(value, Enum) and not isinstance(value, int | str):
+        return f"e:{type(value).__name__}.{value.name}"
+    if isinstance(value, str):
+        return f"s:{str.__str__(value)}"
+    if isinstance(value, int | float | Decimal):
+        return f"n:{_number(value)}"
+    if isinstance(value, UUID):
+        return f"u:{value}"
+    if isinstance(value, datetime):
+        return f"t:{value.isoformat() if value.utcoffset() is None else value.astimezone(UTC).isoformat()}"
+    if isinstance(value, date):
+        return f"d:{value.isoformat()}"
+    if isinstance(value, bytes):
+        return f"b:{value.hex()}"
+    if isinstance(value, tuple):
+        return f"({','.join(_quoted(key_text(item)) for item in value)})"
+    raise TypeError(
+        f"a value of type '{type(value).__name__}' cannot be a key: use str, int, Enum, UUID, date or a tuple of them"
+    )
+
+
+def _number(value: float | Decimal) -> str:
+    if value != value:
+        raise TypeError("NaN cannot be a key: it is unequal to itself")
+    if isinstance(value, int) or value == value.__floor__():
+        return str(int(value))
+    numerator, denominator = value.as_integer_ratio()
+    return f"{numerator}/{denominator}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(",", "\\,")
+
+
+def event_keys(event: BaseModel, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return (path, text) for each path (`order.id`) that leads to a value which can be a key."""
+    found: list[tuple[str, str]] = []
+    for path in paths:
+        value: Any = event
+        for name in path.split("."):
+            value = getattr(value, name, None)
+        try:
+            found.append((path, key_text(value)))
+        except TypeError:
+            continue
+    return tuple(found)
