@@ -57,10 +57,8 @@ def _handlers(form: g.WorkflowGraph | m.Machine) -> Lines:
 
 def _header(function: g.FlowGraph | m.Function) -> str:
     defaults = dict(function.defaults)
-    shown = [f"{name}={expression(defaults[name])}" if name in defaults else name for name in function.parameters]
-    star = len(function.parameters) - len(function.keyword_only)
-    if function.keyword_only:
-        shown.insert(star, "*")
+    names = [*function.parameters, *(("*", *function.keyword_only) if function.keyword_only else ())]
+    shown = [f"{name}={expression(defaults[name])}" if name in defaults else name for name in names]
     return f"{function.kind} {function.name}({', '.join(shown)})"
 
 

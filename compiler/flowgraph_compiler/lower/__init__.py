@@ -20,6 +20,7 @@ from flowgraph_compiler.lower.nodes import durable_nodes, sites
 from flowgraph_compiler.lower.policies import seconds
 from flowgraph_compiler.lower.tidy import tidy
 from flowgraph_compiler.machine import Function, Machine, Trigger
+from flowgraph_compiler.verify import verify
 
 __all__ = ["NotLowerable", "lower"]
 
@@ -29,7 +30,7 @@ def lower(workflow: WorkflowGraph, app: Application) -> Machine:
     options = app.workflows[workflow.name].target.options
     identities = sites(workflow)
     actions = Actions(app, options, identities)
-    return Machine(
+    machine = Machine(
         workflow=workflow.name,
         functions=tuple(_function(each, actions) for each in workflow.functions),
         on_failure=workflow.on_failure,
@@ -44,6 +45,7 @@ def lower(workflow: WorkflowGraph, app: Application) -> Machine:
         file=workflow.main.span.file,
         span=workflow.main.span,
     )
+    return verify(machine)
 
 
 def _function(function: FlowGraph, actions: Actions) -> Function:

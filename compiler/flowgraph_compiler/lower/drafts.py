@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flowgraph_compiler.machine import Advance, Block, Goto, Resume, Suspend, Terminator, Test
+from flowgraph_compiler.jumps import successors
+from flowgraph_compiler.machine import Block, Goto, Terminator
 from flowgraph_compiler.statements import Statement
 
 
@@ -93,21 +94,6 @@ class Drafts:
         """Jump, if the end of the code so far can be reached."""
         if self.open:
             self.end(Goto(label))
-
-
-def successors(terminator: Terminator) -> tuple[int, ...]:
-    """The blocks that a terminator names, without the handler."""
-    match terminator:
-        case Goto(block) | Suspend(block=block):
-            return (block,)
-        case Test(_, then, orelse):
-            return (then, orelse)
-        case Advance(body=body, done=done):
-            return (body, done)
-        case Resume(_, normal, returns, jumps):
-            return tuple(target for target in (normal, returns, *jumps) if target is not None)
-        case _:
-            return ()
 
 
 def edges(draft: Draft) -> Iterable[int]:

@@ -1,0 +1,291 @@
+"""Whether a machine is what it claims to be: names from the closed vocabulary, jumps in range, every block reachable.
+
+A machine from a database is data that somebody may have changed; nothing of it runs before this has passed. Attributes that start
+with an underscore, other names that start with two, and names that are no identifiers are refused everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn
+
+from flowgraph_compiler import expressions as e
+from flowgraph_compiler import machine as m
+from flowgraph_compiler import statements as s
+from flowgraph_compiler.jumps import successors
+from flowgraph_compiler.traversal import parts
+from flowgraph_compiler.vocabulary import (
+    LAZY_FUNCTIONS,
+    METHOD_NAMES,
+    PURE_CLASS_METHODS,
+    PURE_CONSTANTS,
+    PURE_FUNCTIONS,
+)
+
+UNARY = frozenset({"-", "+", "~", "not"})
+BINARY = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>", "&", "|", "^", "@"})
+COMPARE = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is not"})
+CURSORS = frozenset({"iter", "items", "keys", "values", "enumerate", "zip", "reversed"})
+GROUPS = frozenset({"parallel", "settle", "race"})
+FAN_OUTS = frozenset({"fan_out", "settle"})
+FUNCTIONS = frozenset(PURE_FUNCTIONS) | frozenset(LAZY_FUNCTIONS)
+METHODS = METHOD_NAMES.union(*PURE_CLASS_METHODS.values())
+DEEPEST = 150
+"""How deep expressions and statements may be nested: far above any source, far below Python's recursion limit."""
+
+
+class MachineError(ValueError):
+    """A machine that cannot be trusted or read; the message says what is wrong and where."""
+
+
+def verify(machine: m.Machine) -> m.Machine:
+    """The machine itself. Raises `MachineError` at the first thing that is wrong."""
+    _Verification(machine).run()
+    return machine
+
+
+class _Verification:
+    def __init__(self, machine: m.Machine) -> None:
+        self._machine = machine
+        self._kinds = {function.name: function.kind for function in machine.functions}
+        self._constants = {name for name, _ in machine.constants}
+        self._place = f"machine '{machine.workflow}'"
+        self._bound: frozenset[str] = frozenset()
+        self._loops = self._handlers = self._depth = 0
+
+    def run(self) -> None:
+        machine = self._machine
+        self._check(machine.format == m.FORMAT, f"format {machine.format} is not {m.FORMAT}")
+        self._check(bool(machine.functions) and machine.functions[0].kind == "workflow", "has no workflow function")
+        self._check(len(self._kinds) == len(machine.functions), "has two functions of one name")
+        for name in (machine.on_failure, machine.on_cancel):
+            self._check(name is None or self._kinds.get(name) == "subflow", f"has no function '{name}' for its handler")
+        self._one_of(machine.parameter_kind, {"event", "batch", "cron", "parameters"})
+        for trigger in machine.triggers:
+            self._one_of(trigger.kind, {"event", "cron"})
+            self._binding((trigger.parameter or "",), trigger.where)
+        for key in machine.key_paths:
+            self._path(key.path)
+        for function in machine.functions:
+            self._function(function)
+
+    def _function(self, function: m.Function) -> None:
+        self._place = f"function '{function.name}'"
+        self._one_of(function.kind, {"workflow", "subflow", "pure"})
+        names = [*function.parameters, *function.keyword_only, *(name for name, _ in function.defaults)]
+        self._check(all(_is_variable(name) for name in names), f"parameters {names} are no variables")
+        self._tree(function.defaults)
+        self._check(bool(function.blocks), "has no blocks")
+        for number, block in enumerate(function.blocks):
+            self._place = f"function '{function.name}' block {number}"
+            self._block(block, len(function.blocks))
+        missing = set(range(len(function.blocks))) - _reached(function.blocks)
+        self._check(not missing, f"blocks {sorted(missing)} of function '{function.name}' cannot be reached")
+
+    def _block(self, block: m.Block, count: int) -> None:
+        targets = [*successors(block.terminator), *(() if block.handler is None else (block.handler,))]
+        self._check(all(0 <= target < count for target in targets), f"jumps to a block out of range 0..{count - 1}: {targets}")
+        self._check((block.handler is None) == (block.caught is None), "has a handler without a variable for it, or the reverse")
+        self._variables(block.caught)
+        self._tree(block.ops)
+        self._tree(block.terminator)
+
+    # --- trees
+
+    def _tree(self, tree: Any) -> None:
+        """Check a tree of expressions, statements and actions; other values (names, numbers) belong to the node around them."""
+        if isinstance(tree, tuple):
+            for item in tree:
+                self._tree(item)
+        elif hasattr(tree, "__dataclass_fields__"):
+            self._depth += 1
+            self._check(self._depth <= DEEPEST, f"is nested deeper than {DEEPEST}")
+            self._node(tree)
+            self._depth -= 1
+
+    def _node(self, tree: Any) -> None:
+        rule = _RULES.get(type(tree))
+        if rule is not None:
+            rule(self, tree)
+        match tree:
+            case e.Comprehension(clauses=clauses) | m.FanOutGroup(clauses=clauses):
+                self._binding((name for clause in clauses for name in _bound_names(clause)), *parts(tree))
+            case e.Lambda(parameters, body):
+                self._binding(parameters, body)
+            case m.WaitFor():
+                self._tree((tree.keys, tree.timeout))
+                self._binding((tree.parameter,), tree.residual)
+            case s.While() | s.For() | s.Try():
+                self._nested(tree)
+            case _:
+                self._tree(tuple(parts(tree)))
+
+    def _nested(self, tree: s.While | s.For | s.Try) -> None:
+        """`break` belongs to a native loop, a bare `raise` to a native `except` clause."""
+        if isinstance(tree, s.Try):
+            self._tree((tree.body, tree.orelse, tree.final))
+            for clause in tree.handlers:
+                self._variables(clause.variable)
+                self._handlers += 1
+                self._tree(clause.body)
+                self._handlers -= 1
+            return
+        self._tree((tree.test,) if isinstance(tree, s.While) else (tree.target, tree.iterable))
+        self._loops += 1
+        self._tree(tree.body)
+        self._loops -= 1
+        self._tree(tree.orelse)
+
+    def _binding(self, names: Iterable[str], *trees: Any) -> None:
+        before = self._bound
+        self._bound = before | frozenset(names)
+        self._tree(trees)
+        self._bound = before
+
+    # --- rules
+
+    def _check(self, holds: bool, problem: str) -> None:
+        if not holds:
+            self._fail(problem)
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise MachineError(f"{self._place}: {problem}")
+
+    def _one_of(self, name: str, allowed: Iterable[str]) -> None:
+        self._check(name in allowed, f"'{name}' is not in the vocabulary")
+
+    def _path(self, path: str) -> None:
+        self._check(all(_is_public(name) for name in path.split(".")), f"'{path}' is no path of fields")
+
+    def _variables(self, *names: str | None) -> None:
+        self._check(all(name is None or _is_variable(name) for name in names), f"{names} are no variables")
+
+    def _named(self, name: str | None) -> None:
+        allowed = name is None or (name.isidentifier() and not name.startswith("__"))
+        self._check(allowed, f"the name '{name}' is not allowed")
+
+    def attribute(self, tree: e.Attribute) -> None:
+        """An attribute is public."""
+        self._check(_is_public(tree.name), f"the attribute '{tree.name}' is not allowed")
+
+    def bound(self, tree: e.Bound) -> None:
+        """A bound name has a comprehension, lambda or predicate around that binds it."""
+        self._check(tree.name in self._bound, f"'{tree.name}' is bound by nothing around it")
+
+    def captured(self, tree: e.Captured) -> None:
+        """A captured name is one of the machine's constants."""
+        self._one_of(tree.name, self._constants)
+
+    def compare(self, tree: e.Compare) -> None:
+        """Known operators, one operand each."""
+        for op in tree.ops:
+            self._one_of(op, COMPARE)
+        self._check(0 < len(tree.ops) == len(tree.operands), "a comparison lacks operands")
+
+    def dict_of(self, tree: e.DictOf) -> None:
+        """As many keys as values."""
+        self._check(len(tree.keys) == len(tree.values), "a dict display lacks values")
+
+    def called(self, tree: e.PureCall | m.CallFlow) -> None:
+        """A function of the machine, of the right kind."""
+        kind = "pure" if isinstance(tree, e.PureCall) else "subflow"
+        self._check(self._kinds.get(tree.function) == kind, f"'{tree.function}' is no {kind} function of the machine")
+
+    def inside_loop(self, tree: s.BreakLoop | s.ContinueLoop) -> None:
+        """Native `break` and `continue` have a native loop."""
+        self._check(self._loops > 0, f"'{type(tree).__name__}' stands outside a loop")
+
+    def inside_handler(self, _: s.Rethrow) -> None:
+        """A native bare `raise` has a native `except`."""
+        self._check(self._handlers > 0, "'Rethrow' stands outside an except clause")
+
+    def wait(self, tree: m.WaitFor) -> None:
+        """Key paths, frozen variables and `since`."""
+        for path, _ in tree.keys:
+            self._path(path)
+        self._variables(*tree.frozen)
+        self._one_of(tree.since, {"start", "now"})
+
+
+def _names(pick: Callable[[Any], tuple[str | None, ...]]) -> Callable[[_Verification, Any], None]:
+    return lambda verification, tree: verification._variables(*pick(tree))
+
+
+def _name(pick: Callable[[Any], str | None]) -> Callable[[_Verification, Any], None]:
+    return lambda verification, tree: verification._named(pick(tree))
+
+
+def _listed(pick: Callable[[Any], str], allowed: Iterable[str]) -> Callable[[_Verification, Any], None]:
+    return lambda verification, tree: verification._one_of(pick(tree), allowed)
+
+
+_RULES: dict[type, Callable[[_Verification, Any], None]] = {
+    e.Local: _names(lambda tree: (tree.name,)),
+    e.Assigned: _names(lambda tree: (tree.name,)),
+    e.Matches: _names(lambda tree: (tree.variable,)),
+    s.Delete: _names(lambda tree: (tree.name,)),
+    m.Advance: _names(lambda tree: (tree.cursor,)),
+    m.Suspend: _names(lambda tree: (tree.result, *tree.live)),
+    m.Reraise: _names(lambda tree: (tree.variable,)),
+    m.Resume: _names(lambda tree: (tree.record,)),
+    e.Lambda: _names(lambda tree: tree.parameters),
+    e.Keyword: _name(lambda tree: tree.name),
+    e.ClassRef: _name(lambda tree: tree.name),
+    e.New: _name(lambda tree: tree.cls),
+    e.Attribute: _Verification.attribute,
+    e.Bound: _Verification.bound,
+    e.Captured: _Verification.captured,
+    e.Compare: _Verification.compare,
+    e.DictOf: _Verification.dict_of,
+    e.PureCall: _Verification.called,
+    m.CallFlow: _Verification.called,
+    s.BreakLoop: _Verification.inside_loop,
+    s.ContinueLoop: _Verification.inside_loop,
+    s.Rethrow: _Verification.inside_handler,
+    m.WaitFor: _Verification.wait,
+    e.NamedConstant: _listed(lambda tree: tree.name, PURE_CONSTANTS),
+    e.Unary: _listed(lambda tree: tree.op, UNARY),
+    e.Binary: _listed(lambda tree: tree.op, BINARY),
+    s.Augment: _listed(lambda tree: tree.op, BINARY),
+    e.Logical: _listed(lambda tree: tree.op, ("and", "or")),
+    e.Formatted: _listed(lambda tree: tree.conversion, ("", "s", "r", "a")),
+    e.Comprehension: _listed(lambda tree: tree.kind, ("list", "set", "dict", "generator")),
+    e.Call: _listed(lambda tree: tree.function, FUNCTIONS),
+    e.Method: _listed(lambda tree: tree.name, METHODS),
+    e.Recorded: _listed(lambda tree: tree.what, ("now", "uuid", "run_info")),
+    e.Cursor: _listed(lambda tree: tree.kind, CURSORS),
+    m.Group: _listed(lambda tree: tree.kind, GROUPS),
+    m.FanOutGroup: _listed(lambda tree: tree.kind, FAN_OUTS),
+}
+
+
+def _bound_names(tree: Any) -> Iterator[str]:
+    """The names that the target of a clause binds."""
+    if isinstance(tree, e.Clause):
+        yield from _bound_names(tree.target)
+    elif isinstance(tree, e.Bound):
+        yield tree.name
+    elif isinstance(tree, e.TupleOf | e.ListOf | e.Starred):
+        for part in parts(tree):
+            yield from _bound_names(part)
+
+
+def _is_variable(name: str) -> bool:
+    """A name of the source, or one of the compiler's own: `$` and letters or digits."""
+    return name.isidentifier() or (name.startswith("$") and name[1:].isalnum())
+
+
+def _is_public(name: str) -> bool:
+    return name.isidentifier() and not name.startswith("_")
+
+
+def _reached(blocks: tuple[m.Block, ...]) -> set[int]:
+    reached: set[int] = set()
+    waiting = [0]
+    while waiting:
+        number = waiting.pop()
+        if number not in reached:
+            reached.add(number)
+            block = blocks[number]
+            waiting += [*successors(block.terminator), *(() if block.handler is None else (block.handler,))]
+    return reached
