@@ -226,9 +226,7 @@ class Continue(Node):
 
 
 Suspension: TypeAlias = Step | Subflow | Child | Start | Sleep | SleepUntil | Wait | Send | Parallel | FanOut
-AnyNode: TypeAlias = (
-    Pure | Suspension | Branch | While | For | Try | Scope | Return | Raise | Break | Continue
-)
+AnyNode: TypeAlias = Pure | Suspension | Branch | While | For | Try | Scope | Return | Raise | Break | Continue
 SUSPENSIONS = (Step, Subflow, Child, Start, Sleep, SleepUntil, Wait, Send, Parallel, FanOut)
 
 

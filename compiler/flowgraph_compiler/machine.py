@@ -139,9 +139,7 @@ class FanOutGroup:
     limit: Expr | None
 
 
-Action: TypeAlias = (
-    CallStep | CallFlow | CallChild | StartRun | SleepFor | SleepTill | WaitFor | SendEvent | Group | FanOutGroup
-)
+Action: TypeAlias = CallStep | CallFlow | CallChild | StartRun | SleepFor | SleepTill | WaitFor | SendEvent | Group | FanOutGroup
 
 
 # --- terminators

@@ -127,6 +127,4 @@ class Try:
     span: Span = _span()
 
 
-Statement: TypeAlias = (
-    Assign | Augment | Evaluate | Delete | Throw | Rethrow | BreakLoop | ContinueLoop | If | While | For | Try
-)
+Statement: TypeAlias = Assign | Augment | Evaluate | Delete | Throw | Rethrow | BreakLoop | ContinueLoop | If | While | For | Try

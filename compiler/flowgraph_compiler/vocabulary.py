@@ -114,9 +114,11 @@ MUTATING_METHODS: dict[type[Any], frozenset[str]] = {
 MODEL_METHODS: frozenset[str] = frozenset({"model_copy", "model_dump", "model_dump_json"})
 """Of pydantic models whose class defines no user code for them; `add_note` is allowed on exceptions."""
 
-METHOD_NAMES: frozenset[str] = frozenset(
-    name for table in (PURE_METHODS, MUTATING_METHODS) for names in table.values() for name in names
-) | MODEL_METHODS | {"add_note"}
+METHOD_NAMES: frozenset[str] = (
+    frozenset(name for table in (PURE_METHODS, MUTATING_METHODS) for names in table.values() for name in names)
+    | MODEL_METHODS
+    | {"add_note"}
+)
 """Every method name that a machine may contain at all."""
 
 MAX_POWER_BITS = 1_000_000
