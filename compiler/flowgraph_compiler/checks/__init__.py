@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowgraph_compiler.checks import bindings
+from flowgraph_compiler.checks import bindings, storing
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.graph import WorkflowGraph
@@ -13,3 +13,4 @@ from flowgraph_compiler.graph import WorkflowGraph
 def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     """The findings about one workflow, whose types are inferred."""
     yield from bindings.check(graph, app)
+    yield from storing.check(graph, app)

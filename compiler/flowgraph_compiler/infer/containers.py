@@ -23,7 +23,7 @@ from flowgraph_compiler.expressions import (
 from flowgraph_compiler.infer.asked import Asked
 from flowgraph_compiler.infer.environment import Env, path_of
 from flowgraph_compiler.spans import Span
-from flowgraph_compiler.types import UNKNOWN, element, generic, mapping_of, members, normal, union
+from flowgraph_compiler.types import UNKNOWN, class_of, covers, element, generic, is_any, mapping_of, members, normal, union
 
 
 def display(asked: Asked, expr: Expr) -> Any:
@@ -103,10 +103,18 @@ def _bind_inner(asked: Asked, target: Expr, tp: Any) -> None:
         bind(asked, target, tp)
 
 
+def grown(container: Any, *parts: Any) -> Any:
+    """The type of a comprehension's temporary once it holds an item: `list[unknown]` with an `int` is `list[int]`."""
+    pairs = zip(get_args(container), parts, strict=True)
+    return generic(get_origin(container), *(union([part] if known is UNKNOWN else [known, part]) for known, part in pairs))
+
+
 def _bind_part(asked: Asked, target: Attribute | Subscript, tp: Any) -> None:
     asked.some(target.value, asked.of(target.value))
     if isinstance(target, Subscript):
-        asked.of(target.index)
+        index, owner = asked.of(target.index), path_of(target.value)
+        if owner is not None and owner.startswith("$") and class_of(asked.of(target.value)) is dict:
+            asked.env = asked.env.narrowed(owner, grown(asked.of(target.value), index, tp))
     path = path_of(target)
     if path is None:
         return
@@ -117,11 +125,18 @@ def _bind_part(asked: Asked, target: Attribute | Subscript, tp: Any) -> None:
 
 
 def settled(declared: Any, tp: Any) -> Any:
-    """The type that an annotated variable has after an assignment: the members of its annotation that the value can be."""
+    """The type that an annotated variable has after an assignment: the value's, where that says more than the annotation."""
     if declared is UNKNOWN:
         return tp
-    from_value = [member for member in members(declared) if any(assignable(one, member) for one in members(tp))]
-    return union(from_value) if from_value and len(members(declared)) > 1 else normal(declared)
+    parts = [part for one in members(tp) for part in _settled(declared, one)]
+    return union(parts) if parts else normal(declared)
+
+
+def _settled(declared: Any, value: Any) -> list[Any]:
+    """A display takes its context's type (`xs: list[float] = [1]`), so containers keep what is declared."""
+    fitting = [member for member in members(declared) if assignable(value, member)]
+    exact = not is_any(value) and get_origin(value) is None and not any(covers(value, member) for member in fitting)
+    return [value] if exact and fitting and Any not in fitting else fitting
 
 
 def unpacked(tp: Any, items: tuple[Expr, ...]) -> list[Any]:

@@ -46,7 +46,7 @@ from flowgraph_compiler.expressions import (
     Unary,
 )
 from flowgraph_compiler.infer.arguments import Called, Given, check_call, constructor, has_star
-from flowgraph_compiler.infer.containers import bind, comprehension, display
+from flowgraph_compiler.infer.containers import bind, comprehension, display, grown
 from flowgraph_compiler.infer.environment import Env, joined, path_of
 from flowgraph_compiler.infer.findings import Findings
 from flowgraph_compiler.infer.members import attribute
@@ -349,6 +349,8 @@ class Evaluator:
             receiver = self.some(expr.value, receiver)
         given = self._consumed(expr.arguments)
         self.many(keyword.value for keyword in expr.keywords)
+        if expr.name in ("append", "add") and (path := path_of(expr.value) or "").startswith("$"):
+            self.env = self.env.narrowed(path, grown(receiver, *given))
         if get_origin(receiver) is type:
             return lookup(CLASS_METHODS, get_args(receiver)[0], expr.name)
         return union(normal(method_result(one, expr.name, given)) for one in members(receiver))

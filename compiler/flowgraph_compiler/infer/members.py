@@ -30,8 +30,9 @@ def _attribute(tp: Any, name: str) -> Any:
     found = getattr(cls, name, None)
     if isinstance(found, property | cached_property):
         getter = found.fget if isinstance(found, property) else found.func
-        return normal(hints(getter).get("return", UNKNOWN))
-    known = hints(cls).get(name)
+        known = hints(getter).get("return")
+    else:
+        known = hints(cls).get(name)
     return normal(known) if known is not None else lookup(ATTRIBUTES, cls, name)
 
 

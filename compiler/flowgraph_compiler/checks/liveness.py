@@ -1,0 +1,150 @@
+"""Which variables live across each await: a backward analysis of the structured tree.
+
+A variable lives after a node when some path from there reads it before binding it again. A handler may start from any point of
+its `try` body; a `finally` body is passed once for each way of leaving the `try`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flowgraph_compiler.expressions import Local
+from flowgraph_compiler.graph import (
+    SUSPENSIONS,
+    AnyNode,
+    Body,
+    Branch,
+    Break,
+    Continue,
+    FlowGraph,
+    For,
+    Raise,
+    Return,
+    Scope,
+    Try,
+    While,
+)
+from flowgraph_compiler.subexpressions import bound_by, read_by_target, reads, walruses
+from flowgraph_compiler.variables import bound_names, deleted_name, expressions_of, read_by
+
+Names = frozenset[str]
+NOBODY: Names = frozenset()
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What lives at the start of each continuation of a place."""
+
+    next: Names = NOBODY
+    broken: Names = NOBODY
+    continued: Names = NOBODY
+    returned: Names = NOBODY
+    raised: Names = NOBODY
+
+
+class Liveness:
+    """`across[id]` are the variables that live across the suspension with that id (its own result is not among them)."""
+
+    def __init__(self, function: FlowGraph) -> None:
+        self.across: dict[str, Names] = {}
+        self.nodes: dict[str, AnyNode] = {}
+        self.body(function.body, Ways())
+
+    def body(self, body: Body, ways: Ways) -> Names:
+        """What lives at the start of a body."""
+        live = ways.next
+        for node in reversed(body):
+            live = self.node(node, replace(ways, next=live))
+        return live
+
+    def node(self, node: AnyNode, ways: Ways) -> Names:
+        """What lives before a node."""
+        match node:
+            case Branch():
+                inside = self.body(node.then, ways) | self.body(node.orelse, ways)
+                return _evaluated([node.test], inside) | ways.raised
+            case While():
+                return self._while(node, ways)
+            case For():
+                return self._for(node, ways)
+            case Try():
+                return self._try(node, ways)
+            case Scope():
+                return self.body(node.body, ways) | _reads(node)
+            case _:
+                return self._simple(node, ways)
+
+    def _simple(self, node: AnyNode, ways: Ways) -> Names:
+        after = _continuation(node, ways)
+        bound = bound_names(node)
+        if isinstance(node, SUSPENSIONS):
+            self.nodes[node.id] = node
+            self.across[node.id] = self.across.get(node.id, NOBODY) | (after - bound) | ways.raised
+        deleted = deleted_name(node)
+        walrus = {name for expr in expressions_of(node) for name in walruses(expr, certain=True)}
+        return (after - bound - walrus - {deleted or ""}) | _reads(node) | ways.raised
+
+    def _while(self, node: While, ways: Ways) -> Names:
+        exhausted = self.body(node.orelse, ways)
+        head: Names = NOBODY
+        while True:
+            inner = replace(ways, next=head, broken=ways.next, continued=head)
+            into = _evaluated([node.test], self.body(node.body, inner) | exhausted)
+            found = self.body(node.before, replace(ways, next=into)) | ways.raised
+            if found <= head:
+                return head
+            head |= found
+
+    def _for(self, node: For, ways: Ways) -> Names:
+        exhausted = self.body(node.orelse, ways)
+        bound = {local.name for local in bound_by(node.target)}
+        target = {local.name for local in read_by_target(node.target)}
+        head: Names = NOBODY
+        while True:
+            inner = replace(ways, next=head, broken=ways.next, continued=head)
+            found = (self.body(node.body, inner) - bound) | target | exhausted | ways.raised
+            if found <= head:
+                return _evaluated([node.iterable], head)
+            head |= found
+
+    def _try(self, node: Try, ways: Ways) -> Names:
+        through = Ways(*(self.body(node.final, replace(ways, next=live)) for live in _each(ways)))
+        handled = [self.body(handler.body, through) - {handler.variable or ""} for handler in node.handlers]
+        after = self.body(node.orelse, through)
+        return self.body(node.body, replace(through, next=after, raised=through.raised.union(*handled)))
+
+
+def _each(ways: Ways) -> tuple[Names, ...]:
+    return ways.next, ways.broken, ways.continued, ways.returned, ways.raised
+
+
+def _continuation(node: AnyNode, ways: Ways) -> Names:
+    match node:
+        case Break():
+            return ways.broken
+        case Continue():
+            return ways.continued
+        case Return():
+            return ways.returned
+        case Raise():
+            return ways.raised
+        case _:
+            return ways.next
+
+
+def _reads(node: AnyNode) -> Names:
+    return _evaluated(list(expressions_of(node)), NOBODY) | {
+        local.name for local in read_by(node) if not _bound_inside(node, local)
+    }
+
+
+def _bound_inside(node: AnyNode, local: Local) -> bool:
+    """A walrus of the same node binds it first; what lives is decided by `_evaluated`."""
+    return any(local.name in walruses(expr, certain=True) for expr in expressions_of(node))
+
+
+def _evaluated(exprs: list[Any], after: Names) -> Names:
+    """What lives before expressions: their reads, without the variables that a walrus in them binds for certain."""
+    bound = {name for expr in exprs for name in walruses(expr, certain=True)}
+    return (after | {local.name for expr in exprs for local in reads(expr)}) - bound

@@ -1,0 +1,150 @@
+"""FG150, FG152, FG162, FG163: what lives across an await must have a type that is known and can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flowgraph_compiler.checks.liveness import Liveness
+from flowgraph_compiler.declarations import Application, FlowDecl
+from flowgraph_compiler.diagnostics import Diagnostic, Related
+from flowgraph_compiler.graph import AnyNode, FlowGraph, For, Handler, Try, WorkflowGraph, suspends, walk
+from flowgraph_compiler.infer import analysed
+from flowgraph_compiler.infer.environment import Env
+from flowgraph_compiler.infer.expressions import Evaluator
+from flowgraph_compiler.infer.findings import Findings
+from flowgraph_compiler.infer.nodes import FlowTypes
+from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.spans import Span
+from flowgraph_compiler.storability import obstacle, private_attributes, width
+from flowgraph_compiler.types import UNKNOWN, partial, show
+from flowgraph_compiler.variables import bound_names
+
+
+def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
+    """Report each variable once, at its assignment, with the await that it lives across."""
+    for function in graph.functions:
+        if function.kind != "pure":
+            yield from _function(function, graph, app)
+    for decl in flows(graph, app):
+        yield from _result(decl, graph)
+
+
+def flows(graph: WorkflowGraph, app: Application) -> list[FlowDecl]:
+    """The declarations of a workflow and of the subflows in its machine."""
+    names = [function.name for function in graph.functions]
+    found = [app.workflows.get(graph.name), *(app.subflows.get(name) for name in names)]
+    return [decl for decl in found if decl is not None]
+
+
+def _result(decl: FlowDecl, graph: WorkflowGraph) -> Iterator[Diagnostic]:
+    """Results are stored and sent to callers."""
+    title = f"the result of {decl.kind} '{decl.name}'"
+    if decl.result is None:
+        return
+    wide, blocked = width(decl.result), obstacle(decl.result)
+    if wide is not None:
+        yield Diagnostic(RULES["FG163"], decl.span, f"{title} is '{wide}', which is too wide", "-> SomeModel", (), graph.name)
+    if blocked is not None:
+        yield Diagnostic(RULES["FG150"], decl.span, f"{title} cannot be stored: {blocked}", "-> SomeModel", (), graph.name)
+
+
+def _function(function: FlowGraph, graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
+    liveness = Liveness(function)
+    flow = analysed(function, graph, app, Findings(graph.name))
+    told: set[str] = set()
+    for node in walk(function.body):
+        if node.id in liveness.across and node.id in flow.before:
+            for name in sorted(liveness.across[node.id] - told):
+                found = _variable(_Living(function, flow, node, name), graph.name)
+                if found is not None:
+                    told.add(name)
+                    yield found
+    yield from _iterables(function, flow, graph.name)
+
+
+@dataclass(frozen=True)
+class _Living:
+    """A variable that lives across an await."""
+
+    function: FlowGraph
+    flow: FlowTypes
+    node: AnyNode
+    name: str
+
+    @property
+    def type(self) -> Any:
+        """Its type at the await; unknown for what is bound on no path to it."""
+        return self.flow.before[self.node.id].types.get(self.name)
+
+    def span(self) -> Span:
+        """Its first assignment, the `def` line for a parameter."""
+        return assignment(self.function, self.name)
+
+
+def _variable(living: _Living, workflow: str) -> Diagnostic | None:
+    tp, name = living.type, living.name
+    if tp is None:
+        return None
+    related = (Related(living.node.span, f"'{name}' lives across this await"),)
+    blocked = obstacle(tp)
+    if blocked is not None:
+        shown = "this value" if name.startswith("$") else f"'{name}'"
+        message = f"{shown} of type '{show(tp)}' lives across an await and cannot be stored: {blocked}"
+        return Diagnostic(
+            RULES["FG150"], living.span(), message, "keep it inside a step, or keep what is needed of it", related, workflow
+        )
+    if name.startswith("$") or (name in living.function.parameters and tp is UNKNOWN):
+        return None
+    return _type_of(living, tp, related, workflow)
+
+
+def _type_of(living: _Living, tp: Any, related: tuple[Related, ...], workflow: str) -> Diagnostic | None:
+    name, private = living.name, private_attributes(tp)
+    if private is not None:
+        message = f"'{name}' lives across an await and would lose the private attribute {private}"
+        return Diagnostic(RULES["FG152"], living.span(), message, "make it a field", related, workflow)
+    wide = width(tp)
+    if wide is not None:
+        message = f"'{name}' of type '{show(tp)}' lives across an await, but '{wide}' is too wide for a stored value"
+        return Diagnostic(RULES["FG163"], living.span(), message, f"{name}: SomeModel = ...", related, workflow)
+    if partial(tp):
+        message = f"the type of '{name}', which lives across an await, cannot be inferred"
+        return Diagnostic(RULES["FG162"], living.span(), message, _annotation(name, tp), related, workflow)
+    return None
+
+
+def _annotation(name: str, tp: Any) -> str:
+    shown = show(tp).replace("unknown", "...")
+    return f"{name}: {shown} = ..." if tp is not UNKNOWN else f"{name}: SomeType = ..."
+
+
+def _iterables(function: FlowGraph, flow: FlowTypes, workflow: str) -> Iterator[Diagnostic]:
+    """A `for` with an await inside keeps what it iterates over."""
+    for node in walk(function.body):
+        env = flow.before.get(node.id)
+        if isinstance(node, For) and env is not None and any(suspends(inner) for inner in node.body):
+            found = _iterable(node, env, flow)
+            if found is not None:
+                message = f"this 'for' has an await inside, and what it iterates over cannot be stored: {found}"
+                yield Diagnostic(RULES["FG150"], node.span, message, "iterate over a list", (), workflow)
+
+
+def _iterable(node: For, env: Env, flow: FlowTypes) -> str | None:
+    evaluator = Evaluator(flow.world, env, Findings(""))
+    return obstacle(evaluator.iterated(node.iterable))
+
+
+def assignment(function: FlowGraph, name: str) -> Span:
+    """Where a variable is first assigned; the `def` line for a parameter."""
+    for node in walk(function.body):
+        if name in bound_names(node):
+            return node.span
+        if isinstance(node, Try) and any(_names(handler, name) for handler in node.handlers):
+            return next(handler.span for handler in node.handlers if _names(handler, name))
+    return function.span
+
+
+def _names(handler: Handler, name: str) -> bool:
+    return handler.variable == name
