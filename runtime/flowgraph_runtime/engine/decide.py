@@ -30,8 +30,8 @@ from flowgraph_runtime.engine.inputs import (
 )
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.retrying import back_off, may_retry, next_attempt
+from flowgraph_runtime.engine.run_state import BODY, ENDED, RunState
 from flowgraph_runtime.engine.running import push, resume, run, throw, work
-from flowgraph_runtime.engine.state import BODY, ENDED, RunState
 from flowgraph_runtime.engine.tokens import ChildPending, SleepPending, StepPending, WaitPending
 from flowgraph_runtime.engine.turn import Turn
 

@@ -10,8 +10,8 @@ from flowgraph.errors import Cancelled, CodecError, FailureInfo, add_other_failu
 from flowgraph_runtime.engine.blocks import FunctionProgram
 from flowgraph_runtime.engine.commands import AbandonStep, CancelRun, EndRun
 from flowgraph_runtime.engine.errors import Exhausted, TransitionTooLong
+from flowgraph_runtime.engine.run_state import BODY, CANCEL_HANDLER, ENDED, FAILURE_HANDLER
 from flowgraph_runtime.engine.running import push
-from flowgraph_runtime.engine.state import BODY, CANCEL_HANDLER, ENDED, FAILURE_HANDLER
 from flowgraph_runtime.engine.suspending import withdraw
 from flowgraph_runtime.engine.tokens import UNTOUCHED, ChildPending, GroupPending, StepPending, Token
 from flowgraph_runtime.engine.turn import OPERATIONS, RUN, Turn

@@ -33,7 +33,22 @@ _CONVERSIONS = {"": -1, "s": 115, "r": 114, "a": 97}
 _CONSUMERS = frozenset({"all", "any", "max", "min", "sorted", "sum", "math.dist", "math.fsum", "math.prod"})
 _CONSUMING_TYPES = frozenset({"dict", "frozenset", "list", "set", "tuple"})
 _CONSUMING_METHODS = frozenset(
-    ["difference", "difference_update", "extend", "fromkeys", "intersection", "intersection_update", "isdisjoint", "issubset", "issuperset", "join", "symmetric_difference", "symmetric_difference_update", "union", "update"]
+    [
+        "difference",
+        "difference_update",
+        "extend",
+        "fromkeys",
+        "intersection",
+        "intersection_update",
+        "isdisjoint",
+        "issubset",
+        "issuperset",
+        "join",
+        "symmetric_difference",
+        "symmetric_difference_update",
+        "union",
+        "update",
+    ]
 )
 _WIDTH_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 _DUMPS_KEYWORDS = frozenset({"indent", "sort_keys", "separators", "ensure_ascii", "allow_nan", "skipkeys"})

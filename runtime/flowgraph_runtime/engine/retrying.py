@@ -7,7 +7,7 @@ from zlib import crc32
 from flowgraph_compiler.machine import Policy
 from flowgraph_runtime.engine.commands import SetTimer
 from flowgraph_runtime.engine.inputs import StepFailed
-from flowgraph_runtime.engine.state import run_step
+from flowgraph_runtime.engine.run_state import run_step
 from flowgraph_runtime.engine.tokens import StepPending
 from flowgraph_runtime.engine.turn import Turn
 
@@ -29,8 +29,8 @@ def back_off(turn: Turn, pending: StepPending, given: StepFailed) -> None:
     state.count(pending, -1)
     pending.executing = False
     state.count(pending, 1)
-    pending.since = turn.at
-    turn.commands.append(SetTimer(pending.serial, max(due, turn.at), "backoff"))
+    pending.since, pending.due = turn.at, max(due, turn.at)
+    turn.commands.append(SetTimer(pending.serial, pending.due, "backoff"))
 
 
 def next_attempt(turn: Turn, pending: StepPending) -> None:

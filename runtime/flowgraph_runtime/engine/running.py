@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowgraph.codec import copy_value
-from flowgraph.errors import Cancelled
+from flowgraph.errors import TRACEBACK_ATTRIBUTE, Cancelled
 from flowgraph_runtime.engine.blocks import (
     FINISH,
     JUMP,
@@ -85,9 +85,7 @@ def run(turn: Turn, token: Token) -> None:
         except (Exhausted, KeyboardInterrupt):
             raise
         except BaseException as raised:  # the workflow's own handlers decide
-            error = raised
-            if raised.__traceback__ is not None:
-                raised.__traceback__ = raised.__traceback__.tb_next
+            error = own_traceback(raised)
         else:
             if block.kind == JUMP:
                 frame.block = outcome
@@ -101,6 +99,14 @@ def run(turn: Turn, token: Token) -> None:
             continue
         if not _caught(turn, token, error):
             return
+
+
+def own_traceback(error: BaseException) -> BaseException:
+    """Take the engine's part off a traceback; an error that came from a step keeps the text of the step's."""
+    known = error.__traceback__
+    if known is not None:
+        error.__traceback__ = None if TRACEBACK_ATTRIBUTE in vars(error) else known.tb_next
+    return error
 
 
 def _deliver_asked(token: Token, action: AnyAction) -> None:

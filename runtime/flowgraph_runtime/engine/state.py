@@ -1,124 +1,267 @@
-"""The state of a run: what a snapshot stores and `decide` updates in place."""
+"""State as text and back: live variables only, aliases kept, one JSON document for the whole run.
+
+    {"seq", "at", ..., "main": token}
+    token   {"id", "frames": [[function, block, {variable: value}, {cursor: [kind, position, operands]}]], "wait": [kind, ...]}
+
+Values are the codec's trees, encoded and decoded in the same order, so that an object reachable from two places stays one. The
+result of a branch that a journal row holds can be stored as that row's number (see `references`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from flowgraph.codec import copy_value
-from flowgraph_runtime.engine.commands import RunStep
-from flowgraph_runtime.engine.tokens import ChildPending, GroupPending, Pending, StepPending, Token, WaitPending
+from flowgraph.codec import CodecError, Decoder, Encoder, loads
+from flowgraph.errors import TRACEBACK_ATTRIBUTE, capture_traceback
+from flowgraph_runtime.engine.cursors import Cursor, reopen_cursor
+from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.engine.run_state import ENDED, RunState
+from flowgraph_runtime.engine.tokens import (
+    ChildPending,
+    Frame,
+    GroupPending,
+    Pending,
+    SleepPending,
+    StepPending,
+    Token,
+    WaitPending,
+)
+from flowgraph_runtime.engine.variables import Variables
 
-BODY, FAILURE_HANDLER, CANCEL_HANDLER, ENDED = "body", "on_failure", "on_cancel", "ended"
-"""Phases of a run: its body, then a handler where there is one."""
+FORMAT = 1
+"""Version of the snapshot's form; another one is refused."""
+
+BranchResults: TypeAlias = Callable[[list[int]], dict[int, str]]
+Document: TypeAlias = "dict[str, Any]"
+
+_PLAIN = ("run_id", "seq", "at", "next_serial", "next_token", "visits", "phase", "cancel_reason", "started", "started_at")
+
+__all__ = ["BranchResults", "RunState", "references", "restore", "snapshot"]
 
 
-class RunState:
-    """All that is known about a run between two inputs.
+def snapshot(state: RunState, program: Program, *, by_reference: bool = False) -> str:
+    """Return the state's text. `by_reference`: branch results that journal rows hold are stored as the rows' numbers.
 
-    `seq` numbers the journal rows from 1, 0 is the start; `at` is the time of the last input; `visits` counts the calls per site;
-    `trigger` is the codec text of the arguments, kept for the handlers; `error` is what a handler was called for."""
+    Raises `CodecError` for a live value that cannot be stored."""
+    return _Writer(program, by_reference).write(state)
 
-    __slots__ = (
-        "at", "backing_off", "cancel_reason", "error", "event_id", "executing", "main", "next_serial", "next_token", "pending",
-        "phase", "run_id", "seq", "started", "started_at", "status", "trigger", "visits", "waiting",
-    )  # fmt: skip
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
-        self.seq = 0
-        self.at = 0
-        self.next_serial = 1
-        self.next_token = 1
-        self.visits: dict[str, int] = {}
-        self.phase = BODY
-        self.cancel_reason: str | None = None
-        self.trigger = "[]"
-        self.error: BaseException | None = None
-        self.started = False
-        self.started_at = 0
-        self.event_id: str | None = None
-        self.main = Token(0)
-        self.pending: dict[int, Pending] = {}
-        self.executing = 0
-        self.backing_off = 0
-        self.waiting = 0
-        self.status = "queued"
+def restore(text: str, program: Program, branch_results: BranchResults | None = None) -> RunState:
+    """Return the state that `snapshot` wrote. `branch_results` gives the payloads of the rows that it refers to.
 
-    @classmethod
-    def new(cls, run_id: str) -> RunState:
-        """Return the state of a run that has not started."""
-        return cls(run_id)
+    Raises `CodecError` for a text that is no snapshot of this machine, or a class that is gone."""
+    document = json.loads(text)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CodecError(f"not a snapshot of format {FORMAT}")
+    rows = _referenced(document["main"])
+    payloads = branch_results(rows) if rows and branch_results is not None else {}
+    missing = [row for row in rows if row not in payloads]
+    if missing:
+        raise CodecError(f"the snapshot refers to journal rows {missing} whose payloads were not given")
+    return _Reader(program, payloads).read(document)
 
-    def new_serial(self) -> int:
-        """Return the number of the next suspension."""
-        serial = self.next_serial
-        self.next_serial = serial + 1
-        return serial
 
-    def new_token(self, group: GroupPending, index: int) -> Token:
-        """Return a token for a branch."""
-        token = Token(self.next_token, group, index)
-        self.next_token += 1
-        group.children[index] = token
+def references(text: str) -> list[int]:
+    """Return the numbers of the journal rows whose payloads `restore` needs."""
+    return _referenced(json.loads(text)["main"])
+
+
+def _referenced(token: Document) -> list[int]:
+    wait = token["wait"]
+    if wait is None or wait[0] != "group":
+        return []
+    rows = [result[0] for result in wait[6] if result is not None and result[0] is not None]
+    return rows + [row for _, child in wait[7] for row in _referenced(child)]
+
+
+class _Writer:
+    def __init__(self, program: Program, by_reference: bool) -> None:
+        self._program = program
+        self._by_reference = by_reference
+        self._encoder = Encoder()
+
+    def write(self, state: RunState) -> str:
+        document: Document = {"format": FORMAT, **{name: getattr(state, name) for name in _PLAIN}}
+        document["event_id"] = state.event_id
+        if self._program.on_failure is not None or self._program.on_cancel is not None:
+            document["trigger"] = state.trigger
+        document["error"] = None if state.error is None else self._value(state.error, "error")
+        document["main"] = self._token(state.main)
+        finished = self._encoder.finish(document)
+        return json.dumps(finished, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    def _value(self, value: Any, name: str) -> Any:
+        _keep_traceback(value)
+        return self._encoder.encode(value, by=name)
+
+    def _token(self, token: Token) -> Document:
+        frames = [self._frame(frame) for frame in token.frames]
+        wait = None if token.pending is None else _WRITERS[type(token.pending)](self, token.pending)
+        return {"id": token.id, "cancel": token.cancel, "frames": frames, "wait": wait}
+
+    def _frame(self, frame: Frame) -> list[Any]:
+        variables, cursors = {}, {}
+        for name in frame.current.live:
+            if name in frame.variables:
+                value = frame.variables[name]
+                if isinstance(value, Cursor):
+                    cursors[name] = value
+                else:
+                    variables[name] = self._value(value, name)
+        function = self._program.index[id(frame.function)]
+        return [function, frame.block, variables, {name: self._cursor(cursor, name) for name, cursor in cursors.items()}]
+
+    def _cursor(self, cursor: Cursor, name: str) -> list[Any]:
+        operands = [
+            [1, self._cursor(operand, name)] if isinstance(operand, Cursor) else [0, self._value(operand, name)]
+            for operand in cursor.operands
+        ]
+        return [cursor.kind, cursor.state(), operands]
+
+    def step(self, x: StepPending) -> list[Any]:
+        call = self._value((x.arguments, x.keywords), x.action.step)
+        return ["step", x.serial, x.since, x.visit, x.attempt, x.executing, x.abandoned, x.due, call]
+
+    def sleep(self, x: SleepPending) -> list[Any]:
+        return ["sleep", x.serial, x.since, x.due]
+
+    def wait(self, x: WaitPending) -> list[Any]:
+        return ["wait", x.serial, x.since, x.due, {name: self._value(value, name) for name, value in x.frozen.items()}]
+
+    def child(self, x: ChildPending) -> list[Any]:
+        return ["child", x.serial, x.since, x.run_id, x.abandoned]
+
+    def group(self, x: GroupPending) -> list[Any]:
+        failure = None if x.failure is None else self._value(x.failure, "failure")
+        others = [self._value(other, "failure") for other in x.others]
+        results = [None if index in x.children else self._result(x, index) for index in range(len(x.results))]
+        children = [[index, self._token(child)] for index, child in x.children.items()]
+        waiting = [[index, self._value(payload, "branch")] for index, payload in x.waiting]
+        return ["group", x.serial, x.since, x.outcome, failure, others, results, children, waiting]
+
+    def _result(self, x: GroupPending, index: int) -> Any:
+        row = x.references[index]
+        if row is not None and self._by_reference and x.action.kind != "settle":
+            return [row]
+        return None if x.results[index] is None else [None, self._value(x.results[index], f"result[{index}]")]
+
+
+_WRITERS: dict[type, Callable[[_Writer, Any], list[Any]]] = {
+    StepPending: _Writer.step,
+    SleepPending: _Writer.sleep,
+    WaitPending: _Writer.wait,
+    ChildPending: _Writer.child,
+    GroupPending: _Writer.group,
+}
+
+
+def _keep_traceback(value: Any) -> None:
+    """An exception in a variable or in a completion record keeps its traceback as text."""
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[1]
+    if isinstance(value, BaseException) and TRACEBACK_ATTRIBUTE not in vars(value):
+        capture_traceback(value)
+
+
+class _Reader:
+    def __init__(self, program: Program, payloads: dict[int, str]) -> None:
+        self._program = program
+        self._payloads = payloads
+        self._decoder = Decoder(program.types)
+        self._pending: list[Pending] = []
+
+    def read(self, document: Document) -> RunState:
+        state = RunState(document["run_id"])
+        for name in (*_PLAIN, "event_id"):
+            setattr(state, name, document[name])
+        state.trigger = document.get("trigger", "[]")
+        if document["error"] is not None:
+            state.error = self._decoder.decode(document["error"])
+        state.main = self._token(document["main"], None, 0)
+        for pending in sorted(self._pending, key=lambda pending: pending.serial):
+            state.pending[pending.serial] = pending
+            state.count(pending, 1)
+        if state.phase != ENDED:
+            state.status = state.current_status()
+        return state
+
+    def _token(self, document: Document, group: GroupPending | None, index: int) -> Token:
+        token = Token(document["id"], group, index, cancel=document["cancel"])
+        token.frames.extend(self._frame(frame) for frame in document["frames"])
+        if document["wait"] is not None:
+            token.pending = _READERS[document["wait"][0]](self, token, document["wait"][1:])
+            self._pending.append(token.pending)
         return token
 
-    def suspend(self, pending: Pending) -> None:
-        """Let the token wait."""
-        self.pending[pending.serial] = pending
-        pending.token.pending = pending
-        self.count(pending, 1)
+    def _frame(self, document: list[Any]) -> Frame:
+        function, block, variables, cursors = document
+        decoded = Variables((name, self._decoder.decode(tree)) for name, tree in variables.items())
+        for name, cursor in cursors.items():
+            decoded[name] = self._cursor(cursor)
+        return Frame(self._program.functions[function], block, decoded)
 
-    def release(self, pending: Pending) -> None:
-        """The token waits no longer."""
-        del self.pending[pending.serial]
-        pending.token.pending = None
-        self.count(pending, -1)
+    def _cursor(self, document: list[Any]) -> Cursor:
+        kind, position, operands = document
+        read = [self._cursor(tree) if nested else self._decoder.decode(tree) for nested, tree in operands]
+        return reopen_cursor(kind, read, position)
 
-    def count(self, pending: Pending, change: int) -> None:
-        """Keep the numbers that the status is made of."""
-        if isinstance(pending, StepPending):
-            if pending.executing:
-                self.executing += change
-            else:
-                self.backing_off += change
-        elif isinstance(pending, WaitPending | ChildPending):
-            self.waiting += change
+    def step(self, token: Token, parts: list[Any]) -> StepPending:
+        serial, since, visit, attempt, executing, abandoned, due, call = parts
+        arguments, keywords = self._decoder.decode(call)
+        return StepPending(serial, token, since, _action(token), visit, arguments, keywords, attempt, executing, abandoned, due)
 
-    def current_status(self) -> str:
-        """Return the run's status while it is not over (architecture page, "Statuses")."""
-        if self.cancel_reason is not None:
-            return "cancelling"
-        if self.executing or self.backing_off:
-            return "running"
-        return "waiting" if self.waiting else "sleeping"
+    def sleep(self, token: Token, parts: list[Any]) -> SleepPending:
+        serial, since, due = parts
+        return SleepPending(serial, token, since, _action(token), due)
 
-    def tokens(self) -> Iterator[Token]:
-        """All live tokens, parents first, in the order of their branches."""
-        stack = [self.main]
-        while stack:
-            token = stack.pop()
-            yield token
-            if isinstance(token.pending, GroupPending):
-                stack.extend(reversed(token.pending.children.values()))
+    def wait(self, token: Token, parts: list[Any]) -> WaitPending:
+        serial, since, due, frozen = parts
+        variables = Variables((name, self._decoder.decode(tree)) for name, tree in frozen.items())
+        return WaitPending(serial, token, since, _action(token), variables, due)
 
+    def child(self, token: Token, parts: list[Any]) -> ChildPending:
+        serial, since, run_id, abandoned = parts
+        return ChildPending(serial, token, since, _action(token), run_id, abandoned)
 
-def run_step(pending: StepPending) -> RunStep:
-    """Return the command that runs the current attempt: with copies of the arguments, made together, that nobody else holds."""
-    action = pending.action
-    arguments, keywords = copy_value((pending.arguments, pending.keywords), by=action.step)
-    return RunStep(
-        pending.serial,
-        pending.token.id,
-        action.site,
-        action.step,
-        pending.visit,
-        pending.attempt,
-        arguments,
-        keywords or {},
-        action.timeout,
-    )
+    def group(self, token: Token, parts: list[Any]) -> GroupPending:
+        serial, since, outcome, failure, others, results, children, waiting = parts
+        count = len(results)
+        group = GroupPending(serial, token, since, _action(token), [None] * count, [None] * count, outcome=outcome)
+        group.failure = None if failure is None else self._decoder.decode(failure)
+        group.others = [self._decoder.decode(other) for other in others]
+        for index, result in enumerate(results):
+            self._result(group, index, result)
+        for index, child in children:
+            group.children[index] = self._token(child, group, index)
+        group.waiting = deque((index, self._decoder.decode(payload)) for index, payload in waiting)
+        return group
+
+    def _result(self, group: GroupPending, index: int, result: list[Any] | None) -> None:
+        if result is None:
+            return
+        if result[0] is None:
+            group.results[index] = self._decoder.decode(result[1])
+        else:
+            group.references[index] = result[0]
+            group.results[index] = loads(self._payloads[result[0]], self._program.types)
 
 
-def outstanding(state: RunState) -> list[RunStep]:
-    """Return the attempts that were executing when the state was stored: whoever takes the run over runs them."""
-    return [run_step(pending) for pending in state.pending.values() if isinstance(pending, StepPending) and pending.executing]
+def _action(token: Token) -> Any:
+    """The action that a token waits for: its block's, or its branch's."""
+    if token.frames:
+        return token.frames[-1].current.action
+    if token.group is None:
+        raise CodecError("the snapshot has a main token without frames")
+    return token.group.action.branch(token.index)
+
+
+_READERS: dict[str, Callable[[_Reader, Token, list[Any]], Pending]] = {
+    "step": _Reader.step,
+    "sleep": _Reader.sleep,
+    "wait": _Reader.wait,
+    "child": _Reader.child,
+    "group": _Reader.group,
+}

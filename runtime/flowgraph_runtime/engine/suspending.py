@@ -25,7 +25,7 @@ from flowgraph_runtime.engine.blocks import (
     WaitAction,
 )
 from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, EmitEvent, OpenWait, SetTimer, StartRun
-from flowgraph_runtime.engine.state import run_step
+from flowgraph_runtime.engine.run_state import run_step
 from flowgraph_runtime.engine.tokens import (
     ChildPending,
     Frame,

@@ -57,7 +57,7 @@ class Token:
 
 @dataclass(slots=True, eq=False)
 class StepPending:
-    """A step that executes, or whose retry waits. `abandoned`: its attempt may finish, nobody uses the outcome."""
+    """A step that executes, or whose retry waits until `due`. `abandoned`: its attempt may finish, nobody uses the outcome."""
 
     serial: int
     token: Token
@@ -69,6 +69,7 @@ class StepPending:
     attempt: int = 1
     executing: bool = True
     abandoned: bool = False
+    due: int = 0
 
 
 @dataclass(slots=True, eq=False)

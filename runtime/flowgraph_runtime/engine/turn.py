@@ -12,7 +12,7 @@ from flowgraph.context import RunInfo
 from flowgraph_runtime.engine.commands import Command
 from flowgraph_runtime.engine.guards import Budget
 from flowgraph_runtime.engine.program import Program
-from flowgraph_runtime.engine.state import RunState
+from flowgraph_runtime.engine.run_state import RunState
 from flowgraph_runtime.engine.tokens import Token
 
 OPERATIONS = 1_000_000
