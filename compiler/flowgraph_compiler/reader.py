@@ -65,7 +65,7 @@ class _Reading:
         functions = {_first_line(node): node for node in ast.walk(module.tree) if isinstance(node, FunctionNode)}
         misshapen = list(_shapes(module, places))
         self.found.extend(finding for _, finding in misshapen)
-        refused = {id(node) for node, _ in misshapen}
+        refused = {id(node) for node, finding in misshapen if finding.rule.code != "FG107"}
         for obj in _declared(module.module):
             if id(obj) not in self._seen:
                 self._seen.add(id(obj))

@@ -40,7 +40,7 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
         functions += [_function(session, session.called[name]) for name in waiting]
     session.found.extend(_recursions(functions))
     where = _trigger_where(session, decl)
-    if has_errors(session.found):
+    if session.is_incomplete or has_errors(session.found):
         return None, session.found
     names = {made.name for made in handlers}
     graph = WorkflowGraph(

@@ -74,7 +74,7 @@ class Awaits(Calls):
                     f"'{text}(...)' is awaited, but its result is a plain value",
                     f"drop the 'await': {ast.unparse(node)}",
                 )
-            case callees.Durable():
+            case callees.Durable() | callees.Misdeclared():
                 self._refused_call(node, callee)
             case _:
                 self.report(

@@ -167,6 +167,13 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Misdeclared:
+    """A step or flow whose declaration the reader refused: there is a finding already."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class OnValue:
     """A method of a value that is known only when the workflow runs."""
 
@@ -174,7 +181,7 @@ class OnValue:
     name: str
 
 
-Callee: TypeAlias = Durable | Primitive | Function | Typing | Class | ClassMethod | Refused | OnValue
+Callee: TypeAlias = Durable | Primitive | Function | Typing | Class | ClassMethod | Misdeclared | Refused | OnValue
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,8 @@ def classify(context: Context, found: Static) -> Callee:
     decl = context.session.declared(value)
     if decl is not None:
         return Durable(decl)
+    if is_refused_durable(value):
+        return Misdeclared(text)
     key = id(value)
     if key in _PRIMITIVES:
         return Primitive(_PRIMITIVES[key])
@@ -288,8 +297,6 @@ def _foreign(value: Any, text: str) -> Refused:
     home = getattr(value, "__module__", None) or ""
     qualified = f"{home}.{getattr(value, '__name__', text)}"
     advice = _ADVICE.get(qualified)
-    if is_refused_durable(value):
-        return Refused("FG112", f"'{text}' is not declared as it must be", "see the finding at its definition")
     if inspect.iscoroutinefunction(value) or home.startswith("asyncio"):
         return Refused("FG110", f"'{text}' is not a step", advice or f"add '@step' to '{text}'")
     if _has_effects(value, home):

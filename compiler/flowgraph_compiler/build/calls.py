@@ -78,6 +78,8 @@ class Calls(Comprehensions):
                 self.report("FG113", node, f"'{name}' is called but not awaited", f"await {ast.unparse(node)}")
             case callees.Refused(code=code, message=message, help=help_):
                 self.report(code, node, message, help_)
+            case callees.Misdeclared():
+                self.session.is_incomplete = True
             case _:
                 raise AssertionError(f"a call of {callee}")
         return Const(None, self.span(node))

@@ -34,6 +34,7 @@ class Session:
     constants: dict[str, object] = field(default_factory=dict)
     called: dict[str, FlowDecl] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
+    is_incomplete: bool = False  # something is missing that has been reported already
 
     def __post_init__(self) -> None:
         tables: tuple[Mapping[str, StepDecl | FlowDecl], ...] = (
