@@ -1,5 +1,7 @@
 """Keys of the API: only their SHA-256 is stored."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -27,7 +29,8 @@ def create_key(tx: Tx, key: KeyRow) -> None:
     """Store a new key."""
     check_text("an API key", key.id, key.name, key.prefix, *key.scopes)
     tx.sql.run(
-        "INSERT INTO fg_api_key (id, name, prefix, sha256, scopes, created_at) VALUES (:id, :name, :prefix, :sha256, :scopes, :at)",
+        "INSERT INTO fg_api_key (id, name, prefix, sha256, scopes, created_at)"
+        " VALUES (:id, :name, :prefix, :sha256, :scopes, :at)",
         id=key.id,
         name=key.name,
         prefix=key.prefix,
@@ -46,7 +49,7 @@ def list_keys(connection: Connection, sha256: str | None = None) -> list[KeyRow]
     """All keys, oldest first, or the one in use with this SHA-256."""
     where = "WHERE sha256 = :sha256 AND revoked_at IS NULL" if sha256 is not None else ""
     statement = text(
-        f"SELECT id, name, prefix, sha256, scopes, created_at, revoked_at FROM fg_api_key {where} ORDER BY created_at, id"  # noqa: S608
+        f"SELECT id, name, prefix, sha256, scopes, created_at, revoked_at FROM fg_api_key {where} ORDER BY created_at, id"
     )
     found = connection.execute(statement, {"sha256": sha256} if where else {})
     return [

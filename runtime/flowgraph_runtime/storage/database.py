@@ -8,11 +8,13 @@ to 1,750, because every call hands the interpreter lock back and forth).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
+
+from flowgraph_runtime.storage.errors import StorageError
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -42,7 +44,7 @@ class Writing(ABC):
 
     @abstractmethod
     def each(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
-        """Run a statement that reads the table `given`. `columns`: `run int, payload text`; answers what it RETURNs or selects."""
+        """Run a statement that reads the table `given`. `columns`: `run int, payload text`. Answers what it returns."""
 
     @abstractmethod
     def lock_buckets(self, buckets: Iterable[int]) -> None:
@@ -53,12 +55,8 @@ class Writing(ABC):
         """Microseconds by the database's own clock, None where it has none."""
 
     @abstractmethod
-    def is_transient(self, error: BaseException) -> bool:
-        """Whether the same transaction may succeed when it is run again (a deadlock)."""
-
-    @abstractmethod
-    def is_refusal(self, error: BaseException) -> bool:
-        """Whether the database refused the data, rather than failed to work."""
+    def understand(self, error: Exception) -> StorageError:
+        """The driver's error as one of ours: Transient, Refused, DatabaseFull, DatabaseUnavailable; ours as it is."""
 
     @abstractmethod
     def close(self) -> None:
@@ -80,8 +78,12 @@ class Database(ABC):
         """The connection that writes; the same one each time."""
 
     @abstractmethod
-    def backend(self) -> int | None:
-        """The database's number of the writing connection, for whoever has to end it."""
+    def writer(self) -> str | None:
+        """The name by which others find the writing connection when they have to end it."""
+
+    @abstractmethod
+    def end_writers(self, names: Collection[str]) -> None:
+        """End the writing connections of other processes, so that a process that was stopped in a transaction blocks nobody."""
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:

@@ -9,6 +9,26 @@ class StorageError(Exception):
     """Base of the errors of this package."""
 
 
+class Refused(StorageError):
+    """The database refused the data: they contradict what is stored."""
+
+
+class Transient(StorageError):
+    """The transaction was aborted because of others, or the connection broke before it was committed; nothing is stored."""
+
+
+class DatabaseUnavailable(StorageError):
+    """The database does not work at present; nothing is stored."""
+
+
+class DatabaseFull(StorageError):
+    """There is no room left on the database's disk; nothing is stored."""
+
+
+class WriterFailed(StorageError):
+    """A fault of this program while writing; nothing is stored."""
+
+
 class Fenced(StorageError):
     """The worker's epoch is dead: another one has taken its runs over, so nothing of this commit was stored."""
 

@@ -1,5 +1,7 @@
 """Reading runs back to go on with them."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -16,14 +18,14 @@ def _select(sql: str) -> Any:
     return text(sql).bindparams(bindparam("ids", expanding=True))
 
 
-_RUNS = _select(f"SELECT r.number, {RUN_COLUMNS} FROM fg_run r {RUN_JOINS} WHERE r.id IN :ids")  # noqa: S608
+_RUNS = _select(f"SELECT r.number, {RUN_COLUMNS} FROM fg_run r {RUN_JOINS} WHERE r.id IN :ids")
 _SNAPSHOTS = _select("SELECT s.run, s.seq, s.state FROM fg_snapshot s WHERE s.run IN :ids")
 _JOURNAL = _select(
-    f"SELECT j.run, {JOURNAL_COLUMNS} FROM fg_journal j LEFT JOIN fg_snapshot s ON s.run = j.run"  # noqa: S608
+    f"SELECT j.run, {JOURNAL_COLUMNS} FROM fg_journal j LEFT JOIN fg_snapshot s ON s.run = j.run"
     " WHERE j.run IN :ids AND j.seq > COALESCE(s.seq, -1) ORDER BY j.run, j.seq"
 )
 _INBOX = _select(
-    f"SELECT {INBOX_COLUMNS} FROM fg_inbox i JOIN fg_run r ON r.number = i.run LEFT JOIN fg_event e ON e.number = i.event"  # noqa: S608
+    f"SELECT {INBOX_COLUMNS} FROM fg_inbox i JOIN fg_run r ON r.number = i.run LEFT JOIN fg_event e ON e.number = i.event"
     " WHERE r.id IN :ids ORDER BY i.position"
 )
 _RESULTS = text(
@@ -44,8 +46,8 @@ def load(connection: Connection, run_ids: Collection[str]) -> list[LoadedRun]:
     for number, *row in connection.execute(_JOURNAL, {"ids": numbers}):
         journals[number].append(journal_row(names[number], row))
     waiting: dict[str, list[InboxRow]] = defaultdict(list)
-    for row in inbox(connection, run_ids):
-        waiting[row.run_id].append(row)
+    for offered in inbox(connection, run_ids):
+        waiting[offered.run_id].append(offered)
     found = [runs[id] for id in dict.fromkeys(run_ids) if id in runs]
     return [LoadedRun(run, *snapshots.get(number, (0, None)), journals[number], waiting[run.id]) for number, run in found]
 

@@ -4,6 +4,8 @@ Both sides take the buckets of what they look for before they read (PostgreSQL: 
 each side misses the other's uncommitted row otherwise). SQLite has one writer, so there it cannot happen.
 """
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 import json
@@ -118,11 +120,11 @@ _EARLY_KEYED = f"""
     SELECT e.received_at, e.number, given.run, given.serial, e.id FROM given
     JOIN fg_event_key k ON k.name = given.name AND k.path = given.path AND k.value = given.value
     JOIN fg_event e ON e.number = k.event {_EARLY}
-"""  # noqa: S608
+"""
 _EARLY_UNKEYED = f"""
     SELECT e.received_at, e.number, given.run, given.serial, e.id FROM given
     JOIN fg_event e ON e.name = given.name {_EARLY}
-"""  # noqa: S608
+"""
 _EARLY_COLUMNS = "name text, path text, value text, run int, serial int"
 
 

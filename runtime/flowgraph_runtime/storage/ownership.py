@@ -1,5 +1,7 @@
 """Who owns which run: epochs, claims, take-over, and cancel requests to owners."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 import json
@@ -28,12 +30,12 @@ class TakeOver:
     crashed: list[str] = field(default_factory=list)
 
 
-def open_epoch(tx: Tx, node: str, backend: int | None) -> int:
+def open_epoch(tx: Tx, node: str) -> int:
     """A new life of a worker on `node`."""
     found = tx.sql.rows(
-        "INSERT INTO fg_epoch (node, state, backend, opened_at) VALUES (:node, 'alive', :backend, :now) RETURNING id",
+        "INSERT INTO fg_epoch (node, state, writer, opened_at) VALUES (:node, 'alive', :writer, :now) RETURNING id",
         node=node,
-        backend=backend,
+        writer=tx.database.writer(),
         now=tx.now,
     )
     epoch = int(found[0][0])
@@ -59,11 +61,13 @@ def take_over(tx: Tx, epoch: int, lease: int) -> TakeOver:
     tx.check_epoch(epoch)
     silent = "AND h.at < :before" if tx.database.has_other_writers else "AND :before IS NOT NULL"
     found = tx.sql.rows(
-        f"SELECT e.id FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id WHERE e.state = 'alive' AND e.id <> :epoch {silent}",  # noqa: S608
+        f"SELECT e.id, e.writer FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id WHERE e.state = 'alive'"
+        f" AND e.id <> :epoch {silent}",
         epoch=epoch,
         before=tx.now - lease,
     )
     dead = [int(row[0]) for row in found]
+    tx.database.end_writers([row[1] for row in found if row[1] is not None])
     _bury(tx, dead)
     crashed = _park_crashed(tx, dead)
     return TakeOver(dead, _free(tx, dead, lost=True), crashed)
@@ -88,7 +92,7 @@ _LOST = f"""takeovers = CASE WHEN takeover_seq = {_PROGRESS} THEN takeovers + 1 
 
 def _free(tx: Tx, epochs: list[int], *, lost: bool) -> int:
     freed = tx.sql.each(
-        f"UPDATE fg_run SET {_LOST if lost else ''} epoch = NULL, ready = 1"  # noqa: S608
+        f"UPDATE fg_run SET {_LOST if lost else ''} epoch = NULL, ready = 1"
         " WHERE epoch IN (SELECT epoch FROM given) RETURNING id",
         "epoch int",
         [(epoch,) for epoch in epochs],
@@ -124,7 +128,7 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     )
     tx.effects.learned.runs.update((str(id), int(number)) for id, number in claimed)
     rows = tx.sql.each(
-        f"SELECT {RUN_COLUMNS} FROM given JOIN fg_run r ON r.number = given.run {RUN_JOINS} ORDER BY r.number",  # noqa: S608
+        f"SELECT {RUN_COLUMNS} FROM given JOIN fg_run r ON r.number = given.run {RUN_JOINS} ORDER BY r.number",
         "run int",
         [(row[0],) for row in chosen],
     )
@@ -135,9 +139,9 @@ def _claimable(tx: Tx, limit: int, machines: Collection[str] | None) -> Rows:
     locked = f"ORDER BY number LIMIT {int(limit)} {tx.database.skip_locked}"
     where = "ready = 1 AND epoch IS NULL AND ended_at IS NULL AND status <> 'paused'"
     if machines is None:
-        return tx.sql.rows(f"SELECT number FROM fg_run WHERE {where} {locked}")  # noqa: S608
+        return tx.sql.rows(f"SELECT number FROM fg_run WHERE {where} {locked}")
     return tx.sql.each(
-        f"SELECT number FROM fg_run WHERE {where}"  # noqa: S608
+        f"SELECT number FROM fg_run WHERE {where}"
         f" AND machine IN (SELECT m.number FROM given JOIN fg_machine m ON m.fingerprint = given.machine) {locked}",
         "machine text",
         [(machine,) for machine in machines],
@@ -147,7 +151,7 @@ def _claimable(tx: Tx, limit: int, machines: Collection[str] | None) -> Rows:
 def ask_cancel(tx: Tx, run_id: str, reason: str) -> str:
     """Ask the owner to cancel the run: `cancelling`, or `already <status>` when it is over. Raises UnknownRun."""
     found = tx.sql.rows(
-        f"SELECT number, status FROM fg_run WHERE id = :id {tx.database.update_lock}",  # noqa: S608
+        f"SELECT number, status FROM fg_run WHERE id = :id {tx.database.update_lock}",
         id=run_id,
     )
     if not found:

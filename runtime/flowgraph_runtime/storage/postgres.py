@@ -1,20 +1,31 @@
 """PostgreSQL: any number of processes on one database; psycopg writes, SQLAlchemy over psycopg reads."""
 
+# ruff: noqa: D102, S608 - the methods are described in `database`; statements are literals of this package
+
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, LiteralString, cast
+from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg import errors, sql
 from sqlalchemy import Connection, create_engine
 
 from flowgraph_runtime.storage.database import Database, Rows, Writing, parse_columns
-from flowgraph_runtime.storage.errors import OutcomeUnknown
+from flowgraph_runtime.storage.errors import (
+    DatabaseFull,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Refused,
+    StorageError,
+    Transient,
+    WriterFailed,
+)
 from flowgraph_runtime.storage.schema import create_schema
 
 _ARRAYS = {"int": "bigint[]", "text": "text[]"}
@@ -45,8 +56,16 @@ class PostgresDatabase(Database):
     def writing(self) -> Writing:
         return self._writing
 
-    def backend(self) -> int | None:
-        return self._writing.backend
+    def writer(self) -> str | None:
+        return self._writing.name
+
+    def end_writers(self, names: Collection[str]) -> None:
+        self._writing.each(
+            "SELECT pg_terminate_backend(a.pid) FROM given JOIN pg_stat_activity a ON a.application_name = given.name"
+            " WHERE a.datname = current_database()",
+            "name text",
+            [(name,) for name in names],
+        )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -68,14 +87,13 @@ class PostgresWriting(Writing):
     def __init__(self, url: str, *, by_its_clock: bool) -> None:
         self._url = url
         self._by_its_clock = by_its_clock
+        self.name = f"flowgraph-writer-{uuid4().hex}"
         self._xid = ""
         self._now = 0
         self._connection = self._connect()
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        connection = psycopg.connect(self._url, autocommit=True, options=_TIMEOUTS, connect_timeout=10)
-        self.backend = connection.info.backend_pid
-        return connection
+        return psycopg.connect(self._url, autocommit=True, options=_TIMEOUTS, connect_timeout=10, application_name=self.name)
 
     def begin(self) -> None:
         if self._connection.closed:
@@ -85,10 +103,9 @@ class PostgresWriting(Writing):
     def commit(self) -> None:
         try:
             self._connection.execute("COMMIT")
-        except psycopg.OperationalError as error:
+        except psycopg.OperationalError:
             if not self._connection.closed or not self._was_committed():
                 raise
-            del error
 
     def _was_committed(self) -> bool:
         """Ask a new connection what became of the transaction whose COMMIT was cut off; the client alone cannot tell."""
@@ -133,11 +150,20 @@ class PostgresWriting(Writing):
         self._now, self._xid = max(self._now, int(row[0])), str(row[1])
         return self._now if self._by_its_clock else None
 
-    def is_transient(self, error: BaseException) -> bool:
-        return isinstance(error, errors.DeadlockDetected | errors.SerializationFailure)
-
-    def is_refusal(self, error: BaseException) -> bool:
-        return isinstance(error, psycopg.IntegrityError | psycopg.DataError | psycopg.ProgrammingError)
+    def understand(self, error: Exception) -> StorageError:
+        match error:
+            case StorageError():
+                return error
+            case errors.DeadlockDetected() | errors.SerializationFailure():
+                return Transient(str(error))
+            case errors.DiskFull():
+                return DatabaseFull(str(error))
+            case psycopg.OperationalError():
+                return Transient(str(error)) if self._connection.closed else DatabaseUnavailable(str(error))
+            case psycopg.Error():
+                return Refused(str(error))
+            case _:
+                return WriterFailed(repr(error))
 
     def close(self) -> None:
         self._connection.close()
@@ -145,7 +171,7 @@ class PostgresWriting(Writing):
 
 @lru_cache(maxsize=512)
 def _query(statement: str) -> sql.SQL:
-    return sql.SQL(cast(LiteralString, re.sub(r"(?<!:):(\w+)", r"%(\1)s", statement.replace("%", "%%"))))
+    return _trusted(re.sub(r"(?<!:):(\w+)", r"%(\1)s", statement.replace("%", "%%")))
 
 
 @lru_cache(maxsize=512)
@@ -153,4 +179,9 @@ def _given(statement: str, columns: str) -> sql.SQL:
     pairs = parse_columns(columns)
     arrays = ", ".join(f"%s::{_ARRAYS[kind]}" for _, kind in pairs)
     names = ", ".join(name for name, _ in pairs)
-    return sql.SQL(cast(LiteralString, f"WITH given({names}) AS (SELECT * FROM unnest({arrays})) {statement}"))
+    return _trusted(f"WITH given({names}) AS (SELECT * FROM unnest({arrays})) {statement}")
+
+
+def _trusted(statement: str) -> sql.SQL:
+    """psycopg takes statements as literals only; ours are put together from literals of this package."""
+    return sql.SQL(statement)  # type: ignore[arg-type,unused-ignore]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func
+from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
-from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, Run, StoredEvent, Workflow
+from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, Run, StoredEvent, Taken, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
 
 
@@ -48,7 +49,9 @@ _Parent = aliased(Run)
 
 def _runs() -> Any:
     return (
-        select(Run, col(Workflow.name), col(MachineText.fingerprint), StoredEvent.id, StoredEvent.payload, _Parent.id)
+        select_columns(
+            Run, col(Workflow.name), col(MachineText.fingerprint), col(StoredEvent.id), col(StoredEvent.payload), col(_Parent.id)
+        )
         .join(Workflow, col(Workflow.number) == col(Run.workflow))
         .join(MachineText, col(MachineText.number) == col(Run.machine))
         .join(StoredEvent, col(StoredEvent.number) == col(Run.event), isouter=True)
@@ -166,10 +169,9 @@ def event(connection: Connection, id: str) -> EventPage | None:
         if found is None:
             return None
         started = session.exec(select(Run.id).where(col(Run.event) == found.number).order_by(col(Run.number))).all()
-        taken = connection.exec_driver_sql(
-            "SELECT r.id FROM fg_taken t JOIN fg_run r ON r.number = t.run WHERE t.event = " + str(found.number)  # noqa: S608
-        )
-        return EventPage(_event_row(found), tuple(started), tuple(str(row[0]) for row in taken))
+        takers = select(Run.id).join(Taken, col(Taken.run) == col(Run.number)).where(col(Taken.event) == found.number)
+        taken = session.exec(takers.order_by(col(Run.number))).all()
+        return EventPage(_event_row(found), tuple(started), tuple(taken))
 
 
 def workflows(connection: Connection) -> list[WorkflowRow]:

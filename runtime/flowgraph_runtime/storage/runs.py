@@ -1,5 +1,7 @@
 """Runs come into being."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,7 @@ _COLUMNS = (
     " takeovers int, parent int, parent_serial int, idempotency_key text"
 )
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
-_INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING id, number"  # noqa: S608
+_INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING id, number"
 
 
 def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, str]]) -> None:

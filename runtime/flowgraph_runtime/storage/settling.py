@@ -4,6 +4,8 @@ That order makes deadlocks between processes impossible, and the locks close a r
 owner who gives the run up see each other, so one of them finds that the run has to be claimed again.
 """
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 from flowgraph_runtime.storage.errors import NotOwner
@@ -21,7 +23,7 @@ _UPDATES = (
 )
 _UPDATE_COLUMNS = "run int, owner int, " + ", ".join(f"{name} {kind}" for name, kind in _UPDATES) + ", release int"
 _UPDATE = (
-    "UPDATE fg_run SET "  # noqa: S608
+    "UPDATE fg_run SET "
     + ", ".join(f"{name} = COALESCE(given.{name}, fg_run.{name})" for name, _ in _UPDATES)
     + ", epoch = CASE WHEN given.release = 1 THEN NULL ELSE fg_run.epoch END"
     " FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.owner RETURNING number"
@@ -68,7 +70,7 @@ def _update_runs(tx: Tx, effects: Effects) -> None:
 
 def _fill_inboxes(tx: Tx, offers: list[Offer], live: dict[int, str]) -> None:
     added = tx.sql.each(
-        f"INSERT INTO fg_inbox ({_INBOX_NAMES}) SELECT {_INBOX_NAMES} FROM given WHERE true"  # noqa: S608
+        f"INSERT INTO fg_inbox ({_INBOX_NAMES}) SELECT {_INBOX_NAMES} FROM given WHERE true"
         " ON CONFLICT (run, id) DO NOTHING RETURNING run",
         _INBOX_COLUMNS,
         [(o.run, o.id, o.kind, o.serial, o.payload, o.event, o.serials, o.more, tx.now) for o in offers],
@@ -79,7 +81,7 @@ def _fill_inboxes(tx: Tx, offers: list[Offer], live: dict[int, str]) -> None:
 def _empty_ended(tx: Tx, ended: set[int]) -> None:
     for table in ("fg_timer", "fg_wait", "fg_inbox"):
         tx.sql.each(
-            f"DELETE FROM {table} WHERE run IN (SELECT run FROM given) RETURNING run",  # noqa: S608
+            f"DELETE FROM {table} WHERE run IN (SELECT run FROM given) RETURNING run",
             "run int",
             [(run,) for run in ended],
         )

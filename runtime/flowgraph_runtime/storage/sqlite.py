@@ -1,13 +1,15 @@
 """SQLite: one file, one process, one connection that writes; others only read."""
 
+# ruff: noqa: D102 - the methods are described in `database`
+
 from __future__ import annotations
 
 import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -17,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from flowgraph_runtime.storage.database import Database, Rows, Writing, parse_columns
-from flowgraph_runtime.storage.errors import DatabaseInUse
+from flowgraph_runtime.storage.errors import DatabaseFull, DatabaseInUse, DatabaseUnavailable, Refused, StorageError, WriterFailed
 from flowgraph_runtime.storage.schema import create_schema
 
 if sys.platform == "win32":
@@ -25,7 +27,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_CHUNKS = (1024, 128, 16, 4, 1)
+_CHUNKS = tuple(1 << power for power in range(10, -1, -1))
 _PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement is 32,766
 _DURABILITY = {"full": "FULL", "normal": "NORMAL"}
 
@@ -61,8 +63,11 @@ class SqliteDatabase(Database):
     def writing(self) -> Writing:
         return self._writing
 
-    def backend(self) -> int | None:
+    def writer(self) -> str | None:
         return None
+
+    def end_writers(self, names: Collection[str]) -> None:
+        """Nobody else writes: the file is locked."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -122,8 +127,9 @@ class SqliteWriting(Writing):
 
     def rollback(self) -> None:
         if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
-        self._busy.release()
+            with suppress(sqlite3.Error):  # a full disk has rolled it back already
+                self.connection.execute("ROLLBACK")
+            self._busy.release()
 
     def rows(self, sql: str, **parameters: Any) -> Rows:
         return self.connection.execute(sql, parameters).fetchall()
@@ -146,11 +152,13 @@ class SqliteWriting(Writing):
     def now(self) -> int | None:
         return None
 
-    def is_transient(self, error: BaseException) -> bool:
-        return False
-
-    def is_refusal(self, error: BaseException) -> bool:
-        return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError | sqlite3.ProgrammingError)
+    def understand(self, error: Exception) -> StorageError:
+        if isinstance(error, StorageError):
+            return error
+        if isinstance(error, sqlite3.OperationalError):
+            full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+            return DatabaseFull(str(error)) if full else DatabaseUnavailable(str(error))
+        return Refused(str(error)) if isinstance(error, sqlite3.Error) else WriterFailed(repr(error))
 
     def close(self) -> None:
         self.connection.close()

@@ -17,15 +17,14 @@ from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, LoadedRun,
 from flowgraph_runtime.storage import apikeys, events, loading, machines, ownership, reads, runs, timers
 from flowgraph_runtime.storage.apikeys import KeyRow
 from flowgraph_runtime.storage.database import Database
-from flowgraph_runtime.storage.errors import StoreClosed, UnknownRun
+from flowgraph_runtime.storage.errors import StorageError, StoreClosed, UnknownRun
 from flowgraph_runtime.storage.events import IngestResult
 from flowgraph_runtime.storage.matching import bucket, event_buckets
 from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
-from flowgraph_runtime.storage.transitions import transition_buckets
-from flowgraph_runtime.storage.writer import Fate, Job, Request, Transactor, WriterThread
+from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Transactor, WriterThread
 
 T = TypeVar("T")
 LEASE = 15_000_000
@@ -62,6 +61,8 @@ class Store:
         `inline`: writes and reads happen in the calling thread (tests, simulator), and `fate` decides what becomes of each
         commit. `durability`: `full`, or `normal` (SQLite: the last commits may be lost when the machine loses power).
         Raises ValueError for a bad URL, DatabaseInUse, WrongSchema."""
+        if fate is not None and not inline:
+            raise ValueError("a fate needs inline=True: a simulated crash is raised to the caller")
         clock = clock or SystemClock()
         database = open_database(url, durability, by_its_clock=isinstance(clock, SystemClock))
         return cls(database, clock, inline=inline, fate=fate)
@@ -79,12 +80,13 @@ class Store:
 
     # --- writing: runs
 
-    async def commit(self, epoch: int, transitions: Sequence[Transition]) -> list[BaseException | None]:
+    async def commit(self, epoch: int, transitions: Sequence[Transition]) -> list[StorageError | None]:
         """Commit decisions; an error for each that was refused: Fenced for all when the epoch is dead, Superseded after an
         earlier refusal of the same run. A refused run must be loaded again before it goes on."""
-        jobs = [Job(epoch=epoch, transition=transition, buckets=_buckets(transition)) for transition in transitions]
-        await self._submit(jobs)
-        return [job.error for job in jobs]
+        errors: list[StorageError | None] = [None] * len(transitions)
+        if transitions:
+            await self._submit(Commit(epoch, transitions, errors))
+        return errors
 
     async def ingest(self, events_: Sequence[EventRow], runs_: Sequence[NewRun]) -> list[IngestResult]:
         """Store events and create the runs that they start (by `event_id`), all or nothing; raises Conflict, UnstorableText."""
@@ -97,7 +99,7 @@ class Store:
         return await self._write(lambda tx: runs.start_run(tx, run), buckets=buckets)
 
     async def claim(self, epoch: int, limit: int, machines: Collection[str] | None = None) -> list[RunRow]:
-        """Become the owner of up to `limit` claimable runs, oldest first; raises Fenced. `machines`: fingerprints, None for all."""
+        """Become the owner of up to `limit` claimable runs, oldest first; raises Fenced. `machines`: fingerprints or None."""
         return await self._write(lambda tx: ownership.claim(tx, epoch, limit, machines), alone=True)
 
     async def ask_cancel(self, run_id: str, reason: str) -> str:
@@ -112,7 +114,7 @@ class Store:
 
     async def open_epoch(self, node: str) -> int:
         """Begin a worker's life."""
-        return await self._write(lambda tx: ownership.open_epoch(tx, node, self._database.backend()))
+        return await self._write(lambda tx: ownership.open_epoch(tx, node))
 
     async def close_epoch(self, epoch: int) -> int:
         """End it in good order -> how many runs it still owned; they may be claimed at once."""
@@ -158,7 +160,7 @@ class Store:
         """Several runs at once; unknown ids are left out. Their transitions are accepted again after a refusal."""
         refused = self._transactor.refused(run_ids)
         if refused:
-            await self._submit([Job(act=lambda _: self._transactor.forgive(refused))])
+            await self._submit(Action(lambda _: self._transactor.forgive(refused)))
         return await self._read(lambda connection: loading.load(connection, run_ids))
 
     async def inbox(self, run_ids: Collection[str]) -> list[InboxRow]:
@@ -239,22 +241,22 @@ class Store:
     async def _write(
         self, act: Callable[[Tx], T], *, buckets: Callable[[], Iterable[int]] | None = None, alone: bool = False
     ) -> T:
-        job = Job(act=act, buckets=buckets, alone=alone)
-        await self._submit([job])
+        job = Action(act, buckets, alone)
+        await self._submit(job)
         if job.error is not None:
             raise job.error
         result: T = job.result
         return result
 
-    async def _submit(self, jobs: list[Job]) -> None:
+    async def _submit(self, job: Job) -> None:
         if self._closed:
             raise StoreClosed("the store is closed: nothing more can be written")
         if self._writer is None:
-            for news in self._transactor.process(jobs):
+            for news in self._transactor.process([job]):
                 self.on_commit(news)
             return
         loop = asyncio.get_running_loop()
-        request = Request(jobs, loop, loop.create_future())
+        request = Request(job, loop, loop.create_future())
         self._writer.submit(request)
         await request.future
 
@@ -286,12 +288,6 @@ class Store:
         for request in answered:
             if not request.future.done():
                 request.future.set_result(None)
-
-
-def _buckets(transition: Transition) -> Callable[[], Iterable[int]] | None:
-    if transition.waits or transition.events:
-        return partial(transition_buckets, transition)
-    return None
 
 
 def _ignore(news: CommitNews) -> None:

@@ -60,14 +60,14 @@ class Meta(Table, table=True):
 
 
 class Epoch(Table, table=True):
-    """One life of one worker. `state` is alive or dead; a dead epoch's commits are refused. `backend`: the process id of its
-    writing connection on PostgreSQL, ended by whoever takes over."""
+    """One life of one worker. `state` is alive or dead; a dead epoch's commits are refused. `writer`: the name of its writing
+    connection on PostgreSQL, which whoever takes over ends."""
 
     __tablename__ = "fg_epoch"
     id: int | None = _number()
     node: str = _text()
     state: str = _text()
-    backend: int | None = _optional_big()
+    writer: str | None = _optional_text()
     opened_at: int = _big()
     closed_at: int | None = _optional_big()
 

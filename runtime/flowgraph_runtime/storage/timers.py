@@ -1,5 +1,7 @@
 """Timers that are due become inbox rows."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 from flowgraph_runtime.storage.matching import bucket
@@ -9,7 +11,7 @@ from flowgraph_runtime.storage.transaction import Offer, Tx
 def fire_timers(tx: Tx, limit: int) -> list[str]:
     """Move up to `limit` due timers into the inboxes of their runs, earliest first -> ids of the runs."""
     due = tx.sql.rows(
-        f"SELECT due, run, serial, kind FROM fg_timer WHERE due <= :now ORDER BY due, run, serial LIMIT {int(limit)}"  # noqa: S608
+        f"SELECT due, run, serial, kind FROM fg_timer WHERE due <= :now ORDER BY due, run, serial LIMIT {int(limit)}"
         f" {tx.database.skip_locked}",
         now=tx.now,
     )

@@ -1,5 +1,7 @@
 """One transaction of the writer: the statements of a group of jobs, and what has to be done once for all of them at its end."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable

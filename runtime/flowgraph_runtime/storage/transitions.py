@@ -1,14 +1,17 @@
 """Committing decisions: the journal rows of a whole group by one statement, and the rest only where there is any."""
 
+# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from flowgraph_runtime.records import EventRow, NewRun, TimerRow, Transition, WaitRow
-from flowgraph_runtime.storage.errors import RepeatedEvent, StaleInbox, UnknownEvent
+from flowgraph_runtime.storage.errors import RepeatedEvent, StaleInbox, UnknownEvent, UnstorableText
 from flowgraph_runtime.storage.events import store_events
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
@@ -22,7 +25,7 @@ _JOURNAL_COLUMNS = (
     "run int, seq int, at int, kind text, serial int, payload text, digest int, site text, visit int, attempt int, started_at int"
 )
 _JOURNAL_NAMES = ", ".join(column.split()[0] for column in _JOURNAL_COLUMNS.split(","))
-_JOURNAL = f"INSERT INTO fg_journal ({_JOURNAL_NAMES}) SELECT {_JOURNAL_NAMES} FROM given"  # noqa: S608
+_JOURNAL = f"INSERT INTO fg_journal ({_JOURNAL_NAMES}) SELECT {_JOURNAL_NAMES} FROM given"
 
 
 def transition_buckets(transition: Transition) -> Iterator[int]:
@@ -85,31 +88,29 @@ def apply_transitions(tx: Tx, epoch: int, transitions: Sequence[Transition]) -> 
     rest = _Rows()
     for transition in transitions:
         run = numbers[transition.run_id]
-        for row in transition.rows:
-            check_text(f"journal row {row.seq} of run {row.run_id!r}", row.payload, row.site)
-            journal.append(
-                (
-                    run,
-                    row.seq,
-                    row.at,
-                    row.kind,
-                    row.serial,
-                    row.payload,
-                    row.digest,
-                    row.site,
-                    row.visit,
-                    row.attempt,
-                    row.started_at,
-                )
-            )
+        journal.extend((run, *_journal_values(row)) for row in transition.rows)
         if not _is_only_rows(transition):
             _check_texts(transition)
             rest.add(run, transition)
             _remember_update(tx, epoch, run, transition)
+    _check_journal(transitions)
     tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, journal)
     for write in _WRITES:
         write(tx, rest)
     tx.effects.news.transitions += transitions
+
+
+_journal_values = attrgetter(*_JOURNAL_NAMES.split(", ")[1:])
+
+
+def _check_journal(transitions: Sequence[Transition]) -> None:
+    """One look at all texts together; at each of them only if there is something to find."""
+    rows = [row for transition in transitions for row in transition.rows]
+    try:
+        check_text("", "".join([row.payload for row in rows]), "".join([row.site or "" for row in rows]))
+    except UnstorableText:
+        for row in rows:
+            check_text(f"journal row {row.seq} of run {row.run_id!r}", row.payload, row.site)
 
 
 def _is_only_rows(transition: Transition) -> bool:
@@ -175,7 +176,7 @@ def _consume_inbox(tx: Tx, rest: _Rows) -> None:
 def _clear(tx: Tx, rest: _Rows) -> None:
     for table, keys in (("fg_timer", rest.cleared_timers), ("fg_wait", rest.closed_waits)):
         tx.sql.each(
-            f"DELETE FROM {table} WHERE (run, serial) IN (SELECT run, serial FROM given) RETURNING run",  # noqa: S608
+            f"DELETE FROM {table} WHERE (run, serial) IN (SELECT run, serial FROM given) RETURNING run",
             "run int, serial int",
             list(keys),
         )

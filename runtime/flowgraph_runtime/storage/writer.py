@@ -1,4 +1,4 @@
-"""Group commit: one thread writes; whatever is queued when it is free goes into one transaction, and so shares its wait for the disk.
+"""Group commit: one thread writes; what is queued when it is free goes into one transaction, and shares one wait for the disk.
 
 A group that the database refuses is cut in halves until only the bad job fails; everything else of it is stored.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
@@ -17,12 +18,23 @@ from typing import Any, TypeAlias
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage.database import Database
-from flowgraph_runtime.storage.errors import Fenced, OutcomeUnknown, SimulatedCrash, StorageError, StoreClosed, Superseded
+from flowgraph_runtime.storage.errors import (
+    DatabaseFull,
+    DatabaseUnavailable,
+    Fenced,
+    OutcomeUnknown,
+    SimulatedCrash,
+    StorageError,
+    StoreClosed,
+    Superseded,
+    Transient,
+    WriterFailed,
+)
 from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
-from flowgraph_runtime.storage.transitions import apply_transitions
+from flowgraph_runtime.storage.transitions import apply_transitions, transition_buckets
 
-_TRIES = 5  # of a transaction that the database aborted because of others
+_PAUSES = (0.01, 0.05, 0.2, 0.5)  # seconds before a transaction is run again that was aborted because of others
 
 
 class Fate(Enum):
@@ -39,24 +51,52 @@ class RejectedByFate(StorageError):
     """The simulator's fate `rejected`."""
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """One transition, or one other action, of a request. `alone`: in a transaction of its own on a shared database."""
+_ALL_ALIKE = (DatabaseUnavailable, DatabaseFull, OutcomeUnknown, Transient, RejectedByFate)
+"""Errors that say nothing about a single job."""
 
-    act: Callable[[Tx], Any] | None = None
-    epoch: int = 0
-    transition: Transition | None = None
+
+@dataclass(slots=True, eq=False)
+class Action:
+    """Anything but a commit. `alone`: in a transaction of its own on a shared database."""
+
+    act: Callable[[Tx], Any]
     buckets: Callable[[], Iterable[int]] | None = None
     alone: bool = False
     result: Any = None
-    error: BaseException | None = None
+    error: StorageError | None = None
+
+    def fail(self, error: StorageError) -> None:
+        """Answer with an error."""
+        self.error = error
+
+
+@dataclass(slots=True, eq=False)
+class Commit:
+    """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share."""
+
+    epoch: int
+    transitions: Sequence[Transition]
+    errors: list[StorageError | None]
+    first: int = 0
+
+    def fail(self, error: StorageError) -> None:
+        """Answer all of them with an error."""
+        for offset in range(len(self.transitions)):
+            self.errors[self.first + offset] = error
+
+    def slice(self, start: int, stop: int) -> Commit:
+        """Some of the transitions, as a commit of their own."""
+        return Commit(self.epoch, self.transitions[start:stop], self.errors, self.first + start)
+
+
+Job: TypeAlias = Action | Commit
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """Jobs of one caller, who awaits `future` in `loop`."""
+    """A job of a caller who awaits `future` in `loop`."""
 
-    jobs: list[Job]
+    job: Job
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
@@ -79,10 +119,9 @@ class Transactor:
         """Run jobs; each then has a result or an error. What was committed, in order."""
         if not self._database.has_other_writers:
             return self._group(jobs)
-        together = [job for job in jobs if not job.alone]
-        news = self._group(together) if together else []
+        news = self._group([job for job in jobs if isinstance(job, Commit) or not job.alone])
         for job in jobs:
-            if job.alone:
+            if isinstance(job, Action) and job.alone:
                 news += self._group([job])
         return news
 
@@ -95,66 +134,81 @@ class Transactor:
         self._refused.difference_update(run_ids)
 
     def _group(self, jobs: Sequence[Job]) -> list[CommitNews]:
-        jobs = [job for job in jobs if not self._is_superseded(job)]
+        if self._refused:
+            jobs = [part for job in jobs for part in self._welcome(job)]
         if not jobs:
             return []
         try:
             return [self._attempt(jobs)]
         except Fenced as error:
             return self._without_epoch(jobs, error)
-        except Exception as error:
-            if len(jobs) > 1 and self._concerns_one_job(error):
-                middle = len(jobs) // 2
-                return self._group(jobs[:middle]) + self._group(jobs[middle:])
-            self._fail(jobs, error)
-            return []
+        except StorageError as error:
+            halves = () if isinstance(error, _ALL_ALIKE) else _halves(jobs)
+            if not halves:
+                self._fail(jobs, error)
+            return [news for half in halves for news in self._group(half)]
 
-    def _is_superseded(self, job: Job) -> bool:
-        if job.transition is None or job.transition.run_id not in self._refused:
-            return False
-        job.error = Superseded(job.transition.run_id)
-        return True
-
-    def _concerns_one_job(self, error: Exception) -> bool:
-        ours = isinstance(error, StorageError) and not isinstance(error, OutcomeUnknown | RejectedByFate)
-        return ours or self._database.writing().is_refusal(error)
+    def _welcome(self, job: Job) -> Iterator[Job]:
+        """The job without transitions of runs that have to be loaded again."""
+        if isinstance(job, Action) or not any(transition.run_id in self._refused for transition in job.transitions):
+            yield job
+            return
+        for position, transition in enumerate(job.transitions):
+            single = job.slice(position, position + 1)
+            if transition.run_id in self._refused:
+                single.fail(Superseded(transition.run_id))
+            else:
+                yield single
 
     def _without_epoch(self, jobs: Sequence[Job], error: Fenced) -> list[CommitNews]:
-        self._fail([job for job in jobs if job.epoch == error.epoch], error)
-        rest = [job for job in jobs if job.epoch != error.epoch]
-        return self._group(rest) if rest else []
+        fenced = [job for job in jobs if isinstance(job, Commit) and job.epoch == error.epoch]
+        if not fenced:  # an action of that epoch, alone in its group
+            self._fail(jobs, error)
+            return []
+        for job in fenced:
+            job.fail(error)
+        return self._group([job for job in jobs if job not in fenced])
 
-    def _fail(self, jobs: Iterable[Job], error: BaseException) -> None:
+    def _fail(self, jobs: Iterable[Job], error: StorageError) -> None:
         for job in jobs:
-            job.error = error
-            if job.transition is not None:
-                self._refused.add(job.transition.run_id)
+            job.fail(error)
+            if isinstance(job, Commit):
+                self._refused.update(transition.run_id for transition in job.transitions)
 
     def _attempt(self, jobs: Sequence[Job]) -> CommitNews:
-        writing = self._database.writing()
-        for attempt in range(_TRIES):
-            writing.begin()
+        for pause in _PAUSES:
             try:
-                tx = self._apply(jobs)
-                self._commit()
-            except BaseException as error:
-                writing.rollback()
-                if writing.is_transient(error) and attempt < _TRIES - 1:
-                    continue
-                raise
-            return self._committed(tx)
-        raise AssertionError("the last attempt raises or returns")
+                return self._once(jobs)
+            except Transient:
+                time.sleep(pause)
+        return self._once(jobs)
+
+    def _once(self, jobs: Sequence[Job]) -> CommitNews:
+        writing = self._database.writing()
+        try:
+            writing.begin()
+            tx = self._apply(jobs)
+            self._commit()
+        except Exception as error:
+            understood = writing.understand(error)
+            writing.rollback()
+            raise understood from error
+        except BaseException:
+            writing.rollback()
+            raise
+        return self._committed(tx)
 
     def _apply(self, jobs: Sequence[Job]) -> Tx:
         writing = self._database.writing()
-        writing.lock_buckets(bucket for job in jobs if job.buckets is not None for bucket in job.buckets())
+        writing.lock_buckets(bucket for job in jobs for bucket in _buckets(job))
         tx = Tx(self._database, self._catalog, writing.now() or self._clock.now())
-        for epoch, group in groupby(jobs, key=lambda job: job.epoch if job.transition is not None else None):
-            if epoch is None:
-                for job in group:
-                    _run_job(tx, job, alone=len(jobs) == 1)
+        for epoch, group in groupby(jobs, key=lambda job: job.epoch if isinstance(job, Commit) else None):
+            if epoch is not None:
+                commits = [job for job in group if isinstance(job, Commit)]
+                apply_transitions(tx, epoch, [transition for job in commits for transition in job.transitions])
             else:
-                apply_transitions(tx, epoch, [job.transition for job in group if job.transition is not None])
+                for job in group:
+                    _act(tx, job, alone=len(jobs) == 1)
         settle(tx)
         return tx
 
@@ -179,24 +233,44 @@ class Transactor:
         return news
 
 
-def _run_job(tx: Tx, job: Job, *, alone: bool) -> None:
+def _buckets(job: Job) -> Iterator[int]:
+    if isinstance(job, Action):
+        yield from job.buckets() if job.buckets is not None else ()
+        return
+    for transition in job.transitions:
+        if transition.waits or transition.events:
+            yield from transition_buckets(transition)
+
+
+def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:
+    """Two smaller groups in the same order; none when there is a single action or transition."""
+    if len(jobs) > 1:
+        return jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]
+    job = jobs[0]
+    if isinstance(job, Action) or len(job.transitions) == 1:
+        return ()
+    middle = len(job.transitions) // 2
+    return [job.slice(0, middle)], [job.slice(middle, len(job.transitions))]
+
+
+def _act(tx: Tx, job: Job, *, alone: bool) -> None:
     """Run one action; unless it is alone, under a savepoint, so that its own error leaves the rest of the group in place."""
-    assert job.act is not None
+    assert isinstance(job, Action)
     if alone:
         job.result = job.act(tx)
         return
     outer, tx.effects = tx.effects, Effects()
-    tx.sql.run("SAVEPOINT job")
+    tx.sql.run("SAVEPOINT action")
     try:
         job.result = job.act(tx)
     except StorageError as error:
         job.error = error
-        tx.sql.run("ROLLBACK TO SAVEPOINT job")
+        tx.sql.run("ROLLBACK TO SAVEPOINT action")
     else:
         outer.add(tx.effects)
     finally:
         tx.effects = outer
-    tx.sql.run("RELEASE SAVEPOINT job")
+    tx.sql.run("RELEASE SAVEPOINT action")
 
 
 class WriterThread:
@@ -246,11 +320,11 @@ class WriterThread:
         return batch, False
 
     def _process(self, batch: list[Request]) -> None:
-        jobs = [job for request in batch for job in request.jobs]
+        jobs = [request.job for request in batch]
         try:
             news = self._transactor.process(jobs)
         except BaseException as error:
             news = []
             for job in jobs:
-                job.error = job.error or error
+                job.fail(WriterFailed(repr(error)))
         self._deliver(batch, news)
