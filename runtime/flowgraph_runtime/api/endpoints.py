@@ -1,0 +1,117 @@
+"""What a route is: its method, path and scope, what it takes and answers, and the function that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowgraph_runtime.api.json_gate import BadJson, parse
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.errors import InputRejected
+from flowgraph_runtime.intake import validated
+from flowgraph_runtime.service import Service
+
+Handler: TypeAlias = Callable[["Call"], Awaitable[Response]]
+Method = Literal["GET", "POST", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter: its JSON schema and what it is for."""
+
+    name: str
+    schema: dict[str, Any]
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A route. `body` and `answer` are types of `shapes` (None: no body, or an answer that is not JSON, of type `media`)."""
+
+    method: Method
+    path: str
+    scope: str
+    summary: str
+    handler: Handler
+    body: Any = None
+    body_needed: bool = True
+    answer: Any = None
+    status: int = 200
+    media: str = "application/json"
+    query: tuple[Query, ...] = ()
+    headers: tuple[Query, ...] = ()
+    errors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to an endpoint that has passed the gate."""
+
+    request: Request
+    endpoint: Endpoint
+    service: Service
+
+    @property
+    def path(self) -> dict[str, str]:
+        """The parameters of the path."""
+        return dict(self.request.path_params)
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the request."""
+        return self.request.headers.get(name)
+
+    def queries(self) -> dict[str, str]:
+        """Return the query parameters. Raises `Problem` 400 for one that the endpoint does not know or that stands twice."""
+        known = {query.name for query in self.endpoint.query}
+        found: dict[str, str] = {}
+        for name, value in self.request.query_params.multi_items():
+            if name not in known:
+                raise Problem(400, "unknown query parameter", f"'{name}' is not one of {', '.join(sorted(known)) or 'none'}")
+            if name in found:
+                raise Problem(400, "query parameter twice", f"'{name}' stands twice")
+            found[name] = checked_text(value, f"query parameter '{name}'")
+        return found
+
+    async def body(self, kind: Any = None) -> Any:
+        """Return the request's body as `kind` (the endpoint's by default). Raises `Problem`: 400 bad JSON, 422 not of that type."""
+        value = await self.json()
+        try:
+            return validated(TypeAdapter(kind or self.endpoint.body), value, "")
+        except InputRejected as rejected:
+            raise Problem(422, "the body does not fit", faults=rejected.faults) from None
+
+    async def json(self) -> str:
+        """Return the request's body, checked to be acceptable JSON, as text. Raises `Problem` 400."""
+        raw = await self.request.body()
+        try:
+            parse(raw)
+        except BadJson as bad:
+            raise Problem(400, "the body is not acceptable JSON", str(bad)) from None
+        return raw.decode()
+
+    def number(self, queries: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+        """Return a whole number among the query parameters. Raises `Problem` 400 outside its range."""
+        text = queries.get(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdigit() or len(text) > 18 or not low <= int(text) <= high:
+            raise Problem(400, "bad query parameter", f"'{name}' is a whole number from {low} to {high}")
+        return int(text)
+
+
+def checked_text(text: str, what: str) -> str:
+    """Return a text from the request that a database can hold. Raises `Problem` 400."""
+    if "\0" in text or not text.isprintable():
+        raise Problem(400, "bad characters", f"{what} holds characters that cannot be stored")
+    return text
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a shape (or plain data) as a JSON response."""
+    content = TypeAdapter(type(value)).dump_json(value, by_alias=True)
+    return Response(content, status, headers, media_type="application/json")

@@ -1,0 +1,62 @@
+"""Events: sending them, looking at them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from flowgraph_runtime.api.endpoints import Call, answer
+from flowgraph_runtime.api.paging import page_of
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.api.shapes import EventAccepted, EventIn, EventPage, EventsAccepted
+from flowgraph_runtime.errors import InputRejected
+from flowgraph_runtime.intake import Posted, validated
+from flowgraph_runtime.views import event_view
+
+_BATCH = TypeAdapter(list[EventIn])
+_ONE = TypeAdapter(EventIn)
+
+
+async def send(call: Call) -> Response:
+    """Take one event or an array of them, all or nothing."""
+    text = await call.json()
+    several = text.lstrip().startswith("[")
+    try:
+        events: list[EventIn] = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
+        results = await call.service.intake.send([_posted(event) for event in events])
+    except InputRejected as rejected:
+        faults = [(pointer if several else pointer.removeprefix("/0"), reason) for pointer, reason in rejected.faults]
+        raise Problem(422, "nothing was stored", "an event does not fit", faults) from None
+    accepted = [
+        EventAccepted(id=result.event_id, name=result.name, runs=list(result.run_ids), reason=_reason(result))
+        for result in results
+    ]
+    return answer(EventsAccepted(events=accepted))
+
+
+def _reason(result: Any) -> str | None:
+    if result.reason is not None:
+        return str(result.reason)
+    return "stored before under this id" if result.duplicate else None
+
+
+def _posted(event: EventIn) -> Posted:
+    return Posted(name=event.name, data=event.data, id=event.id, ts=event.ts, source="api")
+
+
+async def listing(call: Call) -> Response:
+    """List events, newest first."""
+    queries = call.queries()
+    limit, cursor = page_of(call, queries)
+    rows, following = await call.service.store.events(name=queries.get("name"), cursor=cursor, limit=limit)
+    return answer(EventPage(items=[event_view(row) for row in rows], next_cursor=None if following is None else str(following)))
+
+
+async def single(call: Call) -> Response:
+    """Show one event with the runs that it started or woke."""
+    found = await call.service.store.event(call.path["id"])
+    if found is None:
+        raise Problem(404, "not found", f"there is no event '{call.path['id']}'")
+    return answer(event_view(found.event, tuple(dict.fromkeys((*found.started, *found.taken_by)))))

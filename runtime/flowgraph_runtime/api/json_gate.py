@@ -1,0 +1,103 @@
+"""The one strict way in for JSON: Python's parser accepts NaN, 1e999, NUL and lone surrogates, a database does not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+DEPTH_LIMIT = 64
+
+
+class BadJson(ValueError):
+    """A body that is not acceptable JSON; the text says why."""
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON value of a body. Raises `BadJson`: not UTF-8, not JSON, NaN or infinite, an integer beyond 4,300 digits,
+    deeper than 64, a key twice in one object, NUL or half of a surrogate pair in a string."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadJson(f"not UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise BadJson("it begins with a byte order mark")
+    check_depth(text)
+    try:
+        value = json.loads(text, parse_constant=_constant, parse_float=_float, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise BadJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except BadJson:
+        raise
+    except ValueError as error:
+        raise BadJson(str(error)) from None
+    check_strings(value)
+    return value
+
+
+def check_depth(text: str) -> None:
+    """Raise `BadJson` when brackets nest deeper than 64, before the parser's recursion sees them."""
+    depth, inside, escaped = 0, False, False
+    for character in text if _may_be_deep(text) else "":
+        if inside:
+            escaped, inside = character == "\\" and not escaped, character != '"' or escaped
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise BadJson(f"it nests deeper than {DEPTH_LIMIT}")
+        elif character in "]}":
+            depth -= 1
+
+
+def _may_be_deep(text: str) -> bool:
+    return text.count("[") + text.count("{") > DEPTH_LIMIT
+
+
+def _constant(name: str) -> NoReturn:
+    raise BadJson(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadJson(f"{text[:20]} is beyond the range of a double")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise BadJson(f"the key {twice!r} stands twice in one object")
+    return value
+
+
+def check_strings(value: Any) -> None:
+    """Raise `BadJson` for a NUL or half of a surrogate pair anywhere in a parsed value."""
+    pending: list[Any] = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            _check_string(item)
+        elif isinstance(item, dict):
+            pending.extend(_flat(item.items()))
+        elif isinstance(item, list):
+            pending.extend(item)
+
+
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> Iterable[Any]:
+    return (part for pair in pairs for part in pair)
+
+
+def _check_string(text: str) -> None:
+    if "\0" in text:
+        raise BadJson("a string holds NUL (\\u0000), which cannot be stored")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadJson("a string holds half of a surrogate pair") from None

@@ -1,0 +1,140 @@
+"""Runs: starting, listing, looking into, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from starlette.responses import Response
+
+from flowgraph.durations import DurationError, parse_duration
+from flowgraph_runtime.api.endpoints import Call, answer
+from flowgraph_runtime.api.paging import page_of
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
+from flowgraph_runtime.diagrams import live_svg
+from flowgraph_runtime.history import History
+from flowgraph_runtime.inspection import history_of
+from flowgraph_runtime.moments import microseconds
+from flowgraph_runtime.records import RunRow
+from flowgraph_runtime.storage.transitions import ENDED
+from flowgraph_runtime.views import journal_view, run_view
+
+MOST_WAIT = 60.0
+"""Seconds that `?wait=` may ask for."""
+_MOMENT = TypeAdapter(AwareDatetime)
+
+
+async def start(call: Call) -> Response:
+    """Start a run by hand; with `Idempotency-Key` a repetition answers the first run."""
+    seconds = _wait(call.queries().get("wait"))
+    body: StartIn = await call.body()
+    key = call.header("idempotency-key")
+    if key is not None and not (0 < len(key) <= 200 and key.isascii() and key.isprintable()):
+        raise Problem(400, "bad Idempotency-Key", "it has 1 to 200 printable ASCII characters")
+    run_id, created = await call.service.intake.start(call.path["name"], body.input, key)
+    row = await (_ended_within(call, run_id, seconds) if seconds else _row(call, run_id))
+    return answer(run_view(row, call.service.registry.types), 201 if created else 200, {"Location": f"/v1/runs/{run_id}"})
+
+
+def _wait(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        return min(parse_duration(text).total_seconds(), MOST_WAIT)
+    except DurationError as error:
+        raise Problem(400, "bad query parameter", f"'wait': {error}") from None
+
+
+async def _ended_within(call: Call, run_id: str, seconds: float) -> RunRow:
+    """Wait for the run's end by what the hub hears; look again now and then, because another process may work on it."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    with call.service.hub.subscribe(run_id) as subscription:
+        while (row := await _row(call, run_id)).status not in ENDED and (left := deadline - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(left, 1.0)):
+                    await subscription.next_of("run")
+            except TimeoutError:
+                continue
+    return row
+
+
+async def _row(call: Call, run_id: str) -> RunRow:
+    row = await call.service.store.run(run_id)
+    if row is None:
+        raise Problem(404, "not found", f"there is no run '{run_id}'")
+    return row
+
+
+async def listing(call: Call) -> Response:
+    """List runs, newest first."""
+    queries = call.queries()
+    limit, cursor = page_of(call, queries)
+    rows, following = await call.service.store.runs(
+        workflow=queries.get("workflow"),
+        status=queries.get("status"),
+        event_id=queries.get("event_id"),
+        since=_since(queries.get("since")),
+        cursor=cursor,
+        limit=limit,
+    )
+    items = [run_view(row, call.service.registry.types) for row in rows]
+    return answer(RunPage(items=items, next_cursor=None if following is None else str(following)))
+
+
+def _since(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return microseconds(_MOMENT.validate_python(text))
+    except ValidationError:
+        raise Problem(400, "bad query parameter", "'since' is a time with zone, e.g. 2026-03-01T09:00:00Z") from None
+
+
+async def single(call: Call) -> Response:
+    """Show a run and where it is."""
+    row = await _row(call, call.path["id"])
+    return answer(await shown(call, row))
+
+
+async def shown(call: Call, row: RunRow) -> RunOut:
+    """Return a run with its current nodes."""
+    current: list[str] = []
+    if row.status not in ENDED:
+        current = (await _history(call, row)).current()
+    return run_view(row, call.service.registry.types, current)
+
+
+async def _history(call: Call, row: RunRow) -> History:
+    return await history_of(row, call.service)
+
+
+async def steps(call: Call) -> Response:
+    """Show every node of the run's machine, reached or not."""
+    history = await _history(call, await _row(call, call.path["id"]))
+    return answer(StepsOut(items=history.steps()))
+
+
+async def journal(call: Call) -> Response:
+    """Show the inputs of a run, in order."""
+    queries = call.queries()
+    limit, cursor = page_of(call, queries)
+    row = await _row(call, call.path["id"])
+    rows = await call.service.store.journal(row.id, -1 if cursor is None else cursor, limit + 1)
+    following = str(rows[limit - 1].seq) if len(rows) > limit else None
+    return answer(JournalPage(items=[journal_view(entry) for entry in rows[:limit]], next_cursor=following))
+
+
+async def diagram(call: Call) -> Response:
+    """Draw the run's machine with the state of each node."""
+    row = await _row(call, call.path["id"])
+    history = await _history(call, row)
+    return await live_svg(call.service.registry.machines[row.machine], history.statuses())
+
+
+async def cancel(call: Call) -> Response:
+    """Ask to cancel a run: answered when the request is committed."""
+    body: CancelIn = await call.body() if await call.request.body() else CancelIn()
+    row = await _row(call, call.path["id"])
+    return answer(CancelOut(id=row.id, status=await call.service.store.ask_cancel(row.id, body.reason)))

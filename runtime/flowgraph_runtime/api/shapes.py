@@ -1,0 +1,253 @@
+"""The JSON of the HTTP interface, as types: what the OpenAPI document and the client are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+RunStatus = Literal[
+    "queued", "running", "waiting", "sleeping", "paused", "cancelling", "completed", "failed", "cancelled", "crashed"
+]
+StepStatus = Literal["pending", "running", "retrying", "completed", "failed", "cancelled", "skipped"]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Shape(BaseModel):
+    """Base: unknown members of a request are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class EventIn(Shape):
+    """An event to send. `id` is the sender's own: a repetition with the same data is harmless. `ts`: RFC 3339, or milliseconds."""
+
+    name: Name
+    data: dict[str, Any] = Field(default_factory=dict)
+    id: Name | None = None
+    ts: Annotated[int, Field(ge=315_532_800_000, le=253_402_300_799_999)] | AwareDatetime | None = None
+
+
+class EventAccepted(Shape):
+    """What became of an event: the runs that it started; `reason` when it started none for a reason worth knowing."""
+
+    id: str
+    name: str
+    runs: list[str]
+    reason: str | None = None
+
+
+class EventsAccepted(Shape):
+    """What became of the events, in order."""
+
+    events: list[EventAccepted]
+
+
+class StartIn(Shape):
+    """`input`: the event's data, or the parameters by name."""
+
+    input: Any = Field(default_factory=dict)
+
+
+class ErrorOut(Shape):
+    """Why a run or an attempt failed."""
+
+    type: str
+    message: str
+    step: str | None = None
+    attempt: int | None = None
+
+
+class RunOut(Shape):
+    """A run. Times are RFC 3339, UTC."""
+
+    id: str
+    workflow: str
+    machine: str
+    status: RunStatus
+    input: Any
+    event_id: str | None
+    result: Any
+    error: ErrorOut | None
+    reason: str | None
+    created_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
+    current: list[str] = Field(default_factory=list, description="ids of the nodes where the run is (single run only)")
+
+
+class RunPage(Shape):
+    """Runs, newest first; `next_cursor` asks for the following page."""
+
+    items: list[RunOut]
+    next_cursor: str | None
+
+
+class AttemptOut(Shape):
+    """One attempt of one visit of a step."""
+
+    attempt: int
+    status: Literal["running", "completed", "failed", "cancelled"]
+    started_at: Moment | None
+    ended_at: Moment | None
+    error: ErrorOut | None = None
+
+
+class InstanceOut(Shape):
+    """One visit of a node. `next_attempt_at`: while it is in backoff."""
+
+    visit: int
+    status: StepStatus
+    attempts: list[AttemptOut]
+    started_at: Moment | None
+    ended_at: Moment | None
+    output: Any = None
+    error: ErrorOut | None = None
+    next_attempt_at: Moment | None = None
+
+
+class StepOut(Shape):
+    """A node of the machine, reached or not. `status` is that of its latest visit, `count` how many visits there were."""
+
+    id: str
+    name: str
+    kind: str
+    line: int
+    parent: str | None
+    status: StepStatus
+    count: int
+    instances: list[InstanceOut]
+
+
+class StepsOut(Shape):
+    """Every node of the run's machine in source order."""
+
+    items: list[StepOut]
+
+
+class JournalEntry(Shape):
+    """One input of the run."""
+
+    seq: int
+    at: Moment
+    kind: str
+    serial: int
+    site: str | None
+    visit: int | None
+    attempt: int | None
+    started_at: Moment | None
+    data: Any
+
+
+class JournalPage(Shape):
+    """Journal entries in order."""
+
+    items: list[JournalEntry]
+    next_cursor: str | None
+
+
+class WorkflowOut(Shape):
+    """A served workflow. `schema`: of what its runs take."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    name: str
+    fingerprint: str
+    file: str
+    line: int
+    triggers: list[dict[str, Any]]
+    input_schema: dict[str, Any] = Field(alias="schema")
+    options: dict[str, Any]
+    runs: dict[str, int] = Field(default_factory=dict, description="how many recent runs ended how")
+
+
+class WorkflowPage(Shape):
+    """The served workflows by name."""
+
+    items: list[WorkflowOut]
+    next_cursor: str | None = None
+
+
+class EventOut(Shape):
+    """A stored event with the runs that it started."""
+
+    id: str
+    name: str
+    data: Any
+    ts: Moment
+    received_at: Moment
+    source: str | None
+    client_id: str | None
+    status: str
+    reason: str | None
+    runs: list[str]
+
+
+class EventPage(Shape):
+    """Events, newest first."""
+
+    items: list[EventOut]
+    next_cursor: str | None
+
+
+class CancelOut(Shape):
+    """`status`: `cancelling`, or `already <status>`."""
+
+    id: str
+    status: str
+
+
+class CancelIn(Shape):
+    """`reason` is kept with the run."""
+
+    reason: Annotated[str, Field(max_length=500)] = "asked by the API"
+
+
+class KeyIn(Shape):
+    """A key to make."""
+
+    name: Name
+    scopes: list[Literal["event:write", "read", "operate", "admin"]] = Field(min_length=1)
+
+
+class KeyOut(Shape):
+    """A key. `key`, the secret, is shown once, in the answer to its creation."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: Moment
+    revoked_at: Moment | None
+    key: str | None = None
+
+
+class KeyPage(Shape):
+    """Keys, oldest first."""
+
+    items: list[KeyOut]
+    next_cursor: str | None = None
+
+
+class Health(Shape):
+    """`status`: `ok` or what is wrong."""
+
+    status: str
+
+
+class Fault(Shape):
+    """Where the input is wrong, as JSON pointer, and why."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemOut(Shape):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[Fault] = Field(default_factory=list)

@@ -1,0 +1,54 @@
+"""Events into rows: what is stored of one, the keys that waits find it by, and the runs that it starts."""
+
+from __future__ import annotations
+
+from flowgraph import Event
+from flowgraph.codec import dumps
+from flowgraph.events import EventMeta, attach_meta, meta_of
+from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.identifiers import Identifiers
+from flowgraph_runtime.keys import event_keys
+from flowgraph_runtime.moments import moment
+from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.registry import Registry
+
+
+class Distribution:
+    """Turns events into rows. Pure but for the ids of the runs that it makes."""
+
+    def __init__(self, registry: Registry, ids: Identifiers, clock: Clock) -> None:
+        self._registry = registry
+        self._ids = ids
+        self._clock = clock
+
+    def event_row(self, event: Event, event_id: str, *, ts: int | None = None, source: str | None = None) -> EventRow:
+        """Give the event its meta and return its row. Raises `CodecError` for a value that cannot be stored."""
+        now = self._clock.now()
+        ts = now if ts is None else ts
+        if meta_of(event) is None:
+            attach_meta(event, EventMeta(event_id, event.event_name, moment(ts), source))
+        return EventRow(
+            id=event_id,
+            name=event.event_name,
+            data=event.model_dump_json(by_alias=True),
+            payload=dumps(event),
+            ts=ts,
+            received_at=now,
+            source=source,
+            keys=event_keys(event, sorted(self._registry.key_paths.get(event.event_name, ()))),
+        )
+
+    def runs(self, event: Event, row: EventRow) -> list[NewRun]:
+        """Return the runs that the event starts, one per workflow that it triggers."""
+        return [
+            NewRun(
+                id=self._ids.run(),
+                workflow=workflow,
+                machine=machine,
+                input=f"[{row.payload}]",
+                created_at=row.received_at,
+                event_id=row.id,
+                received_at=row.received_at,
+            )
+            for workflow, machine in self._registry.triggered(event)
+        ]

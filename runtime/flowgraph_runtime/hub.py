@@ -1,0 +1,155 @@
+"""Fans out what was committed to the clients of the event streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from flowgraph_runtime.engine.commands import RunStep
+from flowgraph_runtime.moments import rfc3339
+from flowgraph_runtime.records import JournalRow, Transition
+from flowgraph_runtime.storage import CommitNews
+
+KEPT = 2000
+"""Messages kept for clients that come back with `Last-Event-ID`."""
+BACKLOG = 1000
+"""Messages that a slow client may lag behind before it is cut off (it comes back and resumes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One server-sent event. `sequence` is the commit's; `kind` is `run` or `step`."""
+
+    sequence: int
+    run_id: str
+    kind: str
+    data: dict[str, Any]
+
+    def encode(self) -> dict[str, str]:
+        """Return the fields of the event as sse-starlette wants them."""
+        return {"id": str(self.sequence), "event": self.kind, "data": orjson.dumps(self.data).decode()}
+
+
+class Hub:
+    """Subscribers and the last messages. All calls come from the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Message] = deque(maxlen=KEPT)
+        self._queues: dict[asyncio.Queue[Message | None], str | None] = {}
+        self._sequence = 0
+        self._kept_from: int | None = None
+        self._closed = False
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last commit heard of."""
+        return self._sequence
+
+    def committed(self, news: CommitNews) -> None:
+        """Publish a commit. No message is built before the first client has come: a busy server without one pays nothing."""
+        self._sequence = news.sequence
+        if self._kept_from is None:
+            return
+        for run_id in news.created:
+            self._publish(Message(news.sequence, run_id, "run", {"id": run_id, "status": "queued"}))
+        for transition in news.transitions:
+            for message in messages(transition, news.sequence):
+                self._publish(message)
+
+    def started(self, run_id: str, command: RunStep, at: int) -> None:
+        """Publish the start of an attempt: not a commit, so it takes the last one's sequence."""
+        if self._queues:
+            data = _step(run_id, command.site, command.visit, command.attempt, "running") | {"started_at": rfc3339(at)}
+            self._publish(Message(self._sequence, run_id, "step", data))
+
+    def _publish(self, message: Message) -> None:
+        if len(self._kept) == KEPT:
+            self._kept_from = self._kept[0].sequence  # what comes after a sequence is complete from here on
+        self._kept.append(message)
+        for queue, run_id in list(self._queues.items()):
+            if run_id is None or run_id == message.run_id:
+                self._offer(queue, message)
+
+    def _offer(self, queue: asyncio.Queue[Message | None], message: Message) -> None:
+        if queue.qsize() < BACKLOG:
+            queue.put_nowait(message)
+        else:
+            del self._queues[queue]
+            queue.put_nowait(None)
+
+    def missed(self, run_id: str | None, after: int) -> list[Message] | None:
+        """Return the messages after a sequence, or None when they are not kept any more."""
+        if self._kept_from is None or after < self._kept_from or after > self._sequence:
+            return None
+        return [message for message in self._kept if message.sequence > after and run_id in (None, message.run_id)]
+
+    @contextmanager
+    def subscribe(self, run_id: str | None) -> Iterator[Subscription]:
+        """Receive, inside the block, what is published from now on about one run, or about all (None)."""
+        if self._kept_from is None:
+            self._kept_from = self._sequence
+        queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._queues[queue] = run_id
+        if self._closed:
+            queue.put_nowait(None)
+        try:
+            yield Subscription(queue)
+        finally:
+            self._queues.pop(queue, None)
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        for queue in self._queues:
+            queue.put_nowait(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Messages as they come; the iteration ends when the hub closes or the client lags too far behind."""
+
+    queue: asyncio.Queue[Message | None]
+
+    async def next_of(self, kind: str) -> None:
+        """Wait for a message of this kind, or for the end."""
+        while (message := await self.queue.get()) is not None and message.kind != kind:
+            pass
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        while (message := await self.queue.get()) is not None:
+            yield message
+
+
+def messages(transition: Transition, sequence: int) -> Iterator[Message]:
+    """Yield what a committed transition changed: a message per journal row of a step, one for the run when its status changed."""
+    backoffs = {timer.serial for timer in transition.timers if timer.kind == "backoff"}
+    for row in transition.rows:
+        if row.kind in ("done", "failed") and row.site is not None:
+            yield Message(sequence, transition.run_id, "step", _ended(row, backoffs))
+    if transition.status is not None:
+        yield Message(sequence, transition.run_id, "run", _changed(transition))
+
+
+def _ended(row: JournalRow, backoffs: set[int]) -> dict[str, Any]:
+    status = "completed" if row.kind == "done" else "retrying" if row.serial in backoffs else "failed"
+    times = {"started_at": rfc3339(row.started_at), "ended_at": rfc3339(row.at)}
+    return _step(row.run_id, row.site, row.visit, row.attempt, status) | times
+
+
+def _step(run_id: str, site: str | None, visit: int | None, attempt: int | None, status: str) -> dict[str, Any]:
+    return {"run": run_id, "site": site, "visit": visit, "attempt": attempt, "status": status}
+
+
+def _changed(transition: Transition) -> dict[str, Any]:
+    data: dict[str, Any] = {"id": transition.run_id, "status": transition.status}
+    if transition.ended_at is not None:
+        data["ended_at"] = rfc3339(transition.ended_at)
+    if transition.reason is not None:
+        data["reason"] = transition.reason
+    return data

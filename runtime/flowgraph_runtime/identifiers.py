@@ -1,0 +1,39 @@
+"""Ids of runs and events: ULIDs with a prefix, ever greater within a process, made before the transaction that stores them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ulid import ULID
+
+from flowgraph_runtime.clock import Clock
+
+_RANDOM_BITS = 80
+
+
+class Identifiers:
+    """Makes ids from an injected clock and source of random bytes, so that a simulation repeats them.
+
+    Within one millisecond the random part counts up (the ULID specification's monotonic rule), so ids sort by creation."""
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._last = 0
+
+    def run(self) -> str:
+        """Return a new run id."""
+        return f"run_{self._next()}"
+
+    def event(self) -> str:
+        """Return a new event id."""
+        return f"evt_{self._next()}"
+
+    def _next(self) -> str:
+        milliseconds = self._clock.now() // 1000
+        if milliseconds > self._last >> _RANDOM_BITS:
+            self._last = (milliseconds << _RANDOM_BITS) | int.from_bytes(self._random_bytes(_RANDOM_BITS // 8))
+        else:
+            self._last += 1
+        return str(ULID.from_int(self._last))

@@ -1,0 +1,189 @@
+"""What comes in from outside: events and starts by hand, checked completely before anything is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError, create_model
+
+from flowgraph import Event
+from flowgraph.codec import dumps, loads
+from flowgraph.events import EventMeta, attach_meta
+from flowgraph_compiler.declarations import FlowDecl
+from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.distribution import Distribution
+from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
+from flowgraph_runtime.identifiers import Identifiers
+from flowgraph_runtime.moments import microseconds, moment
+from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.storage import IngestResult, Store
+from flowgraph_runtime.storage.errors import Conflict
+
+EVENT_LIMIT = 512_000
+"""Bytes of one event's data."""
+BATCH_LIMIT = 5_000
+"""Events in one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An event as somebody sends it: `id` is the sender's own, which makes a repetition harmless; `ts` when it happened."""
+
+    name: str
+    data: dict[str, Any]
+    id: str | None = None
+    ts: datetime | int | None = None
+    source: str | None = None
+
+
+class Intake:
+    """The way in, for the API and for programs that embed the engine."""
+
+    def __init__(self, store: Store, registry: Registry, distribution: Distribution, ids: Identifiers, clock: Clock) -> None:
+        self._store = store
+        self._registry = registry
+        self._distribution = distribution
+        self._ids = ids
+        self._clock = clock
+
+    async def send(self, posted: Sequence[Posted]) -> list[IngestResult]:
+        """Store the events, start the runs that they trigger and wake the waits that they match; all or nothing.
+
+        Raises `InputRejected` (data that does not fit its event class), `TooLarge`, and the store's `Conflict`."""
+        if len(posted) > BATCH_LIMIT:
+            raise TooLarge("the number of events in a request", len(posted), BATCH_LIMIT)
+        rows: list[EventRow] = []
+        runs: list[NewRun] = []
+        faults: list[tuple[str, str]] = []
+        for index, event in enumerate(posted):
+            try:
+                self._accept(event, rows, runs)
+            except InputRejected as rejected:
+                faults += [(f"/{index}{pointer}", reason) for pointer, reason in rejected.faults]
+        if faults:
+            raise InputRejected("not every event fits its class, so none was stored", faults)
+        return await self._store.ingest(rows, runs)
+
+    def _accept(self, posted: Posted, rows: list[EventRow], runs: list[NewRun]) -> None:
+        data = json.dumps(posted.data, ensure_ascii=False, separators=(",", ":"))
+        size = len(data.encode())
+        if size > EVENT_LIMIT:
+            raise TooLarge(f"the data of event '{posted.name}'", size, EVENT_LIMIT)
+        ts = self._timestamp(posted.ts)
+        cls = self._registry.events.get(posted.name)
+        if cls is None:
+            rows.append(self._unknown(posted, data, ts))
+            return
+        event = validated(TypeAdapter(cls), data, "/data")
+        event_id = self._ids.event()
+        attach_meta(event, EventMeta(event_id, posted.name, moment(ts), posted.source))
+        row = self._distribution.event_row(event, event_id, ts=ts, source=posted.source)
+        row.data, row.client_id = data, posted.id
+        rows.append(row)
+        runs.extend(self._distribution.runs(event, row))
+
+    def _unknown(self, posted: Posted, data: str, ts: int) -> EventRow:
+        return EventRow(
+            id=self._ids.event(),
+            name=posted.name,
+            data=data,
+            payload="null",
+            ts=ts,
+            received_at=self._clock.now(),
+            source=posted.source,
+            client_id=posted.id,
+            status="unknown",
+            reason="no event of this name is declared in the served code",
+        )
+
+    def _timestamp(self, ts: datetime | int | None) -> int:
+        if ts is None:
+            return self._clock.now()
+        return microseconds(ts) if isinstance(ts, datetime) else ts * 1000
+
+    async def start(self, workflow: str, given: object, idempotency_key: str | None = None) -> tuple[str, bool]:
+        """Start a run of one workflow by hand; return its id and whether it is new (False: the key was used before).
+
+        `given`: the event's data (with several event types `{"name", "data"}`), or the parameters by name.
+        Raises `UnknownWorkflow`, `InputRejected`, `TooLarge`, and the store's `Conflict`."""
+        if workflow not in self._registry.current:
+            raise UnknownWorkflow(workflow, list(self._registry.current))
+        now = self._clock.now()
+        run = NewRun(
+            id=self._ids.run(),
+            workflow=workflow,
+            machine=self._registry.current[workflow],
+            input=self._input(workflow, given, now),
+            created_at=now,
+            received_at=now,
+            idempotency_key=idempotency_key,
+        )
+        try:
+            return await self._store.start_run(run)
+        except Conflict as conflict:
+            if await self._same_input(conflict.existing, run.input):
+                return conflict.existing, False
+            raise
+
+    async def _same_input(self, run_id: str, text: str) -> bool:
+        """Whether the earlier run has the same arguments: an event's meta (its id, its time) is part of the stored text only."""
+        earlier = await self._store.run(run_id)
+        types = self._registry.types
+        return earlier is not None and bool(loads(earlier.input, types) == loads(text, types))
+
+    def _input(self, workflow: str, given: object, now: int) -> str:
+        text = json.dumps(given, ensure_ascii=False)
+        if len(text.encode()) > EVENT_LIMIT:
+            raise TooLarge("the input", len(text.encode()), EVENT_LIMIT)
+        declared = self._registry.application.workflows[workflow]
+        kind = self._registry.machine_of(workflow).parameter_kind
+        if kind == "event":
+            return dumps([self._event(workflow, declared, given, now)])
+        if kind == "cron":
+            return dumps([moment(now)] if declared.parameters else [])
+        return dumps(parameters(declared, text))
+
+    def _event(self, workflow: str, declared: FlowDecl, given: object, now: int) -> Event:
+        names = [name for trigger in self._registry.machine_of(workflow).triggers for name in trigger.names]
+        name, data = names[0], given
+        if len(names) > 1:
+            if not isinstance(given, dict) or set(given) != {"name", "data"} or given["name"] not in names:
+                raise InputRejected(
+                    f"workflow '{workflow}' takes several events", [("", f'give {{"name", "data"}}, name one of {names}')]
+                )
+            name, data = given["name"], given["data"]
+        pointer = "/data" if len(names) > 1 else ""
+        event: Event = validated(TypeAdapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)
+        attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
+        return event
+
+
+def parameters(declared: FlowDecl, text: str) -> list[Any]:
+    """Return the positional arguments that a JSON object of parameters by name stands for. Raises `InputRejected`."""
+    fields: dict[str, Any] = {
+        parameter.name: (parameter.type, parameter.default if parameter.has_default else ...) for parameter in declared.parameters
+    }
+    model = create_model(declared.name, __config__={"extra": "forbid", "arbitrary_types_allowed": True}, **fields)
+    filled = validated(TypeAdapter(model), text, "")
+    return [getattr(filled, parameter.name) for parameter in declared.parameters]
+
+
+def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:
+    """Return the JSON text as the adapter's type. Raises `InputRejected` with a pointer for each fault."""
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        faults = [
+            (prefix + "".join(f"/{_escaped(part)}" for part in fault["loc"]), fault["msg"])
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise InputRejected("the data does not fit", faults) from None
+
+
+def _escaped(part: int | str) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,22 @@
+"""Microseconds since 1970 (how the runtime holds a time) to aware datetimes and RFC 3339, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(microseconds: int) -> datetime:
+    """Return the aware UTC datetime; exact, unlike `fromtimestamp` of a float."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def microseconds(when: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970."""
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def rfc3339(at: int | None) -> str | None:
+    """Return the time as text, e.g. `2026-03-01T09:00:00.000000Z`; None stays None."""
+    return None if at is None else moment(at).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,201 @@
+"""A running engine: store, worker and timers, opened and closed together. What the server and `flowgraph run` are built on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from flowgraph_compiler.serialize import to_json
+from flowgraph_runtime.auth import Gate, KeyRing
+from flowgraph_runtime.clock import Clock, SystemClock
+from flowgraph_runtime.distribution import Distribution
+from flowgraph_runtime.errors import StartupRefused
+from flowgraph_runtime.heartbeat import Heartbeat
+from flowgraph_runtime.hub import Hub
+from flowgraph_runtime.identifiers import Identifiers
+from flowgraph_runtime.intake import Intake
+from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.settings import Settings
+from flowgraph_runtime.steps import StepRunner
+from flowgraph_runtime.storage import CommitNews, Store
+from flowgraph_runtime.storage.errors import Fenced
+from flowgraph_runtime.timers import SchedulerAlarm, Skipper, SkippingClock, Timers
+from flowgraph_runtime.watchdog import Watchdog
+from flowgraph_runtime.worker import Worker, WorkerOptions
+
+_LOG = logging.getLogger("flowgraph")
+SWITCH_INTERVAL = 0.0005
+"""Seconds of the interpreter's switch interval: with the default 5 ms a busy loop starves the writer's thread."""
+
+
+class Service:
+    """The parts of a running engine. Use `running()`; `failure` is what ended the worker, if anything did."""
+
+    def __init__(
+        self, registry: Registry, store: Store, settings: Settings, resources: Mapping[type[Any], Any] | None = None
+    ) -> None:
+        self.registry = registry
+        self.store = store
+        self.settings = settings
+        self.clock = store.clock
+        self.ids = Identifiers(self.clock)
+        self.distribution = Distribution(registry, self.ids, self.clock)
+        self.intake = Intake(store, registry, self.distribution, self.ids, self.clock)
+        self.hub = Hub()
+        self.keys = KeyRing(store.list_keys, self.clock)
+        self.gate = Gate(self.keys, settings)
+        self.worker: Worker | None = None
+        self.failure: Exception | None = None
+        self._resources = resources or {}
+        self._timers: Timers | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+
+    # --- start-up
+
+    async def prepare(self) -> None:
+        """Save the machines, make them current and check that live runs can go on. Raises `StartupRefused`."""
+        self._loop = asyncio.get_running_loop()
+        self.store.on_commit = self._heard
+        await self._check_keys()
+        for print_, machine in list(self.registry.machines.items()):
+            paths = [(path.event, path.path) for path in machine.key_paths]
+            await self.store.save_machine(print_, machine.workflow, to_json(machine), "{}", paths)
+        await self._check_live_machines()
+        for workflow, print_ in self.registry.current.items():
+            await self.store.set_current(workflow, print_)
+        for event, found in (await self.store.key_paths()).items():
+            self.registry.add_key_paths((event, path) for path in found)
+
+    async def _check_keys(self) -> None:
+        if not self.settings.loopback and not await self.keys.live():
+            raise StartupRefused(
+                f"refusing to listen on {self.settings.host}: it is not a loopback address and there is no key; make one with"
+                " 'flowgraph keys create', or bind to 127.0.0.1"
+            )
+
+    async def _check_live_machines(self) -> None:
+        gaps: list[str] = []
+        for print_, count in (await self.store.live_machines()).items():
+            row = await self.store.machine(print_)
+            missing = self.registry.add_machine(print_, row.text) if row is not None else [f"machine {print_}"]
+            if missing:
+                gaps.append(f"  {count} runs of {row.workflow if row else print_} ({print_}) need {', '.join(missing)}")
+        if gaps and not self.settings.allow_missing:
+            raise StartupRefused(
+                "live runs need code that is not deployed:\n"
+                + "\n".join(gaps)
+                + "\nput it back, or start with --allow-missing to leave"
+                " these runs where they are"
+            )
+        for gap in gaps:
+            _LOG.warning("these runs stay where they are: %s", gap.strip())
+
+    # --- running
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Service]:
+        """Prepare, work inside the block, and stop in good order."""
+        await self.prepare()
+        if not self.settings.worker:
+            yield self
+            self.hub.close()
+            return
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        task = asyncio.create_task(self._work(), name="flowgraph worker")
+        try:
+            yield self
+        finally:
+            self._stopping = True
+            self.hub.close()
+            if self.worker is not None:
+                await self.worker.stop(self.settings.grace)
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        """Run workers, one epoch after the other: a fenced one drops everything and begins anew."""
+        while not self._stopping:
+            try:
+                await self._one_epoch()
+            except Fenced as fenced:
+                _LOG.warning("%s; starting over with a new epoch", fenced)
+            except Exception as error:
+                _LOG.exception("the worker has ended")
+                self.failure = error
+                return
+
+    async def _one_epoch(self) -> None:
+        epoch = await self.store.open_epoch(self.settings.node)
+        await self.store.take_over(epoch)
+        with ThreadPoolExecutor(self.settings.step_threads, thread_name_prefix="flowgraph-step") as executor:
+            runner = StepRunner(self.registry.steps, self.clock, executor, self._resources)
+            self.worker = Worker(
+                self.store, self.registry, self.distribution, runner, self.clock, epoch, self._options(), self.hub.started
+            )
+            with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
+                async with self._time():
+                    await self.worker.run()
+        await self.store.close_epoch(epoch)
+
+    def _options(self) -> WorkerOptions:
+        settings = self.settings
+        return WorkerOptions(slots=settings.step_slots, claim_batch=settings.claim_batch, poll_interval=settings.poll_interval)
+
+    @asynccontextmanager
+    async def _time(self) -> AsyncIterator[None]:
+        """What wakes timers: an alarm, or with a skipping clock a jump whenever nothing else is going on."""
+        if isinstance(self.clock, SkippingClock):
+            skipper = Skipper(self.store, self.clock, self._idle)
+            task = asyncio.create_task(skipper.run(), name="flowgraph time skipper")
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            return
+        self._timers = Timers(self.store, SchedulerAlarm(self.settings.poll_interval))
+        await self._timers.start()
+        try:
+            yield
+        finally:
+            self._timers.stop()
+            self._timers = None
+
+    def _idle(self) -> bool:
+        return self.worker is not None and self.worker.idle
+
+    # --- news of commits
+
+    def _heard(self, news: CommitNews) -> None:
+        """Called in whichever thread the store answers; everything else happens in the service's own loop."""
+        assert self._loop is not None
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._spread(news)
+        else:
+            self._loop.call_soon_threadsafe(self._spread, news)
+
+    def _spread(self, news: CommitNews) -> None:
+        if self.worker is not None and (news.inbox_runs or news.ready or news.created):
+            self.worker.announce(news.inbox_runs, claimable=bool(news.ready or news.created))
+        if self._timers is not None:
+            for transition in news.transitions:
+                for timer in transition.timers:
+                    self._timers.heard(timer.due)
+        self.hub.committed(news)
+
+
+def open_store(settings: Settings, clock: Clock | None = None) -> Store:
+    """Open the database that the settings name; the folder of a SQLite file is made."""
+    if settings.db.startswith("sqlite:///"):
+        Path(settings.db.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return Store.open(settings.db, clock=clock or SystemClock(), durability=settings.durability)

@@ -1,0 +1,76 @@
+"""Settings of a server: arguments first, then `FLOWGRAPH_*` variables, then `[tool.flowgraph]` of `pyproject.toml`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
+
+DEFAULT_DATABASE = "sqlite:///.flowgraph/flowgraph.db"
+
+
+def default_node() -> str:
+    """A name for this process in the epoch table: host and process id."""
+    return f"{os.uname().nodename}:{os.getpid()}"
+
+
+class Settings(BaseSettings):
+    """How a server runs. Durations are seconds, sizes bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLOWGRAPH_", pyproject_toml_table_header=("tool", "flowgraph"), extra="ignore", frozen=True
+    )
+
+    db: str = DEFAULT_DATABASE
+    host: str = "127.0.0.1"
+    port: int = Field(default=8288, ge=0, le=65535)
+    durability: Literal["full", "normal"] = "full"
+    dev: bool = Field(default=False, description="no keys are asked for on a loopback address, even when some exist")
+    worker: bool = Field(default=True, description="run workflows in this process")
+    allow_missing: bool = Field(default=False, description="start although live runs need code that is gone; park those runs")
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="further names that the Host header may have")
+    allowed_origins: tuple[str, ...] = Field(default=(), description="further origins that may write")
+    step_slots: int = Field(default=1000, ge=1, description="attempts that run at once")
+    step_threads: int = Field(default=64, ge=1, description="threads for synchronous steps")
+    claim_batch: int = Field(default=100, ge=1)
+    poll_interval: float = Field(default=1.0, gt=0, description="how often to look for work that nobody announced")
+    heartbeat_interval: float = Field(default=2.0, gt=0)
+    grace: float = Field(default=10.0, ge=0, description="how long a stop waits for running attempts")
+    body_limit: int = Field(default=8_000_000, ge=1024)
+    node: str = Field(default_factory=default_node)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, `pyproject.toml`, in this order."""
+        return init_settings, env_settings, PyprojectTomlConfigSettingsSource(settings_cls, Path("pyproject.toml"))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the server is reachable from this machine only."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a bind address is a loopback one (`localhost` counts, an empty or unknown name does not)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

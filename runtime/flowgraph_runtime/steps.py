@@ -1,0 +1,249 @@
+"""One attempt of one step: arguments in, an outcome out. Nothing a step raises gets past here, except our own interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from concurrent.futures import Executor
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any
+
+from flowgraph.codec import dumps
+from flowgraph.context import StepContext, resources_scope, run_scope, step_scope
+from flowgraph.durations import parse_duration
+from flowgraph.errors import (
+    NEVER_RETRIED,
+    CodecError,
+    LimitExceeded,
+    NonRetriable,
+    RetryAfter,
+    StepTimeout,
+    capture_traceback,
+    error_names,
+)
+from flowgraph_compiler.declarations import StepDecl
+from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.engine.commands import RunStep
+from flowgraph_runtime.engine.inputs import StepDone, StepFailed
+
+RESULT_LIMIT = 1_000_000
+"""Bytes of a step result's codec text (the promises page, item 9)."""
+
+_LOG = logging.getLogger("flowgraph.step")
+
+
+class _ArgumentError(NonRetriable):
+    """The step does not accept the arguments that the machine passes: another attempt cannot mend it."""
+
+
+@dataclass(slots=True)
+class InContext:
+    """Awaits a coroutine inside its own `contextvars` context, so that what a step sets does not leak into the next step that
+    the same pool worker runs. A task per step would do the same at five times the cost.
+
+    `entered` is told before, `left` after each slice of the coroutine: what the watchdog watches."""
+
+    coroutine: Coroutine[Any, Any, Any]
+    context: Context
+    entered: Callable[[], None]
+    left: Callable[[], None]
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        resume: Callable[[Any], Any] = self.coroutine.send
+        value: Any = None
+        while True:
+            self.entered()
+            try:
+                waited_for = self.context.run(resume, value)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self.left()
+            try:
+                value = yield waited_for
+                resume = self.coroutine.send
+            except GeneratorExit:
+                self.coroutine.close()
+                raise
+            except BaseException as error:
+                value, resume = error, self.coroutine.throw
+
+
+class StepRunner:
+    """Runs attempts. `resources` are what the application's lifespan provides, by type.
+
+    `busy` is (run id, step) while a step's own code holds the loop, for the watchdog."""
+
+    def __init__(
+        self,
+        steps: Mapping[str, StepDecl],
+        clock: Clock,
+        executor: Executor | None,
+        resources: Mapping[type[Any], Any] | None = None,
+        on_heartbeat: Callable[[str, int, object], None] | None = None,
+    ) -> None:
+        self._steps = steps
+        self._clock = clock
+        self._executor = executor
+        self._resources = resources or {}
+        self._on_heartbeat = on_heartbeat
+        self._context = copy_context()
+        self.busy: tuple[str, str] | None = None
+
+    async def attempt(self, run_id: str, command: RunStep) -> StepDone | StepFailed:
+        """Run one attempt to its outcome. Raises only `asyncio.CancelledError`, when the attempt is interrupted."""
+        try:
+            declared = self._steps.get(command.step)
+            if declared is None:
+                raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
+            result = await self._limited(declared, run_id, command)
+            return StepDone(command.serial, command.attempt, encoded_result(result))
+        except asyncio.CancelledError as error:
+            if _being_cancelled():
+                raise
+            return self._failed(command, error)
+        except BaseException as error:
+            return self._failed(command, error)
+
+    async def _limited(self, declared: StepDecl, run_id: str, command: RunStep) -> Any:
+        running = self._start(declared, run_id, command)
+        if command.timeout is None:
+            return await running
+        limit = asyncio.timeout(command.timeout)
+        try:
+            async with limit:
+                return await running
+        except TimeoutError:
+            if limit.expired():
+                raise StepTimeout(f"step '{command.step}' took longer than {command.timeout:g} s") from None
+            raise
+
+    def _start(self, declared: StepDecl, run_id: str, command: RunStep) -> Awaitable[Any]:
+        attempt = _Attempt(
+            declared.step.fn, command.arguments, command.keywords, self._describe(run_id, command), self._resources
+        )
+        context = self._context.copy()
+        if not declared.is_async:
+            return asyncio.get_running_loop().run_in_executor(self._executor, context.run, attempt.call)
+        step = command.step
+        return InContext(attempt.wait(), context, lambda: self._mark((run_id, step)), lambda: self._mark(None))
+
+    def _mark(self, busy: tuple[str, str] | None) -> None:
+        self.busy = busy
+
+    def _describe(self, run_id: str, command: RunStep) -> StepContext:
+        beat = self._on_heartbeat
+        return StepContext(
+            attempt=command.attempt,
+            idempotency_key=f"{run_id}:{command.site}:{command.visit}",
+            run_id=run_id,
+            step=command.step,
+            logger=_LOG.getChild(command.step),
+            on_heartbeat=lambda details: beat(run_id, command.serial, details) if beat else None,
+        )
+
+    def _failed(self, command: RunStep, error: BaseException) -> StepFailed:
+        if isinstance(error, _Raised):
+            error = error.error
+        retry_at = None
+        final = not isinstance(error, Exception) or isinstance(error, NEVER_RETRIED)
+        if isinstance(error, RetryAfter):
+            try:
+                retry_at = retry_moment(error.delay, self._clock.now())
+            except ValueError as wrong:
+                error, final = NonRetriable(f"RetryAfter: {wrong}"), True
+        return StepFailed(command.serial, command.attempt, encoded_error(error), retry_at, final)
+
+
+class _Raised(Exception):
+    """Carries an exception out of a thread: a future refuses StopIteration, and asyncio treats SystemExit as its own."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A step function with its arguments and surroundings, to be awaited or to be called in a thread."""
+
+    fn: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    context: StepContext
+    resources: Mapping[type[Any], Any]
+
+    async def wait(self) -> Any:
+        with run_scope(None), resources_scope(self.resources), step_scope(self.context):
+            try:
+                coroutine = self.fn(*self.arguments, **self.keywords)
+            except TypeError as error:
+                raise _ArgumentError(str(error)) from error
+            return await coroutine
+
+    def call(self) -> Any:
+        with run_scope(None), resources_scope(self.resources), step_scope(self.context):
+            try:
+                return self.fn(*self.arguments, **self.keywords)
+            except TypeError as error:
+                traceback = error.__traceback__
+                if traceback is not None and traceback.tb_next is None:  # raised by the call itself, not by the body
+                    raise _Raised(_ArgumentError(str(error))) from error
+                raise _Raised(error) from error
+            except BaseException as error:
+                raise _Raised(error) from error
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def retry_moment(delay: str | timedelta | datetime, now: int) -> int:
+    """Return when `RetryAfter(delay)` wants the next attempt, in microseconds. Raises ValueError for a naive datetime."""
+    if isinstance(delay, datetime):
+        if delay.tzinfo is None:
+            raise ValueError("the moment needs a time zone: datetime.now(UTC) + ...")
+        return max(now, round(delay.timestamp() * 1_000_000))
+    return now + parse_duration(delay) // timedelta(microseconds=1)
+
+
+def encoded_result(result: object) -> str:
+    """Return the codec text of a step's result. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
+    text = dumps(result)
+    if len(text) > RESULT_LIMIT // 4:
+        size = len(text.encode())
+        if size > RESULT_LIMIT:
+            raise LimitExceeded("the bytes of a step's result", RESULT_LIMIT, size)
+    return text
+
+
+def encoded_error(error: BaseException) -> str:
+    """Return the codec text of an exception; one that carries what cannot be stored is replaced by its name and text."""
+    error.__traceback__ = _own_frames(error.__traceback__)
+    capture_traceback(error)
+    try:
+        text = dumps(error)
+    except CodecError as refused:
+        return dumps(_replacement(error, f"(its attributes cannot be stored: {refused})"))
+    if len(text) > RESULT_LIMIT // 4 and len(text.encode()) > RESULT_LIMIT:
+        return dumps(_replacement(error, "(cut: the error is larger than 1 MB)"))
+    return text
+
+
+def _own_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out how the runtime got to the step: the first frame that is not of this file is the step's own."""
+    while traceback is not None and traceback.tb_next is not None and traceback.tb_frame.f_code.co_filename == __file__:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _replacement(error: BaseException, why: str) -> Exception:
+    text = str(error)[:10_000].encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    replacement = RuntimeError(f"{error_names(error)[0]}: {text}")
+    replacement.add_note(why)
+    return replacement

@@ -1,0 +1,145 @@
+"""Wakes due timers. The database is the truth; the scheduler only says when to look."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.moments import moment
+
+_LOG = logging.getLogger("flowgraph.timers")
+FIRE_BATCH = 1000
+
+
+class Alarm(Protocol):
+    """Calls `ring` at a moment and every now and then; it need not be exact, and ringing too often does no harm."""
+
+    def start(self, ring: Callable[[], Awaitable[None]]) -> None:
+        """Begin to ring."""
+
+    def set(self, due: int) -> None:
+        """Ring at `due` (microseconds since 1970); replaces what was set before."""
+
+    def stop(self) -> None:
+        """Ring no more."""
+
+
+class SchedulerAlarm:
+    """APScheduler: one `date` job, armed again and again, and an interval job as safety net. Never a job per timer: 10,000 due
+    jobs stop the loop for half a second."""
+
+    def __init__(self, interval: float = 1.0) -> None:
+        self._interval = interval
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._ring: Callable[[], Awaitable[None]] | None = None
+
+    def start(self, ring: Callable[[], Awaitable[None]]) -> None:
+        """Begin to ring, at the latest every `interval` seconds."""
+        self._ring = ring
+        options: dict[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        self._scheduler.add_job(ring, "interval", seconds=self._interval, id="safety net", **options)
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it reports each of its wake-ups as INFO
+        self._scheduler.start()
+
+    def set(self, due: int) -> None:
+        """Ring at `due`; a moment in the past rings at once."""
+        when = max(moment(due), datetime.now(UTC))
+        self._scheduler.add_job(
+            self._ring, "date", run_date=when, id="due", replace_existing=True, misfire_grace_time=None, max_instances=3
+        )
+
+    def stop(self) -> None:
+        """Ring no more."""
+        self._scheduler.shutdown(wait=False)
+
+
+class TimerStore(Protocol):
+    """The two calls of the store that timers need."""
+
+    async def fire_timers(self, limit: int) -> list[str]:
+        """Turn due timers into inbox rows; return the ids of their runs."""
+
+    async def next_timer(self) -> int | None:
+        """Return when the next timer is due."""
+
+
+class Timers:
+    """Fires what is due and arms the alarm for what comes next."""
+
+    def __init__(self, store: TimerStore, alarm: Alarm) -> None:
+        self._store = store
+        self._alarm = alarm
+        self._armed: int | None = None
+        self._firing = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begin: fires what became due while nobody ran."""
+        self._alarm.start(self.fire)
+        await self.fire()
+
+    def stop(self) -> None:
+        """Fire nothing more."""
+        self._alarm.stop()
+
+    def heard(self, due: int) -> None:
+        """A timer for this moment was committed."""
+        if self._armed is None or due < self._armed:
+            self._armed = due
+            self._alarm.set(due)
+
+    async def fire(self) -> None:
+        """Fire everything that is due, then arm the alarm. Errors are logged: the safety net tries again."""
+        async with self._firing:
+            try:
+                while len(await self._store.fire_timers(FIRE_BATCH)) >= FIRE_BATCH:
+                    pass
+                self._armed = None
+                due = await self._store.next_timer()
+            except Exception:
+                _LOG.exception("cannot fire timers; trying again")
+                return
+            if due is not None:
+                self.heard(due)
+
+
+class SkippingClock:
+    """A clock that runs on but can be moved forward: what a sleep is skipped with, while steps still take the time they take."""
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self._ahead = 0
+
+    def now(self) -> int:
+        """Microseconds since 1970-01-01 UTC, plus all that was skipped."""
+        return self._base.now() + self._ahead
+
+    def skip_to(self, at: int) -> None:
+        """Let it be `at`, unless it is later already."""
+        self._ahead += max(0, at - self.now())
+
+
+class Skipper:
+    """Instead of an alarm: when nothing but time can bring work, moves the clock to the next timer (`run --skip-time`, tests)."""
+
+    def __init__(self, store: TimerStore, clock: SkippingClock, idle: Callable[[], bool], rest: float = 0.001) -> None:
+        self._store = store
+        self._clock = clock
+        self._idle = idle
+        self._rest = rest
+
+    async def run(self) -> None:
+        """Skip for ever."""
+        while True:
+            await asyncio.sleep(self._rest)
+            if not self._idle():
+                continue
+            due = await self._store.next_timer()
+            if due is not None and self._idle():
+                self._clock.skip_to(due)
+                await self._store.fire_timers(FIRE_BATCH)

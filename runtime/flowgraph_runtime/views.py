@@ -1,0 +1,108 @@
+"""Rows of the store as the JSON of the interface."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flowgraph.codec import TypeRegistry, loads, plain
+from flowgraph.errors import error_names
+from flowgraph_runtime.api.shapes import ErrorOut, EventOut, JournalEntry, KeyOut, RunOut, RunStatus
+from flowgraph_runtime.moments import rfc3339
+from flowgraph_runtime.records import EventRow, JournalRow, RunRow
+from flowgraph_runtime.storage.apikeys import KeyRow
+
+
+def time(at: int) -> str:
+    """Return a time that is there as RFC 3339."""
+    return rfc3339(at) or ""
+
+
+def plain_text(text: str | None) -> Any:
+    """Return a codec text as plain JSON, without type tags; None stays None."""
+    return None if text is None else plain(json.loads(text))
+
+
+def error_view(text: str | None, types: TypeRegistry, step: str | None = None, attempt: int | None = None) -> ErrorOut | None:
+    """Return a stored error as type, message, step and attempt."""
+    if text is None:
+        return None
+    tree = json.loads(text)
+    if isinstance(tree, dict) and set(tree) == {"type", "message"}:
+        return ErrorOut(type=tree["type"], message=tree["message"], step=step, attempt=attempt)
+    error = loads(text, types)
+    return ErrorOut(type=error_names(error)[0], message=str(error), step=step, attempt=attempt)
+
+
+def run_status(row: RunRow) -> RunStatus:
+    """Return the run's status: a queued run that a worker has taken is running, even before its first outcome is written."""
+    status: Any = "running" if row.status == "queued" and row.epoch is not None else row.status
+    return status  # type: ignore[no-any-return]
+
+
+def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None) -> RunOut:
+    """Return a run. An event workflow's input is its event's data; by hand, the list of arguments."""
+    arguments = plain_text(row.input)
+    return RunOut(
+        id=row.id,
+        workflow=row.workflow,
+        machine=row.machine,
+        status=run_status(row),
+        input=arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else arguments,
+        event_id=row.event_id,
+        result=plain_text(row.result),
+        error=error_view(row.error, types, row.failed_step, row.failed_attempt),
+        reason=row.reason,
+        created_at=time(row.created_at),
+        started_at=rfc3339(row.started_at),
+        ended_at=rfc3339(row.ended_at),
+        current=current or [],
+    )
+
+
+def journal_view(row: JournalRow) -> JournalEntry:
+    """Return one input of a run; `data` is its payload in plain JSON where it is JSON, else its text."""
+    try:
+        data = plain_text(row.payload) if row.payload else None
+    except ValueError:
+        data = row.payload
+    return JournalEntry(
+        seq=row.seq,
+        at=time(row.at),
+        kind=row.kind,
+        serial=row.serial,
+        site=row.site,
+        visit=row.visit,
+        attempt=row.attempt,
+        started_at=rfc3339(row.started_at),
+        data=data,
+    )
+
+
+def event_view(row: EventRow, runs: tuple[str, ...] = ()) -> EventOut:
+    """Return an event with the runs that it started or woke."""
+    return EventOut(
+        id=row.id,
+        name=row.name,
+        data=json.loads(row.data),
+        ts=time(row.ts),
+        received_at=time(row.received_at),
+        source=row.source,
+        client_id=row.client_id,
+        status=row.status,
+        reason=row.reason,
+        runs=list(runs),
+    )
+
+
+def key_view(row: KeyRow, secret: str | None = None) -> KeyOut:
+    """Return a key, with its secret only right after it was made."""
+    return KeyOut(
+        id=row.id,
+        name=row.name,
+        prefix=row.prefix,
+        scopes=list(row.scopes),
+        created_at=time(row.created_at),
+        revoked_at=rfc3339(row.revoked_at),
+        key=secret,
+    )

@@ -1,0 +1,71 @@
+"""Takes runs that nobody owns: as soon as one is announced, and by polling for those that nobody announced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from flowgraph_runtime.records import RunRow
+
+
+class Claimer:
+    """Claims in batches until none is left, then rests until woken or for `interval` seconds.
+
+    `room` says how many more runs the worker can hold in memory."""
+
+    def __init__(
+        self,
+        claim: Callable[[int], Awaitable[list[RunRow]]],
+        adopt: Callable[[list[RunRow]], Awaitable[None]],
+        room: Callable[[], int],
+        batch: int,
+        interval: float,
+    ) -> None:
+        self._claim = claim
+        self._adopt = adopt
+        self._room = room
+        self._batch = batch
+        self._interval = interval
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._stopped = False
+        self._claiming = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no claim is under way or asked for."""
+        return not self._claiming and not self._wanted.is_set()
+
+    def wake(self) -> None:
+        """Some run may have become claimable."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopped = True
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Claim until stopped."""
+        while not self._stopped:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._wanted.wait()
+            self._claiming = True
+            self._wanted.clear()
+            try:
+                await self._claim_all()
+            finally:
+                self._claiming = False
+
+    async def _claim_all(self) -> None:
+        while not self._stopped:
+            limit = min(self._batch, self._room())
+            if limit <= 0:
+                return
+            rows = await self._claim(limit)
+            if rows:
+                await self._adopt(rows)
+            if len(rows) < limit:
+                return

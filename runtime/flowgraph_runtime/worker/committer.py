@@ -1,0 +1,128 @@
+"""Hands decisions to the database, all of a loop tick together, in order per run, one group at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from flowgraph_runtime.engine.commands import Command
+from flowgraph_runtime.records import Transition
+from flowgraph_runtime.worker.live import LiveRun
+
+Commit = Callable[[list[Transition]], Awaitable[list[Exception | None]]]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A decision on its way: what is written, and what is acted on once it has been. No `live` for a run that is given up."""
+
+    live: LiveRun | None
+    transition: Transition
+    commands: list[Command]
+
+    @property
+    def void(self) -> bool:
+        """Whether an earlier decision of the run was refused, so that this one never happened."""
+        return self.live is not None and self.live.discarded
+
+
+class Committer:
+    """Groups transitions. While one group is being written the next one collects; nothing is delayed to make groups larger.
+
+    Two decisions about one run go into one transition, so that they stand or fall together; where that is not possible
+    (two events taken) the later one goes into a later group."""
+
+    def __init__(self, commit: Commit, committed: Callable[[Entry, Exception | None], None]) -> None:
+        self._commit = commit
+        self._committed = committed
+        self._groups: deque[dict[str, Entry]] = deque()
+        self._some = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._writing = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is waiting or being written."""
+        return not self._groups and not self._writing
+
+    async def settled(self) -> None:
+        """Wait until all that was added has been written or refused."""
+        while not self.idle:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def add(self, entry: Entry) -> None:
+        """Queue a decision for the next group."""
+        if not self._groups:
+            self._groups.append({})
+            self._some.set()
+        last, run_id = self._groups[-1], entry.transition.run_id
+        earlier = last.get(run_id)
+        if earlier is None or earlier.void:
+            last[run_id] = entry
+        elif merge(earlier.transition, entry.transition):
+            earlier.commands.extend(entry.commands)
+        else:
+            self._groups.append({run_id: entry})
+
+    async def run(self) -> None:
+        """Write groups for ever."""
+        while True:
+            await self._some.wait()
+            while self._groups:
+                await self._write(list(self._groups.popleft().values()))
+            self._some.clear()
+            self._quiet.set()
+
+    async def _write(self, entries: list[Entry]) -> None:
+        entries = [entry for entry in entries if not entry.void]
+        if not entries:
+            return
+        self._writing = True
+        try:
+            failures = await self._commit([entry.transition for entry in entries])
+        except Exception as failure:
+            failures = [failure] * len(entries)
+        finally:
+            self._writing = False
+        for entry, error in zip(entries, failures, strict=True):
+            self._committed(entry, error)
+
+
+def merge(first: Transition, second: Transition) -> bool:
+    """Add `second`, decided right after `first` for the same run, to `first`; False (and nothing done) where that is not possible."""
+    if first.release or (first.taken is not None and second.taken is not None):
+        return False
+    first.taken = first.taken or second.taken
+    first.rows.extend(second.rows)
+    first.inbox.extend(second.inbox)
+    _net_timers(first, second)
+    _net_waits(first, second)
+    first.events.extend(second.events)
+    first.event_runs.extend(second.event_runs)
+    first.runs.extend(second.runs)
+    first.cancel_runs.extend(second.cancel_runs)
+    first.snapshot = second.snapshot or first.snapshot
+    first.release = second.release
+    for name in ("status", "started_at", "ended_at", "result", "error", "failed_step", "failed_attempt", "reason"):
+        value = getattr(second, name)
+        if value is not None:
+            setattr(first, name, value)
+    return True
+
+
+def _net_timers(first: Transition, second: Transition) -> None:
+    """A timer set and cleared in one transaction is never written: its row would be inserted after the deletion."""
+    cleared = set(second.cleared_timers)
+    set_before = {timer.serial for timer in first.timers}
+    first.timers = [timer for timer in first.timers if timer.serial not in cleared] + second.timers
+    first.cleared_timers.extend(serial for serial in second.cleared_timers if serial not in set_before)
+
+
+def _net_waits(first: Transition, second: Transition) -> None:
+    closed = set(second.closed_waits)
+    opened_before = {wait.serial for wait in first.waits}
+    first.waits = [wait for wait in first.waits if wait.serial not in closed] + second.waits
+    first.closed_waits.extend(serial for serial in second.closed_waits if serial not in opened_before)

@@ -1,0 +1,54 @@
+"""The runs that a worker holds in memory, and the attempts that belong to them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from flowgraph_runtime.engine.commands import RunStep
+from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.engine.run_state import RunState
+from flowgraph_runtime.records import RunRow
+
+SNAPSHOT_FLOOR = 65_536
+"""Bytes of journal below which no snapshot is worth its write."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveRun:
+    """A run owned by this worker. `at`: of its last input; `status`: as last handed to the database; `tail`: bytes of journal
+    since the last snapshot (of `snapshot_size` bytes); `positions`: inbox rows decided but not yet deleted; `closed`: parked,
+    ended or discarded, so nothing more is decided with this state; `discarded`: a commit failed, what else was decided is void."""
+
+    row: RunRow
+    program: Program
+    state: RunState
+    at: int
+    status: str
+    tail: int = 0
+    snapshot_size: int = 0
+    closed: bool = False
+    discarded: bool = False
+    positions: set[int] = field(default_factory=set)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.row.id
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Whether folding the journal's tail would cost more than a snapshot (the total stays within twice the inputs)."""
+        return self.tail > max(SNAPSHOT_FLOOR, self.snapshot_size)
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt, queued or running. `abandoned`: its outcome is not wanted; `task`: the pool's task while it runs."""
+
+    live: LiveRun
+    command: RunStep
+    started_at: int | None = None
+    task: asyncio.Task[None] | None = None
+    abandoned: bool = False

@@ -1,0 +1,317 @@
+"""The worker: owner of an epoch and of the runs that it has claimed.
+
+    claim -> load, or a fresh state -> decide -> one transition -> commit -> act on the commands -> outcomes -> decide ...
+
+Everything here runs in one event loop and takes turns between awaits, so a run's state needs no lock. No clock, executor or
+random source but the injected ones, and no threads: a simulator runs this very code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flowgraph.errors import StepInterrupted
+from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.distribution import Distribution
+from flowgraph_runtime.engine.commands import AbandonStep, Command, Decision, RunStep
+from flowgraph_runtime.engine.decide import decide
+from flowgraph_runtime.engine.folding import fold, input_of, journal_row
+from flowgraph_runtime.engine.inputs import Input, Started, StepFailed
+from flowgraph_runtime.engine.run_state import RunState, run_step
+from flowgraph_runtime.engine.state import snapshot
+from flowgraph_runtime.engine.tokens import StepPending
+from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow, Transition
+from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.steps import StepRunner, encoded_error
+from flowgraph_runtime.storage import Store
+from flowgraph_runtime.storage.errors import Fenced, NotOwner
+from flowgraph_runtime.worker.claims import Claimer
+from flowgraph_runtime.worker.committer import Committer, Entry
+from flowgraph_runtime.worker.live import Attempt, LiveRun
+from flowgraph_runtime.worker.loader import Loader
+from flowgraph_runtime.worker.options import WorkerOptions
+from flowgraph_runtime.worker.pool import Outcome, StepPool
+from flowgraph_runtime.worker.pump import InboxPump
+from flowgraph_runtime.worker.writing import Writer
+
+_LOG = logging.getLogger("flowgraph.worker")
+
+REFUSALS = 5
+"""How often the database may refuse a run's transition, reloads between, before the run is parked `crashed`."""
+
+
+class Worker:
+    """Runs the workflows of one epoch. `run()` until `stop()`; raises `Fenced` when another worker has taken the epoch over."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        distribution: Distribution,
+        runner: StepRunner,
+        clock: Clock,
+        epoch: int,
+        options: WorkerOptions | None = None,
+        on_started: Callable[[str, RunStep, int], None] | None = None,
+    ) -> None:
+        self._store, self._registry, self._runner, self._clock = store, registry, runner, clock
+        self.epoch = epoch
+        self.options = options or WorkerOptions()
+        self.owned: dict[str, LiveRun] = {}
+        self._on_started = on_started
+        self._refused: dict[str, int] = {}
+        self._stopping = False
+        self._halt: asyncio.Future[None] | None = None
+        self._writer = Writer(registry, distribution, lambda live: snapshot(live.state, live.program, by_reference=True))
+        self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
+        self._committer = Committer(lambda group: store.commit(self.epoch, group), self._committed)
+        self._pump = InboxPump(store.inbox, self._deliver)
+        self._loader = Loader(store, registry, self._resume, self._unusable)
+        self._claimer = Claimer(self._claim, self._adopt, self._room, self.options.claim_batch, self.options.poll_interval)
+
+    # --- life
+
+    async def run(self) -> None:
+        """Work until stopped. Raises `Fenced`, and whatever else ends the worker."""
+        self._halt = asyncio.get_running_loop().create_future()
+        parts = [part.run() for part in (self._committer, self._pump, self._loader, self._claimer)]
+        tasks = [asyncio.ensure_future(part) for part in parts]
+        try:
+            await asyncio.wait([self._halt, *tasks[:3]], return_when=asyncio.FIRST_COMPLETED)
+            for task in (self._halt, *tasks):
+                if task.done():
+                    task.result()
+        finally:
+            await self._pool.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.owned.clear()
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Finish the attempts that are running, for at most `grace` seconds, park every run and end `run()`."""
+        self._stopping = True
+        self._claimer.stop()
+        self._pool.hold()
+        await self._pool.drain(grace)
+        await self._committed_or_halted()
+        for live in list(self.owned.values()):
+            if not live.closed:
+                self._park(live)
+        await self._committed_or_halted()
+        if self._halt is not None and not self._halt.done():
+            self._halt.set_result(None)
+
+    async def _committed_or_halted(self) -> None:
+        if self._halt is not None:
+            settled = asyncio.ensure_future(self._committer.settled())
+            await asyncio.wait([settled, self._halt], return_when=asyncio.FIRST_COMPLETED)
+            settled.cancel()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued, running, being written or loaded: only time or somebody else can bring work."""
+        parts = (self._committer, self._pump, self._loader, self._claimer)
+        return not self._pool.busy and all(part.idle for part in parts)
+
+    def announce(self, with_inbox: list[str], claimable: bool) -> None:
+        """Hear of a commit: runs with new inbox rows, and whether runs may have become claimable."""
+        mine = [run_id for run_id in with_inbox if run_id in self.owned]
+        self._pump.look(mine)
+        if claimable or len(mine) < len(with_inbox):
+            self._claimer.wake()
+
+    # --- claiming and loading
+
+    def _room(self) -> int:
+        return self.options.live_runs - len(self.owned)
+
+    async def _claim(self, limit: int) -> list[RunRow]:
+        try:
+            return await self._store.claim(self.epoch, limit, self._registry.satisfied())
+        except Fenced as fenced:
+            self._end(fenced)
+        except Exception:
+            _LOG.exception("cannot claim runs; trying again in %g s", self.options.poll_interval)
+        return []
+
+    async def _adopt(self, rows: list[RunRow]) -> None:
+        for row in rows:
+            if row.status != "queued" or row.takeovers:
+                self._loader.load(row.id)
+            else:
+                self._begin(row)
+        self._pump.look(row.id for row in rows if row.id in self.owned)
+
+    def _begin(self, row: RunRow) -> None:
+        """Start a run that has no history. Its inputs' times begin with `started_at`, so that a fold repeats the start."""
+        at = row.started_at if row.started_at is not None else self._clock.now()
+        live = LiveRun(row, self._registry.program(row.machine), RunState.new(row.id), at, row.status)
+        self.owned[row.id] = live
+        decision = self._decide(live, Started(row.input), at)
+        if decision is None:
+            return
+        if decision.commands and all(type(command) is RunStep for command in decision.commands):
+            self._act(live, decision.commands)  # nothing to write: the first outcome's transition says `running`
+            return
+        transition = self._writer.transition(live, decision, None, [])
+        if transition.snapshot is None and not live.closed:
+            self._writer.save(live, transition)  # its presence tells a later owner that these commands are in force
+        self._committer.add(Entry(live, transition, decision.commands))
+
+    def _resume(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
+        """Go on with a run that has a history."""
+        row = loaded.run
+        if row.epoch != self.epoch or row.ended_at is not None:
+            return
+        if loaded.snapshot is None and not loaded.journal:
+            self._begin(row)
+        else:
+            self._continue(loaded, branch_results)
+        for inbox in loaded.inbox:
+            self._deliver(inbox)
+
+    def _continue(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
+        row = loaded.run
+        program = self._registry.program(row.machine)
+        state = fold(program, loaded, lambda rows: {seq: branch_results[seq] for seq in rows})
+        at = loaded.journal[-1].at if loaded.journal else (row.started_at or 0)
+        live = LiveRun(row, program, state, at, row.status, snapshot_size=len(loaded.snapshot or ""))
+        live.tail = sum(len(entry.payload) for entry in loaded.journal)
+        self.owned[row.id] = live
+        self._run_again(live)
+
+    def _run_again(self, live: LiveRun) -> None:
+        """Run the attempts again that were under way when the last owner went down. The outcome of an abandoned one is of no
+        use to anybody, so it is not run again: the engine only has to hear that it is over."""
+        for pending in list(live.state.pending.values()):
+            if isinstance(pending, StepPending) and pending.executing:
+                if pending.abandoned:
+                    error = encoded_error(StepInterrupted("the worker went down; nobody waits for this attempt any more"))
+                    given = StepFailed(pending.serial, pending.attempt, error, final=True)
+                    self._take(live, given, at=max(self._clock.now(), live.at))
+                else:
+                    self._act(live, [run_step(pending)])
+
+    def _unusable(self, row: RunRow, error: Exception) -> None:
+        """A run that cannot be loaded (its fold disagrees, its machine is broken) is parked, visibly."""
+        _LOG.error("run %s cannot go on: %s", row.id, error)
+        self._committer.add(Entry(None, crash(row.id, error, self._clock.now()), []))
+
+    # --- inputs
+
+    def _decide(self, live: LiveRun, given: Input, at: int) -> Decision | None:
+        live.at = at
+        try:
+            return decide(live.program, live.state, given, at)
+        except Exception as error:  # an engine bug must not take the other runs down
+            _LOG.exception("run %s: the engine failed", live.id)
+            self._drop(live)
+            self._committer.add(Entry(None, crash(live.id, error, at), []))
+            return None
+
+    def _take(self, live: LiveRun, given: Input, *, at: int, started_at: int | None = None, position: int | None = None) -> None:
+        decision = self._decide(live, given, at)
+        if decision is None:
+            return
+        inbox = [] if position is None else [position]
+        if decision.ignored:
+            if inbox:
+                self._committer.add(Entry(live, Transition(live.id, inbox=inbox), []))
+            return
+        row = journal_row(live.id, live.state.seq, at, given, decision, started_at)
+        transition = self._writer.transition(live, decision, row, inbox)
+        self._committer.add(Entry(live, transition, decision.commands))
+
+    def _deliver(self, row: InboxRow) -> None:
+        live = self.owned.get(row.run_id)
+        if live is None or live.closed or row.position in live.positions:
+            return
+        live.positions.add(row.position)
+        self._take(live, input_of(row), at=max(self._clock.now(), live.at, row.at), position=row.position)
+
+    async def _attempt(self, attempt: Attempt) -> Outcome:
+        attempt.started_at = self._clock.now()
+        if self._on_started is not None:
+            self._on_started(attempt.live.id, attempt.command, attempt.started_at)
+        return await self._runner.attempt(attempt.live.id, attempt.command)
+
+    def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        live = attempt.live
+        if not live.closed:
+            self._take(live, outcome, at=max(self._clock.now(), live.at), started_at=attempt.started_at)
+
+    # --- after the commit
+
+    def _committed(self, entry: Entry, error: Exception | None) -> None:
+        live = entry.live
+        if live is None:
+            if error is not None:
+                _LOG.error("run %s cannot be parked: %s", entry.transition.run_id, error)
+            return
+        live.positions.difference_update(entry.transition.inbox)
+        if error is not None:
+            self._refuse(live, error)
+            return
+        self._refused.pop(live.id, None)
+        if not live.discarded:
+            self._act(live, entry.commands)
+        if live.closed and self.owned.get(live.id) is live:
+            self._drop(live)
+
+    def _act(self, live: LiveRun, commands: list[Command]) -> None:
+        for command in commands:
+            if type(command) is RunStep:
+                self._pool.submit(Attempt(live, command))
+            elif type(command) is AbandonStep:
+                attempt = live.attempts.get(command.serial)
+                if attempt is not None:
+                    self._pool.abandon(attempt, interrupt=command.interrupt)
+
+    def _refuse(self, live: LiveRun, error: Exception) -> None:
+        """Nothing of the transition was stored: what was decided since is void, the database's version counts."""
+        if isinstance(error, Fenced):
+            self._end(error)
+            return
+        if live.discarded:
+            return
+        live.discarded = True
+        self._drop(live)
+        if isinstance(error, NotOwner):
+            return
+        count = self._refused[live.id] = self._refused.get(live.id, 0) + 1
+        _LOG.warning("run %s: transition refused (%d): %s", live.id, count, error)
+        if count < REFUSALS:
+            self._loader.load(live.id)
+        elif count == REFUSALS:
+            self._unusable(live.row, error)
+
+    def _drop(self, live: LiveRun) -> None:
+        live.closed = True
+        if self.owned.get(live.id) is live:
+            del self.owned[live.id]
+        for attempt in list(live.attempts.values()):
+            self._pool.abandon(attempt, interrupt=True)
+        if not self._stopping and self._room() == 1:
+            self._claimer.wake()
+
+    def _park(self, live: LiveRun) -> None:
+        """Save the state; closing the epoch then gives all its runs up at once, claimable whatever they do."""
+        transition = Transition(live.id)
+        self._writer.save(live, transition)
+        live.closed = True
+        self._committer.add(Entry(live, transition, []))
+
+    def _end(self, error: Exception) -> None:
+        if self._halt is not None and not self._halt.done():
+            self._halt.set_exception(error)
+
+
+def crash(run_id: str, error: Exception, at: int) -> Transition:
+    """Return the transition that parks a run as `crashed`."""
+    reason = f"{type(error).__name__}: {error}"
+    values: dict[str, Any] = {"status": "crashed", "error": encoded_error(error), "reason": reason[:2000]}
+    return Transition(run_id, ended_at=at, release=True, **values)

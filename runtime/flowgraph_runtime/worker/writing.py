@@ -1,0 +1,108 @@
+"""Decisions into transitions: each command as the row that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowgraph_runtime.distribution import Distribution
+from flowgraph_runtime.engine.commands import (
+    CancelRun,
+    ClearTimer,
+    CloseWait,
+    Command,
+    Decision,
+    EmitEvent,
+    EndRun,
+    OpenWait,
+    RunStep,
+    SetTimer,
+    StartRun,
+)
+from flowgraph_runtime.records import JournalRow, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.worker.live import LiveRun
+
+ROW_OVERHEAD = 100
+"""Bytes of a journal row beside its payload, roughly: what the snapshot rule counts."""
+
+
+class Writer:
+    """Builds the transition of a decision. `snapshot(live)` gives the text of its state."""
+
+    def __init__(self, registry: Registry, distribution: Distribution, snapshot: Callable[[LiveRun], str]) -> None:
+        self._registry = registry
+        self._distribution = distribution
+        self._snapshot = snapshot
+
+    def transition(self, live: LiveRun, decision: Decision, row: JournalRow | None, inbox: list[int]) -> Transition:
+        """Return all that the decision writes. `row` is None for the run's start, `inbox` the positions that it consumes."""
+        written = Transition(live.id, rows=[row] if row else [], inbox=inbox, taken=decision.taken)
+        for command in decision.commands:
+            if type(command) is not RunStep:
+                self._write(command, written, live)
+        if decision.status != live.status:
+            written.status = live.status = decision.status
+        if row is not None:
+            live.tail += len(row.payload) + ROW_OVERHEAD
+        self._end_or_save(live, decision, written)
+        return written
+
+    def _end_or_save(self, live: LiveRun, decision: Decision, written: Transition) -> None:
+        if written.ended_at is not None:
+            live.closed = True
+        elif decision.parked:
+            self.save(live, written)
+            written.release = live.closed = True
+        elif live.wants_snapshot:
+            self.save(live, written)
+
+    def save(self, live: LiveRun, written: Transition) -> None:
+        """Add a snapshot of the run's state as it is now."""
+        text = self._snapshot(live)
+        written.snapshot = (live.state.seq, text)
+        live.tail, live.snapshot_size = 0, len(text)
+
+    def _write(self, command: Command, written: Transition, live: LiveRun) -> None:
+        match command:
+            case SetTimer(serial, due, kind):
+                written.timers.append(TimerRow(live.id, serial, due, kind))
+            case ClearTimer(serial):
+                written.cleared_timers.append(serial)
+            case OpenWait(serial, names, keys, since_start):
+                written.waits.append(WaitRow(live.id, serial, names, keys, since_start))
+            case CloseWait(serial):
+                written.closed_waits.append(serial)
+            case EmitEvent(event_id, event):
+                row = self._distribution.event_row(event, event_id, source=live.id)
+                written.events.append(row)
+                written.event_runs.extend(self._distribution.runs(event, row))
+            case StartRun():
+                written.runs.append(self._child(command, live))
+            case CancelRun(run_id, reason):
+                written.cancel_runs.append((run_id, reason))
+            case EndRun():
+                self._end(command, written, live)
+            case _:  # AbandonStep is acted on, not written
+                pass
+
+    def _child(self, command: StartRun, live: LiveRun) -> NewRun:
+        return NewRun(
+            id=command.run_id,
+            workflow=command.workflow,
+            machine=self._registry.current[command.workflow],
+            input=command.payload,
+            created_at=live.at,
+            received_at=live.at,
+            parent_run=live.id if command.serial is not None else None,
+            parent_serial=command.serial,
+        )
+
+    @staticmethod
+    def _end(command: EndRun, written: Transition, live: LiveRun) -> None:
+        written.status = live.status = command.status
+        written.ended_at = live.at
+        if command.status == "completed":
+            written.result = command.payload
+        else:
+            written.error = command.payload
+            written.failed_step, written.failed_attempt = command.failed_step, command.attempts
