@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +81,7 @@ def compile_(
         raise several(target, machines)
 
 
-def several(target: str, names: Sequence[str] | dict[str, object]) -> Failure:
+def several(target: str, names: Collection[str]) -> Failure:
     """The failure for a command that prints one thing and has found several workflows."""
     listed = ", ".join(f"'{name}'" for name in names)
     return Failure(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from flowgraph_compiler import report
+from flowgraph_compiler import pipeline, report
 from flowgraph_compiler.diagnostics import Diagnostic, Level, has_errors
-from flowgraph_compiler.pipeline import Compilation, compile_application
-from flowgraph_compiler.source import TargetError, load
-from flowgraph_runtime.cli.console import Exit, Failure, messages, tell
+from flowgraph_compiler.pipeline import Compilation
+from flowgraph_compiler.source import TargetError
+from flowgraph_runtime.cli.console import Exit, Failure, messages, stdout_to_stderr, tell
 
 TARGET_HELP = "A .py file, a folder or a dotted module, each optionally followed by :workflow."
 
@@ -23,13 +22,10 @@ Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help=TARGET_H
 def compile_targets(targets: Sequence[str]) -> Compilation:
     """Load and compile; the diagnostics are in the result. Raises `Failure` (exit 2) for a target that cannot be used."""
     try:
-        loaded = load(targets)
+        with stdout_to_stderr():
+            return pipeline.compile_targets(targets)
     except TargetError as error:
-        raise Failure(
-            str(error), "give a .py file, a folder or a dotted module, with :workflow if you like", Exit.USAGE
-        ) from error
-    compiled = compile_application(loaded.modules, loaded.selected)
-    return replace(compiled, diagnostics=(*loaded.diagnostics, *compiled.diagnostics))
+        raise Failure(str(error), "give a .py file, a folder or a dotted module", Exit.USAGE) from error
 
 
 def compile_or_stop(targets: Sequence[str], code: Exit = Exit.FAILED) -> Compilation:
@@ -54,7 +50,5 @@ def print_findings(diagnostics: Sequence[Diagnostic]) -> None:
 
 
 def summary(diagnostics: Sequence[Diagnostic], workflows: int) -> str:
-    """One line: how many errors, warnings and notes in how many workflows."""
-    counts = [(sum(found.severity is level for found in diagnostics), level.value) for level in Level]
-    findings = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for number, name in counts if number)
-    return f"{findings or 'no findings'}; {workflows} workflow{'' if workflows == 1 else 's'} compiled"
+    """One line: how many errors, warnings and notes, and how many workflows have a machine."""
+    return f"{report.summary(diagnostics)}; {workflows} workflow{'' if workflows == 1 else 's'} compiled"

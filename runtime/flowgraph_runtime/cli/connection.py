@@ -12,12 +12,8 @@ from flowgraph_runtime.cli.console import Exit, Failure
 
 DEFAULT_URL = "http://127.0.0.1:8288"
 
-Url = Annotated[
-    str | None, typer.Option(envvar="FLOWGRAPH_URL", help=f"The server's address; {DEFAULT_URL} when nothing is set.")
-]
-Key = Annotated[
-    str | None, typer.Option(envvar="FLOWGRAPH_KEY", help="A key of the server; on loopback 'flowgraph dev' needs none.")
-]
+Url = Annotated[str | None, typer.Option(envvar="FLOWGRAPH_URL", help=f"Address of the server, else {DEFAULT_URL}.")]
+Key = Annotated[str | None, typer.Option(envvar="FLOWGRAPH_KEY", help="A key of the server; 'flowgraph dev' needs none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Database = Annotated[str | None, typer.Option("--db", metavar="URL", help="sqlite:///path.db or postgresql://...")]
 

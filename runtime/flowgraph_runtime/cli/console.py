@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from enum import IntEnum
 from pathlib import Path
 
@@ -68,3 +71,18 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         raise Failure(f"cannot write '{path}': {error.strerror}", "give another place with -o", Exit.USAGE) from error
     tell(f"wrote {path}", style="dim")
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """While the user's own code runs, what it prints, or its child processes write, goes to stderr: stdout is for the result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from ulid import ULID
@@ -13,9 +13,9 @@ from flowgraph_runtime.auth import SCOPES, key_hash, new_key
 from flowgraph_runtime.cli.connection import AsJson, Database
 from flowgraph_runtime.cli.console import Exit, Failure, show, show_json, tell
 from flowgraph_runtime.cli.settings import settings
-from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.storage.apikeys import KeyRow
+from flowgraph_runtime.views import key_view
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def create(
 
     row = with_store(db, store_it)
     if as_json:
-        show_json(as_data(row) | {"key": key})
+        show_json(as_data(row, key))
     else:
         tell(f"key {row.id} for '{name}' may: {', '.join(scopes)}; keep it, it is not shown again")
         show(key)
@@ -86,7 +86,7 @@ def revoke(id: Annotated[str, typer.Argument(metavar="ID")], db: Database = None
     tell(f"revoked {id}")
 
 
-def as_data(row: KeyRow) -> dict[str, object]:
-    """A key as JSON-able data, without its hash."""
-    times = {"created_at": rfc3339(row.created_at), "revoked_at": rfc3339(row.revoked_at)}
-    return {"id": row.id, "name": row.name, "prefix": row.prefix, "scopes": list(row.scopes)} | times
+def as_data(row: KeyRow, secret: str | None = None) -> dict[str, Any]:
+    """A key as JSON-able data, without its hash; the secret only when it was just made."""
+    data: dict[str, Any] = key_view(row, secret).model_dump(mode="json", exclude_none=secret is None)
+    return data

@@ -43,8 +43,8 @@ def tree(run: Row, steps: Sequence[Row], at: datetime | None = None) -> Group:
 
 
 def _line(row: Row, at: datetime) -> Text:
-    mark, style = _MARKS.get(row["status"], ("?", ""))
-    instance: Row = row["instances"][-1] if row.get("instances") else {}
+    instance: Row = row["instances"][-1] if row["instances"] else {"status": row["status"]}
+    mark, style = _MARKS.get(shown_status(row, instance), ("?", ""))
     line = Text.assemble((f"{mark} ", style), (title(row), style if row["status"] in ("pending", "skipped") else ""))
     if row.get("count", 0) > 1:
         line.append(f" ×{row['count']}", "dim")
@@ -62,7 +62,14 @@ def _line(row: Row, at: datetime) -> Text:
 
 def title(row: Row) -> str:
     """What a row of the step list is called: a step by its name, the rest with its kind."""
-    return str(row["name"]) if row["kind"] == "step" or row["name"] == row["kind"] else f"{row['kind']} {row['name']}"
+    name, kind = str(row["name"]), str(row["kind"])
+    return name if kind == "step" or name.startswith(kind) else f"{kind} {name}"
+
+
+def shown_status(row: Row, instance: Row) -> str:
+    """The status of a visit in words: a wait or a sleep that is open does not run."""
+    open_as = {"wait": "waiting", "sleep": "sleeping"}
+    return open_as.get(row["kind"], "running") if instance["status"] == "running" else str(instance["status"])
 
 
 def trouble(instance: Row) -> str:
@@ -120,7 +127,9 @@ def _news(row: Row, before: Row | None, after: Row) -> Iterator[str]:
     if before is None or before["status"] != after["status"]:
         spent = duration(after, datetime.now(UTC)) if after.get("ended_at") else ""
         reason = trouble(after) if after["status"] == "failed" else ""
-        yield f"{title(row)}: {after['status']}" + (f" after {spent}" if spent else "") + (f": {reason}" if reason else "")
+        yield (
+            f"{title(row)}: {shown_status(row, after)}" + (f" after {spent}" if spent else "") + (f": {reason}" if reason else "")
+        )
 
 
 class Progress:
@@ -146,10 +155,11 @@ class Progress:
         if self._live is not None:
             self._live.update(tree(run, steps))
             return
-        for line in changes(self._steps, steps):
+        news = list(changes(self._steps, steps))
+        if run["status"] != self._status:
+            news.insert(len(news) if run["status"] in ENDED else 0, f"{run['workflow']} {run['id']}: {run['status']}")
+        for line in news:
             self._print(line)
-        if run["status"] != self._status and (run["status"] in ENDED or not self._status):
-            self._print(f"{run['workflow']} {run['id']}: {run['status']}")
         self._steps, self._status = steps, run["status"]
 
     def _print(self, line: str) -> None:
