@@ -56,7 +56,7 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
 
 def _function(session: Session, decl: FlowDecl) -> FlowGraph:
     builder = FunctionBuilder(session, decl)
-    _shadowed(builder, decl)
+    _shadowed(builder)
     body = builder.statements(decl.tree.body)
     known = {parameter.name: parameter.type for parameter in decl.parameters if parameter.type is not None}
     return FlowGraph(
@@ -80,13 +80,12 @@ def _default(session: Session, decl: FlowDecl, name: str, value: Any) -> Expr:
     return Captured(session.capture(f"{decl.name}.{name}", decl.module, value), decl.span)
 
 
-def _shadowed(builder: FunctionBuilder, decl: FlowDecl) -> None:
+def _shadowed(builder: FunctionBuilder) -> None:
     """FG111: a local assignment that hides a step, a flow or a primitive of the module."""
-    parameters = {parameter.name for parameter in decl.parameters}
     for name, places in builder.bindings.items():
         value = builder.lookup(name)
         if is_refused_durable(value) or is_primitive(value):
-            for place in places[1 if name in parameters else 0 :]:
+            for place in places[builder.is_parameter(name) :]:
                 builder.report(
                     "FG111",
                     place,

@@ -195,7 +195,7 @@ class Awaits(Calls):
         if "timeout" not in given:
             self.report("FG171", node, "'wait_for' has no 'timeout='", "timeout=\"24h\", or 'timeout=None' to wait for ever")
         timeout = self._timeout(given.get("timeout"), later)
-        parameter, residual = self.predicate(given.get("where")) if "where" in given else ("event", None)
+        parameter, residual = self.predicate(given["where"]) if "where" in given else ("event", None)
         since = self._since(given.get("since"))
         name = self.node_id(f"wait_for.{event}")
         return Wait(name, self.span(node), event, parameter, (), residual, timeout, since, result)

@@ -6,7 +6,6 @@ import ast
 import inspect
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias, assert_never, assert_type, cast
 
@@ -219,6 +218,8 @@ def callee(context: Context, node: ast.expr) -> Callee:
         return _on_value(context, node)
     if isinstance(node, ast.Name):
         return _local(context, node.id)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "with_":
+        return Refused("FG100", "'.with_(...)' (not yet) is not in the language", "give the options to '@step(...)'")
     return Refused(
         "FG112", f"'{ast.unparse(node)}' is called", "call a step, a subflow, a class or a listed pure function by its name"
     )
@@ -265,10 +266,9 @@ def _of_class(cls: type, name: str, text: str) -> Callee:
     if (cls, name) in _CLOCKS:
         return Refused("FG140", f"'{text}()' reads the clock", "use 'now()' of flowgraph")
     member = inspect.getattr_static(cls, name, None)
-    if issubclass(cls, Enum) or isinstance(member, type):
-        return OnValue(ast.Name(cls.__name__), name) if not isinstance(member, type) else Class(member)
-    listed = type_name(cls)
-    if listed is not None:
+    if isinstance(member, type):
+        return Class(member)
+    if type_name(cls) is not None:
         return ClassMethod(cls, name)
     return Refused("FG112", f"'{text}' runs code of class '{cls.__name__}'", f"call the constructor, or {TO_STEP}")
 
@@ -279,14 +279,14 @@ def _on_value(context: Context, node: ast.Attribute) -> Callee:
         home = type(owner.value).__module__.partition(".")[0]
         if home in _EFFECTS - {"builtins"}:
             return Refused("FG140", f"'{ast.unparse(node)}' has an effect outside the workflow", TO_STEP)
-        if is_refused_durable(owner.value) and node.attr == "with_":
-            return Refused("FG100", "'.with_(...)' is not in the language yet", "give the options to '@step(...)'")
     return OnValue(node.value, node.attr)
 
 
 def _local(context: Context, name: str) -> Callee:
     value = context.lookup(name)
     if is_refused_durable(value) or is_primitive(value):
+        if len(context.bindings.get(name, ())) > context.is_parameter(name):
+            return Misdeclared(name)  # the assignment has its finding
         return Refused("FG111", f"'{name}' is a local name here and hides the one of the module", "rename the local")
     return Refused(
         "FG112", f"'{name}' is a variable and cannot be called", "call a step, a subflow or a listed pure function by its name"

@@ -183,6 +183,11 @@ class Calls(Comprehensions):
 
     def _unknown_method(self, node: ast.Call, name: str) -> None:
         what = ast.unparse(node.func)
+        before = len(self.session.found)
+        assert isinstance(node.func, ast.Attribute)
+        self.consume(node.func.value)
+        if len(self.session.found) > before:
+            return  # what is wrong with the receiver says it all
         if name.startswith("_"):
             self.refuse(node, f"the private method '{what}'", "use a public one")
         else:

@@ -154,6 +154,10 @@ class Context:
         """Whether a name is the module's or Python's, not the function's."""
         return self.inner(name) is None and name not in self.bindings
 
+    def is_parameter(self, name: str) -> bool:
+        """Whether a name is one of the function's parameters."""
+        return any(parameter.name == name for parameter in self.decl.parameters)
+
     def lookup(self, name: str) -> Any:
         """What a global name stands for, or `MISSING`."""
         return self.decl.scope.get(name, getattr(builtins, name, MISSING))
