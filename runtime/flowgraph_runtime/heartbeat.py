@@ -1,4 +1,4 @@
-"""Tells the database that this process is alive, from a thread of its own: user code that blocks the loop must not cost the epoch."""
+"""Tells the database that this process is alive: in a thread of its own, so that a blocked loop does not cost the epoch."""
 
 from __future__ import annotations
 

@@ -30,6 +30,10 @@ class Identifiers:
         """Return a new event id."""
         return f"evt_{self._next()}"
 
+    def key(self) -> str:
+        """Return a new id of an API key."""
+        return f"key_{self._next()}"
+
     def _next(self) -> str:
         milliseconds = self._clock.now() // 1000
         if milliseconds > self._last >> _RANDOM_BITS:

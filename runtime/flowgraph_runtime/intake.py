@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
 from flowgraph import Event
 from flowgraph.codec import dumps, loads
@@ -143,12 +143,12 @@ class Intake:
         declared = self._registry.application.workflows[workflow]
         kind = self._registry.machine_of(workflow).parameter_kind
         if kind == "event":
-            return dumps([self._event(workflow, declared, given, now)])
+            return dumps([self._event(workflow, given, now)])
         if kind == "cron":
             return dumps([moment(now)] if declared.parameters else [])
         return dumps(parameters(declared, text))
 
-    def _event(self, workflow: str, declared: FlowDecl, given: object, now: int) -> Event:
+    def _event(self, workflow: str, given: object, now: int) -> Event:
         names = [name for trigger in self._registry.machine_of(workflow).triggers for name in trigger.names]
         name, data = names[0], given
         if len(names) > 1:
@@ -163,13 +163,17 @@ class Intake:
         return event
 
 
-def parameters(declared: FlowDecl, text: str) -> list[Any]:
-    """Return the positional arguments that a JSON object of parameters by name stands for. Raises `InputRejected`."""
+def parameters_model(declared: FlowDecl) -> type[BaseModel]:
+    """Return the model of a workflow's parameters by name, for their validation and their JSON schema."""
     fields: dict[str, Any] = {
         parameter.name: (parameter.type, parameter.default if parameter.has_default else ...) for parameter in declared.parameters
     }
-    model = create_model(declared.name, __config__={"extra": "forbid", "arbitrary_types_allowed": True}, **fields)
-    filled = validated(TypeAdapter(model), text, "")
+    return create_model(declared.name, __config__={"extra": "forbid", "arbitrary_types_allowed": True}, **fields)
+
+
+def parameters(declared: FlowDecl, text: str) -> list[Any]:
+    """Return the positional arguments that a JSON object of parameters by name stands for. Raises `InputRejected`."""
+    filled = validated(TypeAdapter(parameters_model(declared)), text, "")
     return [getattr(filled, parameter.name) for parameter in declared.parameters]
 
 

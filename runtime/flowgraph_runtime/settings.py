@@ -58,6 +58,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, environment, `pyproject.toml`, in this order."""
+        del dotenv_settings, file_secret_settings
         return init_settings, env_settings, PyprojectTomlConfigSettingsSource(settings_cls, Path("pyproject.toml"))
 
     @property

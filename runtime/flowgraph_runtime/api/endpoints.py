@@ -78,7 +78,7 @@ class Call:
         return found
 
     async def body(self, kind: Any = None) -> Any:
-        """Return the request's body as `kind` (the endpoint's by default). Raises `Problem`: 400 bad JSON, 422 not of that type."""
+        """Return the body as `kind` (the endpoint's by default). Raises `Problem`: 400 bad JSON, 422 not of that type."""
         value = await self.json()
         try:
             return validated(TypeAdapter(kind or self.endpoint.body), value, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -96,12 +96,13 @@ class Guard:
         return counted
 
 
-def dispatcher(endpoints: Sequence[Endpoint], service: Service) -> Any:
+def dispatcher(endpoints: Sequence[Endpoint], current: Callable[[], Service]) -> Any:
     """Return the function that serves the endpoints of one path, by method."""
     by_method = {endpoint.method: endpoint for endpoint in endpoints}
 
     async def serve(request: Request) -> Response:
         endpoint = by_method["GET" if request.method == "HEAD" else request.method]  # type: ignore[index]
+        service = current()
         await _admit(request, endpoint, service)
         try:
             return await endpoint.handler(Call(request, endpoint, service))

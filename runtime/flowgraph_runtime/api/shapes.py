@@ -21,7 +21,7 @@ class Shape(BaseModel):
 
 
 class EventIn(Shape):
-    """An event to send. `id` is the sender's own: a repetition with the same data is harmless. `ts`: RFC 3339, or milliseconds."""
+    """An event to send. `id` is the sender's own, so that a repetition is harmless. `ts`: RFC 3339, or milliseconds."""
 
     name: Name
     data: dict[str, Any] = Field(default_factory=dict)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from flowgraph_runtime.engine.commands import Command
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.worker.live import LiveRun
 
-Commit = Callable[[list[Transition]], Awaitable[list[Exception | None]]]
+Commit = Callable[[list[Transition]], Awaitable[Sequence[BaseException | None]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +34,7 @@ class Committer:
     Two decisions about one run go into one transition, so that they stand or fall together; where that is not possible
     (two events taken) the later one goes into a later group."""
 
-    def __init__(self, commit: Commit, committed: Callable[[Entry, Exception | None], None]) -> None:
+    def __init__(self, commit: Commit, committed: Callable[[Entry, BaseException | None], None]) -> None:
         self._commit = commit
         self._committed = committed
         self._groups: deque[dict[str, Entry]] = deque()
@@ -82,7 +82,7 @@ class Committer:
             return
         self._writing = True
         try:
-            failures = await self._commit([entry.transition for entry in entries])
+            failures: Sequence[BaseException | None] = await self._commit([entry.transition for entry in entries])
         except Exception as failure:
             failures = [failure] * len(entries)
         finally:
@@ -92,7 +92,7 @@ class Committer:
 
 
 def merge(first: Transition, second: Transition) -> bool:
-    """Add `second`, decided right after `first` for the same run, to `first`; False (and nothing done) where that is not possible."""
+    """Add `second`, decided right after `first` for the same run, to `first`; False, and nothing done, where that cannot be."""
     if first.release or (first.taken is not None and second.taken is not None):
         return False
     first.taken = first.taken or second.taken

@@ -18,7 +18,7 @@ SNAPSHOT_FLOOR = 65_536
 class LiveRun:
     """A run owned by this worker. `at`: of its last input; `status`: as last handed to the database; `tail`: bytes of journal
     since the last snapshot (of `snapshot_size` bytes); `positions`: inbox rows decided but not yet deleted; `closed`: parked,
-    ended or discarded, so nothing more is decided with this state; `discarded`: a commit failed, what else was decided is void."""
+    ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is void."""
 
     row: RunRow
     program: Program

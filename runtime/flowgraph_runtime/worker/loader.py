@@ -18,7 +18,8 @@ RETRY_AFTER = 0.5
 
 
 class Loader:
-    """Queue of runs to load. `resume` gets what was loaded, with the branch results that its snapshot refers to; `unusable` a run that cannot go on, with the reason."""
+    """Queue of runs to load. `resume` gets what was loaded, with the branch results that its snapshot refers to; `unusable` gets
+    a run that cannot go on, with the reason."""
 
     def __init__(
         self,

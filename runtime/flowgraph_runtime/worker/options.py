@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`slots`: attempts at once; `live_runs`: runs held in memory; `poll_interval`: seconds between looks for unannounced work."""
+    """`slots`: attempts at once; `live_runs`: runs in memory; `poll_interval`: seconds between looks for unannounced work."""
 
     slots: int = 1000
     live_runs: int = 10_000

@@ -196,7 +196,7 @@ class Worker:
                 else:
                     self._act(live, [run_step(pending)])
 
-    def _unusable(self, row: RunRow, error: Exception) -> None:
+    def _unusable(self, row: RunRow, error: BaseException) -> None:
         """A run that cannot be loaded (its fold disagrees, its machine is broken) is parked, visibly."""
         _LOG.error("run %s cannot go on: %s", row.id, error)
         self._committer.add(Entry(None, crash(row.id, error, self._clock.now()), []))
@@ -246,7 +246,7 @@ class Worker:
 
     # --- after the commit
 
-    def _committed(self, entry: Entry, error: Exception | None) -> None:
+    def _committed(self, entry: Entry, error: BaseException | None) -> None:
         live = entry.live
         if live is None:
             if error is not None:
@@ -271,7 +271,7 @@ class Worker:
                 if attempt is not None:
                     self._pool.abandon(attempt, interrupt=command.interrupt)
 
-    def _refuse(self, live: LiveRun, error: Exception) -> None:
+    def _refuse(self, live: LiveRun, error: BaseException) -> None:
         """Nothing of the transition was stored: what was decided since is void, the database's version counts."""
         if isinstance(error, Fenced):
             self._end(error)
@@ -305,12 +305,12 @@ class Worker:
         live.closed = True
         self._committer.add(Entry(live, transition, []))
 
-    def _end(self, error: Exception) -> None:
+    def _end(self, error: BaseException) -> None:
         if self._halt is not None and not self._halt.done():
             self._halt.set_exception(error)
 
 
-def crash(run_id: str, error: Exception, at: int) -> Transition:
+def crash(run_id: str, error: BaseException, at: int) -> Transition:
     """Return the transition that parks a run as `crashed`."""
     reason = f"{type(error).__name__}: {error}"
     values: dict[str, Any] = {"status": "crashed", "error": encoded_error(error), "reason": reason[:2000]}

@@ -1,0 +1,74 @@
+"""Server-sent events: state changes as they commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import orjson
+from sse_starlette import EventSourceResponse
+from starlette.responses import Response
+
+from flowgraph_runtime.api.endpoints import Call
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.hub import Message
+from flowgraph_runtime.storage import ENDED
+from flowgraph_runtime.views import run_view
+
+PING = 15
+"""Seconds between comments that keep proxies from closing a quiet stream."""
+
+
+async def everything(call: Call) -> Response:
+    """Stream the changes of all runs."""
+    return EventSourceResponse(_encoded(_follow(call, None)), ping=PING)
+
+
+async def one_run(call: Call) -> Response:
+    """Stream the changes of one run until it has ended. A client that comes back after the end gets 204, which stops it."""
+    run_id = call.path["id"]
+    row = await call.service.store.run(run_id)
+    if row is None:
+        raise Problem(404, "not found", f"there is no run '{run_id}'")
+    if row.status in ENDED and _last_seen(call) is not None and not call.service.hub.missed(run_id, _last_seen(call) or 0):
+        return Response(status_code=204)
+    return EventSourceResponse(_encoded(_follow(call, run_id)), ping=PING)
+
+
+def _last_seen(call: Call) -> int | None:
+    text = call.header("last-event-id")
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+async def _encoded(messages: AsyncIterator[Message]) -> AsyncIterator[dict[str, str]]:
+    async for message in messages:
+        yield message.encode()
+
+
+async def _follow(call: Call, run_id: str | None) -> AsyncIterator[Message]:
+    """Yield what the client missed, or the run as it is now, and then what happens."""
+    hub = call.service.hub
+    with hub.subscribe(run_id) as subscription:
+        seen = _last_seen(call)
+        missed = None if seen is None else hub.missed(run_id, seen)
+        first = hub.sequence
+        for message in missed if missed is not None else await _as_it_is(call, run_id):
+            yield message
+            if _is_end(message, run_id):
+                return
+        async for message in subscription:
+            if message.sequence > first or message.data.get("status") == "running" or missed is None:
+                yield message
+            if _is_end(message, run_id):
+                return
+
+
+async def _as_it_is(call: Call, run_id: str | None) -> list[Message]:
+    row = None if run_id is None else await call.service.store.run(run_id)
+    if row is None:
+        return []
+    data = orjson.loads(run_view(row, call.service.registry.types).model_dump_json())
+    return [Message(call.service.hub.sequence, row.id, "run", data)]
+
+
+def _is_end(message: Message, run_id: str | None) -> bool:
+    return run_id is not None and message.kind == "run" and message.data.get("status") in ENDED

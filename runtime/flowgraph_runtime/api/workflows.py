@@ -1,0 +1,104 @@
+"""The served workflows, their machines and diagrams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
+from starlette.responses import Response
+
+from flowgraph_compiler.machine import Machine, Trigger
+from flowgraph_runtime.api.endpoints import Call, answer
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.api.shapes import WorkflowOut, WorkflowPage
+from flowgraph_runtime.diagrams import live_svg
+from flowgraph_runtime.intake import parameters_model
+from flowgraph_runtime.registry import Registry
+
+DAY = 86_400_000_000
+
+
+async def listing(call: Call) -> Response:
+    """List the served workflows by name, with how the runs of the last day ended."""
+    registry = call.service.registry
+    outcomes = await call.service.store.outcomes(call.service.clock.now() - DAY)
+    items = [workflow_view(registry, name, outcomes.get(name, {})) for name in sorted(registry.current)]
+    return answer(WorkflowPage(items=items))
+
+
+async def single(call: Call) -> Response:
+    """Show one workflow."""
+    name = _known(call)
+    outcomes = await call.service.store.outcomes(call.service.clock.now() - DAY)
+    return answer(workflow_view(call.service.registry, name, outcomes.get(name, {})))
+
+
+async def machine(call: Call) -> Response:
+    """Return the workflow's machine as canonical JSON."""
+    registry = call.service.registry
+    return Response(registry.texts[registry.current[_known(call)]], media_type="application/json")
+
+
+async def diagram(call: Call) -> Response:
+    """Draw the workflow."""
+    return await live_svg(call.service.registry.machine_of(_known(call)))
+
+
+def _known(call: Call) -> str:
+    name = call.path["name"]
+    if name not in call.service.registry.current:
+        served = ", ".join(sorted(call.service.registry.current)) or "none"
+        raise Problem(404, "not found", f"no workflow is named '{name}' (served: {served})")
+    return name
+
+
+def workflow_view(registry: Registry, name: str, runs: dict[str, int]) -> WorkflowOut:
+    """Return a workflow as the interface shows it."""
+    machine_ = registry.machine_of(name)
+    declared = registry.application.workflows[name]
+    return WorkflowOut(
+        name=name,
+        fingerprint=registry.current[name],
+        file=machine_.file,
+        line=declared.span.line,
+        triggers=[_trigger(trigger) for trigger in machine_.triggers],
+        schema=input_schema(registry, machine_),
+        options=_options(declared.target),
+        runs=runs,
+    )
+
+
+def _trigger(trigger: Trigger) -> dict[str, Any]:
+    if trigger.kind == "cron":
+        return {"kind": "cron", "cron": trigger.cron, "zone": trigger.zone}
+    return {"kind": "event", "events": list(trigger.names), "where": trigger.where is not None}
+
+
+def input_schema(registry: Registry, machine_: Machine) -> dict[str, Any]:
+    """Return the JSON schema of what a run of the workflow takes: its event's data, or the parameters by name."""
+    if machine_.parameter_kind == "event":
+        names = [name for trigger in machine_.triggers for name in trigger.names]
+        schemas = [_schema(registry.events[name]) for name in names if name in registry.events]
+        return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    if machine_.parameter_kind == "cron":
+        return {"type": "object", "additionalProperties": False}
+    return _schema(parameters_model(registry.application.workflows[machine_.workflow]))
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    try:
+        return TypeAdapter(kind).json_schema()
+    except PydanticInvalidForJsonSchema:
+        return {}
+
+
+def _options(target: Any) -> dict[str, Any]:
+    """The options that the author wrote, as text where they are no plain JSON; the trigger is shown on its own."""
+    return {name: _plain(value) for name, value in target.options.given().items() if name != "on"}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "name", None) or repr(value)

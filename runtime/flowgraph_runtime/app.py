@@ -1,0 +1,135 @@
+"""The ASGI application: routes around a `Service` that lives as long as the application does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from flowgraph_compiler.pipeline import Compilation, compile_application, compile_targets
+from flowgraph_compiler.report import text as report_text
+from flowgraph_compiler.source import TargetError, source_of
+from flowgraph_runtime.api.endpoints import Endpoint
+from flowgraph_runtime.api.guard import Guard, dispatcher, on_error, on_http_exception, on_problem
+from flowgraph_runtime.api.openapi import document
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.api.table import ENDPOINTS
+from flowgraph_runtime.errors import CompilationRefused
+from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.service import Service, open_store
+from flowgraph_runtime.settings import Settings
+
+Resources: TypeAlias = Mapping[type[Any], Any]
+Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Resources]]
+Pages: TypeAlias = Callable[[Callable[[], Service]], Sequence[BaseRoute]]
+
+
+def compiled(targets: Compilation | ModuleType | str | Sequence[str | ModuleType]) -> Compilation:
+    """Compile what `create_app` was given. Raises `CompilationRefused` with the report, or `TargetError`."""
+    if isinstance(targets, Compilation):
+        compilation = targets
+    else:
+        several = [targets] if isinstance(targets, str | ModuleType) else list(targets)
+        compilation = _compile(several)
+    if not compilation.ok:
+        raise CompilationRefused(compilation.diagnostics, report_text(compilation.diagnostics))
+    return compilation
+
+
+def _compile(targets: Sequence[str | ModuleType]) -> Compilation:
+    names = [target for target in targets if isinstance(target, str)]
+    if len(names) == len(targets):
+        return compile_targets(names)
+    if names:
+        raise TargetError("give either targets by name or imported modules, not both")
+    sources = [source_of(target) for target in targets if isinstance(target, ModuleType)]
+    return compile_application([source for source in sources if source is not None])
+
+
+def create_app(
+    targets: Compilation | ModuleType | str | Sequence[str | ModuleType],
+    settings: Settings | None = None,
+    lifespan: Lifespan | None = None,
+    pages: Pages | None = None,
+) -> Starlette:
+    """Return an ASGI application that serves the workflows of `targets` (as on the command line, or imported modules).
+
+    `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` adds routes (the dashboard).
+    Raises `CompilationRefused` when the workflows have errors. The database is opened when the server starts."""
+    settings = settings or Settings()
+    registry = Registry.from_compilation(compiled(targets))
+    slot: list[Service] = []
+
+    @asynccontextmanager
+    async def live(app: Starlette) -> AsyncIterator[None]:
+        async with _resources(lifespan) as resources, _service(registry, settings, resources) as service:
+            slot.append(service)
+            app.state.service = service
+            try:
+                yield
+            finally:
+                slot.clear()
+
+    def current() -> Service:
+        if not slot:
+            raise RuntimeError("the application has not started: run it under a server that supports lifespan")
+        return slot[0]
+
+    return Starlette(
+        routes=[*_routes(ENDPOINTS, current), *(pages(current) if pages is not None else ())],
+        middleware=[Middleware(Guard, settings=settings)],
+        exception_handlers={HTTPException: on_http_exception, Problem: on_problem, Exception: on_error},
+        lifespan=live,
+    )
+
+
+@asynccontextmanager
+async def _resources(lifespan: Lifespan | None) -> AsyncIterator[Resources]:
+    if lifespan is None:
+        yield {}
+        return
+    async with lifespan() as resources:
+        yield resources
+
+
+@asynccontextmanager
+async def _service(registry: Registry, settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+    store = open_store(settings)
+    try:
+        async with Service(registry, store, settings, resources).running() as service:
+            yield service
+    finally:
+        store.close()
+
+
+def _routes(endpoints: Sequence[Endpoint], current: Callable[[], Service]) -> list[BaseRoute]:
+    by_path: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, []).append(endpoint)
+    content = orjson.dumps(document(endpoints, _version()))
+
+    async def openapi(_: Request) -> Response:
+        return Response(content, media_type="application/json")
+
+    routes: list[BaseRoute] = [
+        Route(path, dispatcher(group, current), methods=[endpoint.method for endpoint in group])
+        for path, group in by_path.items()
+    ]
+    return [*routes, Route("/openapi.json", openapi, methods=["GET"])]
+
+
+def _version() -> str:
+    try:
+        return version("flowgraph-engine")
+    except PackageNotFoundError:
+        return "0"
