@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flowgraph_compiler.build import build
-from flowgraph_compiler.checks import check
+from flowgraph_compiler.checks import check, check_declarations, check_together
 from flowgraph_compiler.declarations import Application, SourceModule
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
 from flowgraph_compiler.graph import WorkflowGraph
@@ -49,29 +49,33 @@ def compile_application(
 ) -> Compilation:
     """Compile every workflow of the modules, or the selected ones. `found`: what was wrong before, in modules left out."""
     app, misread = read(modules, selected)
-    diagnostics = [*found, *misread]
+    misdeclared = list(check_declarations(app))
+    diagnostics = [*found, *misread, *misdeclared]
     graphs: dict[str, WorkflowGraph] = {}
     machines: dict[str, Machine] = {}
     for name in selected or app.workflows:
         if name in app.workflows:
-            _compile(name, app, graphs, machines, diagnostics)
+            diagnostics += _compile(name, app, graphs, machines, misdeclared)
+    diagnostics += check_together(graphs, app)
     return Compilation(app, graphs, machines, _settled(diagnostics, app))
 
 
 def _compile(
-    name: str, app: Application, graphs: dict[str, WorkflowGraph], machines: dict[str, Machine], diagnostics: list[Diagnostic]
-) -> None:
+    name: str, app: Application, graphs: dict[str, WorkflowGraph], machines: dict[str, Machine], misdeclared: list[Diagnostic]
+) -> list[Diagnostic]:
+    """One workflow through the phases. Options that are wrong stop it before `lower`, which takes them as they are."""
     built, found = build(app, name)
-    if built is not None and not has_errors(found):
-        inferred, mistyped = infer(built, app)
-        graphs[name] = graph = split(inferred, app)
-        found = [*found, *mistyped, *check(graph, app)]
-        if not has_errors(found):
-            try:
-                machines[name] = lower(graph, app)
-            except NotLowerable as refused:
-                found.append(Diagnostic(RULES["FG100"], refused.span, refused.message, refused.help, workflow=name))
-    diagnostics += found
+    if built is None or has_errors(found):
+        return found
+    inferred, mistyped = infer(built, app)
+    graphs[name] = graph = split(inferred, app)
+    found = [*found, *mistyped, *check(graph, app)]
+    if not has_errors([*found, *misdeclared]):
+        try:
+            machines[name] = lower(graph, app)
+        except NotLowerable as refused:
+            found.append(Diagnostic(RULES["FG100"], refused.span, refused.message, refused.help, workflow=name))
+    return found
 
 
 def _settled(diagnostics: Iterable[Diagnostic], app: Application) -> tuple[Diagnostic, ...]:

@@ -1,0 +1,49 @@
+"""FG321 in bodies: durations of `sleep` and `wait_for` that are written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowgraph_compiler.checks.options import duration_error
+from flowgraph_compiler.declarations import Application
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.expressions import Captured, Const, Expr, Unary
+from flowgraph_compiler.graph import AnyNode, Scope, Sleep, Wait, WorkflowGraph, walk
+from flowgraph_compiler.rulebook import RULES
+
+
+def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:  # noqa: ARG001
+    """Texts and numbers; what is computed is checked when it is known."""
+    for function in graph.functions:
+        for node in walk(function.body):
+            expr = duration_of(node)
+            wrong = None if expr is None else _wrong(expr, graph)
+            if expr is not None and wrong is not None:
+                span = expr.span if expr.span.line else node.span
+                yield Diagnostic(RULES["FG321"], span, wrong, '"30s", "24h" or a timedelta', (), graph.name)
+
+
+def duration_of(node: AnyNode) -> Expr | None:
+    """The duration that a node takes."""
+    match node:
+        case Sleep(duration=expr) | Scope(duration=expr) | Wait(timeout=expr):
+            return expr
+        case _:
+            return None
+
+
+def _wrong(expr: Expr, graph: WorkflowGraph) -> str | None:
+    match expr:
+        case Const(value):
+            return _described(value)
+        case Captured(name) if name in graph.constants:
+            return _described(graph.constants[name])
+        case Unary("-", Const(value)):
+            return f"'-{value!r}' is no duration"
+        case _:
+            return None
+
+
+def _described(value: object) -> str | None:
+    wrong = duration_error(value)
+    return None if wrong is None else f"'{value!r}' is no duration: {wrong}"

@@ -1,0 +1,149 @@
+"""FG231, FG320-FG323: options of decorators and durations in calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+from flowgraph import Backoff, Cron
+from flowgraph.durations import DurationError, parse_duration
+from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
+from flowgraph_compiler.declared_at import decorator, option
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.rulebook import RULES
+
+EXECUTED = {
+    "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises"]),
+    "workflow": frozenset(["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel"]),
+}
+"""The options that the present version carries out."""
+
+EXCLUDING = (("debounce", "batch"), ("singleton", "batch"), ("rate_limit", "debounce"))
+DEFAULT_RETRIES = 4
+
+_Decl = StepDecl | FlowDecl
+Report = Callable[[str, str, str, str], Diagnostic]
+"""Code, option, message, help."""
+
+
+def check(app: Application) -> Iterator[Diagnostic]:
+    """The options of every step and workflow."""
+    for step in app.steps.values():
+        yield from _decl(step, "step", step.step.options.given(), app)
+        yield from _repeated(step, app)
+    for flow in app.workflows.values():
+        yield from _decl(flow, "workflow", flow.target.options.given(), app)
+
+
+def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> Iterator[Diagnostic]:
+    title = f"{kind} '{decl.name}'"
+    workflow = decl.name if kind == "workflow" else None
+
+    def report(code: str, name: str, message: str, help_: str) -> Diagnostic:
+        return Diagnostic(RULES[code], option(decl, name, app), f"{message} of {title}", help_, (), workflow)
+
+    for name, value in given.items():
+        yield from _value(name, value, report)
+        if name not in EXECUTED[kind]:
+            yield report("FG323", name, f"this version does not carry out '{name}='", f"leave out '{name}='")
+        elif name == "on" and any(isinstance(one, Cron) for one in (value if isinstance(value, tuple | list) else (value,))):
+            yield report(
+                "FG323", name, "this version does not carry out 'Cron' in 'on='", "start it by an event or by 'flowgraph run'"
+            )
+    yield from _excluding(given, report)
+
+
+def _excluding(given: dict[str, Any], report: Report) -> Iterator[Diagnostic]:
+    for one, other in EXCLUDING:
+        if one in given and other in given:
+            yield report("FG322", other, f"'{other}=' excludes '{one}='", f"leave out '{one}=' or '{other}='")
+    if given.get("at_most_once") and _is_positive(given.get("retries", 0)):
+        yield report("FG322", "retries", "'retries=' excludes 'at_most_once=True'", "retries=0")
+    if given.get("pure") and "compensate" in given:
+        yield report("FG322", "compensate", "'compensate=' excludes 'pure=True'", "leave out 'pure=True'")
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and value > 0
+
+
+# --- values
+
+
+def _value(name: str, value: Any, report: Report) -> Iterator[Diagnostic]:
+    if name == "retries" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        yield report("FG320", name, f"'retries={value!r}' is no whole number from 0 on", "retries=0")
+    elif name in ("timeout", "schedule_to_start", "heartbeat"):
+        yield from _duration(name, name, value, report)
+    elif name == "backoff":
+        yield from _backoff(value, report)
+    elif name in ("concurrency", "throttle", "rate_limit", "debounce", "batch", "idempotency"):
+        for policy in _each(value):
+            yield from _policy(name, policy, report)
+
+
+def _duration(option_name: str, label: str, value: Any, report: Report, *, zero: bool = False) -> Iterator[Diagnostic]:
+    if value is None:
+        return
+    wrong = duration_error(value)
+    if wrong is not None:
+        yield report("FG321", option_name, f"'{label}={value!r}' is no duration: {wrong}", f'{label}="30s"')
+    elif not zero and parse_duration(value) <= timedelta(0):
+        yield report("FG320", option_name, f"'{label}={value!r}' is not positive", f'{label}="30s"')
+
+
+def duration_error(value: Any) -> str | None:
+    """What is wrong with a duration; None when it is one."""
+    if not isinstance(value, str | timedelta):
+        return "write a text such as '30s' or a timedelta, never a bare number"
+    try:
+        parse_duration(value)
+    except DurationError as error:
+        return str(error).rpartition(": ")[2] or str(error)
+    return None
+
+
+def _backoff(value: Any, report: Report) -> Iterator[Diagnostic]:
+    if not isinstance(value, Backoff):
+        yield report("FG320", "backoff", f"'backoff={value!r}' is no 'Backoff'", 'backoff=Backoff("1s", factor=2, max="1h")')
+        return
+    yield from _duration("backoff", "delay", value.delay, report, zero=True)
+    yield from _duration("backoff", "max", value.max, report, zero=True)
+    if value.kind not in ("exponential", "linear", "fixed"):
+        yield report("FG320", "backoff", f"'kind={value.kind!r}' is unknown", 'kind="exponential", "linear" or "fixed"')
+    if not _is_number(value.factor) or value.factor < 1:
+        yield report("FG320", "backoff", f"'factor={value.factor!r}' is less than 1", "factor=2")
+    if not _is_number(value.jitter) or not 0 <= value.jitter <= 1:
+        yield report("FG320", "backoff", f"'jitter={value.jitter!r}' is not between 0 and 1", "jitter=0.1")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _policy(name: str, policy: Any, report: Report) -> Iterator[Diagnostic]:
+    """Limits and durations of a policy, by the names of its fields."""
+    for field in fields(policy) if hasattr(policy, "__dataclass_fields__") else ():
+        value = getattr(policy, field.name)
+        if field.name in ("limit", "size") and (not isinstance(value, int) or value < 1):
+            yield report("FG320", name, f"'{field.name}={value!r}' is no whole number from 1 on", f"{field.name}=1")
+        elif field.name in ("per", "period", "timeout", "max"):
+            yield from _duration(name, field.name, value, report)
+
+
+# --- FG231
+
+
+def _repeated(step: StepDecl, app: Application) -> Iterator[Diagnostic]:
+    given = step.step.options.given()
+    if given.get("idempotent") is not False or given.get("retries", DEFAULT_RETRIES) == 0 or given.get("at_most_once"):
+        return
+    message = f"step '{step.name}' is not idempotent and is retried: a repeated attempt may have its effect twice"
+    help_ = "retries=0, or make it idempotent by 'step_context().idempotency_key'"
+    yield Diagnostic(RULES["FG231"], decorator(step, app), message, help_)

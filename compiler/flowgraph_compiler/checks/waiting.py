@@ -1,0 +1,149 @@
+"""FG151, FG220, FG223, FG224: waits, and the moments that are slept until."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from flowgraph_compiler.assignability import assignable
+from flowgraph_compiler.declarations import Application
+from flowgraph_compiler.diagnostics import Diagnostic, Level
+from flowgraph_compiler.expressions import Attribute, Bound, Compare, Const, Expr, Keyword, Local, Method, New
+from flowgraph_compiler.graph import FlowGraph, SleepUntil, Wait, WorkflowGraph, walk
+from flowgraph_compiler.infer import analysed
+from flowgraph_compiler.infer.environment import Env
+from flowgraph_compiler.infer.expressions import Evaluator
+from flowgraph_compiler.infer.findings import Findings, meant
+from flowgraph_compiler.infer.nodes import FlowTypes
+from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.split import conjuncts
+from flowgraph_compiler.statements import Assign
+from flowgraph_compiler.subexpressions import inside
+from flowgraph_compiler.types import NONE, class_of, fields, members, show
+from flowgraph_compiler.variables import targets_of
+
+_COMPARED = (str, int, float, bytes, UUID, Enum, date, type(None))
+
+
+def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
+    """All waits and sleeps of a workflow, and the predicate of its trigger."""
+    for function in graph.functions:
+        flow = analysed(function, graph, app, Findings(graph.name))
+        place: Env | None = None
+        for node in walk(function.body):
+            place = flow.before.get(node.id, place)
+            if isinstance(node, Wait):
+                yield from _wait(node, flow, place or Env(), graph.name)
+            elif isinstance(node, SleepUntil) and is_naive(node.when, function):
+                message = "'sleep_until' takes an aware datetime, and this one has no zone"
+                yield Diagnostic(RULES["FG151"], node.span, message, "datetime(..., tzinfo=UTC)", (), graph.name)
+
+
+def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diagnostic]:
+    if node.timeout is None:
+        message = f"this run waits for '{node.event}' without a limit"
+        yield Diagnostic(RULES["FG220"], node.span, message, 'timeout="30d"', (), workflow)
+    if node.since == "now":
+        message = f"a '{node.event}' that comes before this wait is registered is missed"
+        yield Diagnostic(RULES["FG224"], node.span, message, "leave out 'since=\"now\"'", (), workflow)
+    event = flow.world.app.events.get(node.event)
+    if node.residual is None or event is None:
+        return
+    evaluator = Evaluator(flow.world, env.narrowed(f"^{node.parameter}", event), Findings(workflow))
+    wrong = [*unknown_fields(node.residual, node.parameter, event, workflow), *_never(node.residual, evaluator, workflow)]
+    yield from wrong
+    if not wrong and not node.keys:
+        message = f"'where' has no equality between a field of '{node.event}' and a value of the run: every event is looked at"
+        help_ = f"where=lambda {node.parameter}: {node.parameter}.some_id == some_id and ..."
+        yield Diagnostic(RULES["FG223"], _place(node.residual, node), message, help_, (), workflow, Level.NOTE)
+
+
+def _place(expr: Expr, node: Wait) -> Any:
+    return expr.span if expr.span.line else node.span
+
+
+def unknown_fields(expr: Expr, parameter: str, event: Any, workflow: str) -> Iterator[Diagnostic]:
+    """FG223: fields that the event does not have."""
+    known = list(fields(event) or {})
+    for part in inside(expr):
+        if (
+            isinstance(part, Attribute)
+            and part.value == Bound(parameter)
+            and not hasattr(event, part.name)
+            and part.name not in known
+        ):
+            message = f"event '{event.__name__}' has no field '{part.name}'"
+            yield Diagnostic(RULES["FG223"], part.span, message, meant(part.name, known), (), workflow)
+
+
+def _never(residual: Expr, evaluator: Evaluator, workflow: str) -> Iterator[Diagnostic]:
+    """FG223: equalities of types that have no value in common."""
+    for conjunct in conjuncts(residual):
+        match conjunct:
+            case Compare(left, ("==",), (right,)):
+                one, other = evaluator.of(left), evaluator.of(right)
+                if not _overlap(one, other):
+                    message = f"'{show(one)}' is never equal to '{show(other)}'"
+                    yield Diagnostic(RULES["FG223"], conjunct.span, message, "compare values of one type", (), workflow)
+            case _:
+                pass
+
+
+def _overlap(left: Any, right: Any) -> bool:
+    return any(_meet(one, other) for one in members(left) for other in members(right))
+
+
+def _meet(left: Any, right: Any) -> bool:
+    """Whether a value of each may be equal; True where a class may define its own equality."""
+    classes = [class_of(left), class_of(right)]
+    if any(cls is None or not issubclass(cls, _COMPARED) for cls in classes):
+        return True
+    if {left, right} & {NONE}:
+        return left is right
+    return assignable(left, right) or assignable(right, left)
+
+
+# --- FG151
+
+
+def is_naive(expr: Expr, function: FlowGraph) -> bool:
+    """Whether an expression is certainly a datetime without a zone."""
+    match expr:
+        case New("datetime", arguments, keywords):
+            return len(arguments) < 8 and all(keyword.name not in ("tzinfo", None) for keyword in keywords)
+        case Method(_, "replace", (), keywords):
+            return any(_removes_zone(keyword) for keyword in keywords)
+        case Method(_, "fromisoformat", (Const(str() as text),), ()):
+            return _is_naive_text(text)
+        case Local(name):
+            values = list(assigned_values(function, name))
+            return bool(values) and all(
+                value is not None and not isinstance(value, Local) and is_naive(value, function) for value in values
+            )
+        case _:
+            return False
+
+
+def _removes_zone(keyword: Keyword) -> bool:
+    return keyword.name == "tzinfo" and keyword.value == Const(None)
+
+
+def _is_naive_text(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return False
+
+
+def assigned_values(function: FlowGraph, name: str) -> Iterator[Expr | None]:
+    """The expressions that a variable is assigned; None for an assignment of another kind."""
+    if name in function.parameters:
+        yield None
+    for node in walk(function.body):
+        for target in targets_of(node):
+            if any(part == Local(name) for part in inside(target)):
+                statement = getattr(node, "statement", None)
+                yield statement.value if isinstance(statement, Assign) and target == Local(name) else None
