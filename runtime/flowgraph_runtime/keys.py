@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -40,9 +41,11 @@ def key_text(value: Any) -> str:
 
 
 def _number(value: float | Decimal) -> str:
-    if value != value:
-        raise TypeError("NaN cannot be a key: it is unequal to itself")
-    if isinstance(value, int) or value == value.__floor__():
+    if isinstance(value, int):
+        return str(int(value))
+    if not math.isfinite(value):
+        raise TypeError(f"{value} cannot be a key")
+    if value == int(value):
         return str(int(value))
     numerator, denominator = value.as_integer_ratio()
     return f"{numerator}/{denominator}"

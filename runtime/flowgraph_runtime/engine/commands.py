@@ -31,7 +31,7 @@ class AbandonStep:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Fire `TimerFired(serial)` at `due` (microseconds since 1970, UTC), not before. `kind` is `sleep`, `backoff` or `deadline`."""
+    """Fire `TimerFired(serial)` at `due` (microseconds since 1970), not before. `kind` is `sleep`, `backoff` or `deadline`."""
 
     serial: int
     due: int
@@ -40,6 +40,8 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class ClearTimer:
+    """Take a timer back."""
+
     serial: int
 
 
@@ -56,20 +58,25 @@ class OpenWait:
 
 @dataclass(frozen=True, slots=True)
 class CloseWait:
+    """Take a wait back."""
+
     serial: int
 
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Store and distribute an event in the same transaction. `event` is the model; `event_id` derives from (run, seq, ordinal)."""
+    """Store and distribute an event in the same transaction. `event` is a copy; `event_id` derives from (run, seq, ordinal).
+
+    `site` is that of the `send` it comes from."""
 
     event_id: str
     event: Any
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Start a run of another workflow; with a `serial`, `ChildEnded(serial)` comes back. `payload`: codec text of the arguments."""
+    """Start a run of another workflow; with a `serial`, `ChildEnded(serial)` comes back. `payload`: codec text of a list."""
 
     run_id: str
     workflow: str

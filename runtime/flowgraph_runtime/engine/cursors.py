@@ -66,9 +66,11 @@ class Simple(Cursor):
         return item
 
     def state(self) -> State:
+        """Return the position."""
         return [self._count, self._size, self._done]
 
     def restore(self, state: State) -> None:
+        """Take a position that `state` returned."""
         self._count, self._size, self._done = state
         value = self.operands[0]
         if self._done:
@@ -84,8 +86,8 @@ class Simple(Cursor):
 
 
 def _at(value: Any, index: int) -> Iterator[Any]:
-    items = iter(value)
-    items.__setstate__(index)
+    items: Iterator[Any] = iter(value)
+    items.__setstate__(index)  # type: ignore[attr-defined]
     return items
 
 
@@ -118,9 +120,11 @@ class Enumerated(Cursor):
         return (index, item)
 
     def state(self) -> State:
+        """Return the position."""
         return [self._index]
 
     def restore(self, state: State) -> None:
+        """Take a position that `state` returned."""
         (self._index,) = state
 
 
@@ -155,9 +159,11 @@ class Zipped(Cursor):
                 raise ValueError(f"zip() argument {later + 1} is longer than argument{_others(later)}")
 
     def state(self) -> State:
+        """Return the position."""
         return [self._strict]
 
     def restore(self, state: State) -> None:
+        """Take a position that `state` returned."""
         (self._strict,) = state
 
 

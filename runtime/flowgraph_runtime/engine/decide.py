@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from flowgraph import Event
-from flowgraph.codec import loads
 from flowgraph.events import meta_of
 from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel
 from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, Decision
@@ -34,6 +33,7 @@ from flowgraph_runtime.engine.run_state import BODY, ENDED, RunState
 from flowgraph_runtime.engine.running import push, resume, run, throw, work
 from flowgraph_runtime.engine.tokens import ChildPending, SleepPending, StepPending, WaitPending
 from flowgraph_runtime.engine.turn import Turn
+from flowgraph_runtime.engine.values import decoded
 
 
 def decide(program: Program, state: RunState, given: Input, at: int) -> Decision:
@@ -92,7 +92,7 @@ def _started(turn: Turn, given: Started, _: Decision) -> bool:
     if state.started:
         return False
     state.started, state.started_at, state.trigger = True, turn.at, given.payload
-    arguments = loads(given.payload, turn.program.types)
+    arguments = decoded(given.payload, turn.program.types)
     if arguments and isinstance(arguments[0], Event):
         meta = meta_of(arguments[0])
         state.event_id = None if meta is None else meta.id
@@ -109,8 +109,8 @@ def _step_done(turn: Turn, given: StepDone, decision: Decision) -> bool:
     pending = _attempt(turn, given, decision)
     if pending is None:
         return False
-    value = None if pending.abandoned else loads(given.payload, turn.program.types)
-    turn.state.release(pending)
+    value = None if pending.abandoned else decoded(given.payload, turn.program.types)
+    turn.state.release_step(pending)
     if pending.abandoned:
         deliver_cancel(turn, pending.token)
     else:
@@ -128,7 +128,7 @@ def _step_failed(turn: Turn, given: StepFailed, decision: Decision) -> bool:
     elif may_retry(pending, given):
         back_off(turn, pending, given)
     else:
-        error = loads(given.payload, turn.program.types)
+        error = decoded(given.payload, turn.program.types)
         attach_failure(error, pending.action.step, given.attempt, turn.state.run_id)
         turn.state.release(pending)
         throw(turn, pending.token, error)
@@ -167,7 +167,7 @@ def _event_offered(turn: Turn, given: EventOffered, decision: Decision) -> bool:
     for pending in waits:
         if not isinstance(pending, WaitPending):
             continue
-        event = event if event is not None else loads(given.payload, turn.program.types)
+        event = event if event is not None else decoded(given.payload, turn.program.types)
         accepted, error = _accepts(turn, pending, event)
         if not accepted and error is None:
             continue
@@ -203,7 +203,7 @@ def _child_ended(turn: Turn, given: ChildEnded, _: Decision) -> bool:
     pending = turn.state.pending.get(given.serial)
     if not isinstance(pending, ChildPending):
         return False
-    value = loads(given.payload, turn.program.types)
+    value = decoded(given.payload, turn.program.types)
     turn.state.release(pending)
     if pending.abandoned:
         deliver_cancel(turn, pending.token)

@@ -30,10 +30,12 @@ def _value(value: Any) -> str:
 
 
 def _run_step(x: c.RunStep) -> str:
-    words = [_value(value) for value in x.arguments]
-    for name, value in x.keywords.items():
-        words += (name, _value(value))
-    return f"step {x.serial} {x.site} {x.visit} {x.attempt} {words}"
+    if _SHOWN.issuperset(map(type, x.arguments)):
+        words: object = x.arguments
+    else:
+        words = [_value(value) for value in x.arguments]
+    keywords = [(name, _value(value)) for name, value in x.keywords.items()] if x.keywords else ""
+    return f"step {x.serial} {x.site} {x.visit} {x.attempt} {words}{keywords}"
 
 
 _SIGNS: dict[type, Callable[[Any], str]] = {

@@ -33,23 +33,11 @@ _CONVERSIONS = {"": -1, "s": 115, "r": 114, "a": 97}
 _CONSUMERS = frozenset({"all", "any", "max", "min", "sorted", "sum", "math.dist", "math.fsum", "math.prod"})
 _CONSUMING_TYPES = frozenset({"dict", "frozenset", "list", "set", "tuple"})
 _CONSUMING_METHODS = frozenset(
-    [
-        "difference",
-        "difference_update",
-        "extend",
-        "fromkeys",
-        "intersection",
-        "intersection_update",
-        "isdisjoint",
-        "issubset",
-        "issuperset",
-        "join",
-        "symmetric_difference",
-        "symmetric_difference_update",
-        "union",
-        "update",
-    ]
-)
+    {
+        "difference", "difference_update", "extend", "fromkeys", "intersection", "intersection_update", "isdisjoint", "issubset",
+        "issuperset", "join", "symmetric_difference", "symmetric_difference_update", "union", "update",
+    }
+)  # fmt: skip
 _WIDTH_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 _DUMPS_KEYWORDS = frozenset({"indent", "sort_keys", "separators", "ensure_ascii", "allow_nan", "skipkeys"})
 _RECORDED = frozenset({"now", "uuid", "run_info"})
@@ -62,6 +50,7 @@ class Expressions:
         self.names = names
 
     def __call__(self, expr: forms.Expr) -> ast.expr:
+        """Return an expression's `ast`. Raises `ProgramError` for what is outside the vocabulary."""
         build = _BUILDERS.get(type(expr))
         if build is None:
             raise ProgramError(f"the machine contains {type(expr).__name__!r}, which is no expression of the vocabulary")
@@ -336,7 +325,7 @@ def _cursor(x: Expressions, expr: forms.Cursor) -> ast.expr:
 
 _BUILDERS: dict[type, Callable[[Expressions, Any], ast.expr]] = {
     forms.Const: _const,
-    forms.EllipsisConst: lambda _, expr: ast.Constant(...),
+    forms.EllipsisConst: lambda _, __: ast.Constant(...),
     forms.Local: _local,
     forms.Bound: lambda _, expr: load(bound(expr.name)),
     forms.Captured: lambda x, expr: load(x.names.constant(expr.name)),

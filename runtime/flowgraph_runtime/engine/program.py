@@ -109,7 +109,11 @@ class _Generator:
         self._define(name, "where", [ast.Return(self._expressions(predicate))], 1, bound(parameter))
         cell: list[Any] = []
         self._residuals.append((name, cell))
-        return lambda variables, records, event: cell[0](variables, records, event)
+
+        def run(variables: Any, records: Any, event: Any) -> Any:
+            return cell[0](variables, records, event)
+
+        return run
 
     def _define(self, name: str, title: str, body: list[ast.stmt], line: int, *more: str) -> None:
         arguments = ast.arguments([], [ast.arg(arg) for arg in ("V", "R", *more)], None, [], [], None, [])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowgraph.codec import copy_value
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.tokens import ChildPending, GroupPending, Pending, StepPending, Token, WaitPending
+from flowgraph_runtime.engine.values import copied_call
 
 BODY, FAILURE_HANDLER, CANCEL_HANDLER, ENDED = "body", "on_failure", "on_cancel", "ended"
 """Phases of a run: its body, then a handler where there is one."""
@@ -74,6 +74,18 @@ class RunState:
         pending.token.pending = None
         self.count(pending, -1)
 
+    def suspend_step(self, pending: StepPending) -> None:
+        """Let the token wait for an attempt: `suspend` for the commonest case."""
+        self.pending[pending.serial] = pending
+        pending.token.pending = pending
+        self.executing += 1
+
+    def release_step(self, pending: StepPending) -> None:
+        """The attempt has ended and is not made again."""
+        del self.pending[pending.serial]
+        pending.token.pending = None
+        self.executing -= 1
+
     def count(self, pending: Pending, change: int) -> None:
         """Keep the numbers that the status is made of."""
         if isinstance(pending, StepPending):
@@ -110,7 +122,7 @@ class RunState:
 def run_step(pending: StepPending) -> RunStep:
     """Return the command that runs the current attempt: with copies of the arguments, made together, that nobody else holds."""
     action = pending.action
-    arguments, keywords = copy_value((pending.arguments, pending.keywords), by=action.step)
+    arguments, keywords = copied_call(pending.arguments, pending.keywords, action.step)
     return RunStep(
         pending.serial,
         pending.token.id,
@@ -119,6 +131,6 @@ def run_step(pending: StepPending) -> RunStep:
         pending.visit,
         pending.attempt,
         arguments,
-        keywords or {},
+        keywords,
         action.timeout,
     )

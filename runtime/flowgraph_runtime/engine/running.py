@@ -9,6 +9,7 @@ from flowgraph.errors import TRACEBACK_ATTRIBUTE, Cancelled
 from flowgraph_runtime.engine.blocks import (
     FINISH,
     JUMP,
+    SUSPEND,
     AnyAction,
     BlockProgram,
     ChildAction,
@@ -89,12 +90,9 @@ def run(turn: Turn, token: Token) -> None:
         else:
             if block.kind == JUMP:
                 frame.block = outcome
-            elif block.kind == FINISH:
-                if not _finished(turn, token, outcome):
-                    return
-            elif outcome is SUSPENDED:
+            elif outcome is SUSPENDED or (block.kind == FINISH and not _finished(turn, token, outcome)):
                 return
-            elif outcome is not ENTERED:
+            elif block.kind == SUSPEND and outcome is not ENTERED:
                 _store(frame, block, outcome)
             continue
         if not _caught(turn, token, error):

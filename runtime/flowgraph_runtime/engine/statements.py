@@ -35,6 +35,7 @@ class Statements:
         self._temporaries = 0
 
     def __call__(self, statement: st.Statement) -> list[ast.stmt]:
+        """Return a statement's `ast`. Raises `ProgramError` for what is outside the vocabulary."""
         build = _BUILDERS.get(type(statement))
         if build is None:
             raise ProgramError(f"the machine contains {type(statement).__name__!r}, which is no statement of the vocabulary")
@@ -95,7 +96,7 @@ def _augment(x: Statements, statement: st.Augment) -> list[ast.stmt]:
     value = x.expressions(statement.value)
     if statement.op in _CHECKS:
         value = call(_CHECKS[statement.op], current, value)
-    return [*before, ast.AugAssign(target, operator.op, value)]  # type: ignore[arg-type, list-item]
+    return [*before, ast.AugAssign(target, operator.op, value)]  # type: ignore[arg-type]
 
 
 def _once(x: Statements, target: forms.Target) -> tuple[list[ast.stmt], ast.expr, ast.expr]:
@@ -165,7 +166,7 @@ def _try(x: Statements, statement: st.Try) -> list[ast.stmt]:
     return [ast.Try(body, handlers, orelse, x.optional(statement.final))]
 
 
-def _handlers(x: Statements, handlers: Sequence[st.Except]) -> list[ast.excepthandler]:
+def _handlers(x: Statements, handlers: Sequence[st.Except]) -> list[ast.ExceptHandler]:
     caught = x.temporary()
     chain: list[ast.stmt] = [ast.Raise()]
     for handler in reversed(handlers):
@@ -192,9 +193,9 @@ _BUILDERS: dict[type, Callable[[Statements, Any], list[ast.stmt]]] = {
     st.Evaluate: _evaluate,
     st.Delete: _delete,
     st.Throw: _throw,
-    st.Rethrow: lambda _, statement: [ast.Raise()],
-    st.BreakLoop: lambda _, statement: [ast.Break()],
-    st.ContinueLoop: lambda _, statement: [ast.Continue()],
+    st.Rethrow: lambda _, __: [ast.Raise()],
+    st.BreakLoop: lambda _, __: [ast.Break()],
+    st.ContinueLoop: lambda _, __: [ast.Continue()],
     st.If: _if,
     st.While: _while,
     st.For: _for,

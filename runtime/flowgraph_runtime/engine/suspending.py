@@ -53,7 +53,7 @@ def begin_step(turn: Turn, token: Token, action: StepAction, payload: Any) -> ob
     turn.commands.append(run_step(pending))
     state.next_serial += 1
     state.visits[action.site] = visit
-    state.suspend(pending)
+    state.suspend_step(pending)
     return SUSPENDED
 
 
@@ -108,7 +108,7 @@ def begin_send(turn: Turn, _: Token, action: SendAction, payload: Any) -> object
     """Emit a copy of the event; nobody waits."""
     if not isinstance(payload, Event):
         raise TypeError(f"send() at '{action.site}' needs an event, not {type(payload).__name__!r}")
-    turn.commands.append(EmitEvent(turn.new_id("evt_"), copy_value(payload)))
+    turn.commands.append(EmitEvent(turn.new_id("evt_"), copy_value(payload), action.site))
     return None
 
 
