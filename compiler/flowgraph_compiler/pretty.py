@@ -169,8 +169,13 @@ def _machine(machine: m.Machine) -> Lines:
             yield from _block(number, block)
 
 
+def block_lines(block: m.Block) -> list[str]:
+    """The ops and the terminator of a block."""
+    return [line for op in block.ops for line in statement(op)] + [*_terminator(block.terminator)]
+
+
 def _block(number: int, block: m.Block) -> Lines:
-    lines = [line for op in block.ops for line in statement(op)] + [*_terminator(block.terminator)]
+    lines = block_lines(block)
     if block.handler is not None:
         lines.append(f"handler {block.handler} catching {block.caught}")
     if block.shielded:

@@ -11,7 +11,7 @@ from flowgraph.codec import dumps
 from flowgraph.options import UNSET, WorkflowOptions, given_or
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.graph import FlowGraph, WorkflowGraph
-from flowgraph_compiler.lower.actions import Actions, wire_names
+from flowgraph_compiler.lower.actions import Actions, actions_of, wire_names
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.flow import Flow
 from flowgraph_compiler.lower.liveness import with_liveness
@@ -29,7 +29,7 @@ def lower(workflow: WorkflowGraph, app: Application) -> Machine:
     """The machine of a checked workflow. Raises `NotLowerable` for what the machine cannot express yet."""
     options = app.workflows[workflow.name].target.options
     identities = sites(workflow)
-    actions = Actions(app, options, identities)
+    actions = actions_of(workflow, app, identities)
     machine = Machine(
         workflow=workflow.name,
         functions=tuple(_function(each, actions) for each in workflow.functions),

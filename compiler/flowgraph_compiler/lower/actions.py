@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flowgraph import Event
-from flowgraph.options import StepOptions, WorkflowOptions
+from flowgraph.options import WorkflowOptions
 from flowgraph_compiler import graph, machine
 from flowgraph_compiler.declarations import Application
-from flowgraph_compiler.graph import AnyNode
+from flowgraph_compiler.graph import AnyNode, WorkflowGraph
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.policies import policy
 from flowgraph_compiler.lower.variables import reads
-from flowgraph_compiler.machine import Action
+from flowgraph_compiler.machine import Action, Policy
 
 
 @dataclass(frozen=True)
 class Actions:
-    """Makes the actions of one machine: `options` are the workflow's, `sites` the identity of each node."""
+    """Makes the actions of one machine: the site of each node by its id, the policy of a step call, the wire names of an event
+    class by its bare name (its own first)."""
 
-    app: Application
-    options: WorkflowOptions
-    sites: dict[str, str]
+    sites: Mapping[str, str]
+    policy: Callable[[graph.Step], Policy]
+    wires: Callable[[str], tuple[str, tuple[str, ...]]]
 
     def of(self, node: AnyNode) -> Action:
         """The action of a suspending node."""
         site = self.sites[node.id]
         match node:
             case graph.Step(callee=callee, arguments=arguments, keywords=keywords):
-                own = self.app.steps[callee].step.options
-                assert isinstance(own, StepOptions)
-                return machine.CallStep(site, callee, arguments, keywords, policy(node.overrides, own, self.options))
+                return machine.CallStep(site, callee, arguments, keywords, self.policy(node))
             case graph.Subflow(callee=callee, arguments=arguments, keywords=keywords):
                 return machine.CallFlow(site, callee, arguments, keywords)
             case graph.Child(callee=callee, arguments=arguments, keywords=keywords):
@@ -49,12 +49,11 @@ class Actions:
                 return self._group(node, site)
 
     def _wait(self, node: graph.Wait, site: str) -> Action:
-        cls = self.app.events[node.event]
+        name, names = self.wires(node.event)
         frozen = tuple(sorted(reads(node.residual)))
         return machine.WaitFor(
-            site, cls.event_name, node.event, wire_names(cls, self.app), node.parameter, node.keys, node.residual, frozen,
-            node.timeout, node.since,
-        )  # fmt: skip
+            site, name, node.event, names, node.parameter, node.keys, node.residual, frozen, node.timeout, node.since
+        )
 
     def _group(self, node: AnyNode, site: str) -> Action:
         match node:
@@ -66,6 +65,16 @@ class Actions:
                 raise NotLowerable(
                     node.span, f"'{type(node).__name__}' cannot be waited for", "call a step, subflow or primitive"
                 )
+
+
+def actions_of(workflow: WorkflowGraph, app: Application, sites: Mapping[str, str]) -> Actions:
+    """The actions of a workflow of the application."""
+    options: WorkflowOptions = app.workflows[workflow.name].target.options
+
+    def wires(event: str) -> tuple[str, tuple[str, ...]]:
+        return app.events[event].event_name, wire_names(app.events[event], app)
+
+    return Actions(sites, lambda node: policy(node.overrides, app.steps[node.callee].step.options, options), wires)
 
 
 def wire_names(cls: type[Event], app: Application) -> tuple[str, ...]:

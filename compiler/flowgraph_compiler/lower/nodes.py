@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowgraph_compiler import graph
-from flowgraph_compiler.expressions import New
+from flowgraph_compiler.expressions import Const, New
 from flowgraph_compiler.graph import AnyNode, Body, FlowGraph, WorkflowGraph
 from flowgraph_compiler.machine import NodeInfo
 from flowgraph_compiler.notation import expression
@@ -72,7 +72,7 @@ def label(node: AnyNode) -> str:
         case graph.Subflow(callee=callee) | graph.Child(callee=callee) | graph.Start(callee=callee):
             return callee
         case graph.Sleep(duration=duration):
-            return f"sleep {expression(duration)}"
+            return f"sleep {str(duration.value) if isinstance(duration, Const) else expression(duration)}"
         case graph.SleepUntil(when=when):
             return f"sleep until {expression(when)}"
         case graph.Wait(event=event):

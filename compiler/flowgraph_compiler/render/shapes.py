@@ -1,0 +1,65 @@
+"""What a diagram is made of: plain data, which the writers of DOT and Mermaid know and nothing else."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+STATUSES = ("pending", "running", "retrying", "waiting", "completed", "failed", "cancelled", "skipped")
+"""States that colour a node; `done` is read as `completed`."""
+UNPLACED = frozenset({"decision", "loop", "fork"})
+"""Kinds whose line is not written into the box: it stands at the steps around."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiagramNode:
+    """A box. `kind`: start, step, subflow, child, wait, sleep, send, fork, join, decision, loop, end, raise or block; `detail` is
+    the small print, one string a line; `line` the source line (0: none); `cluster` the id of the frame around it."""
+
+    id: str
+    kind: str
+    title: str
+    detail: tuple[str, ...] = ()
+    line: int = 0
+    status: str | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiagramEdge:
+    """An arrow. `kind`: flow, timeout, error or calls."""
+
+    source: str
+    target: str
+    label: str = ""
+    kind: str = "flow"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A frame: a subflow, a handler, or a function at machine level."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiagramGraph:
+    """A whole diagram. `legend` are the statuses that occur, when the diagram shows a run."""
+
+    title: str
+    nodes: tuple[DiagramNode, ...]
+    edges: tuple[DiagramEdge, ...]
+    clusters: tuple[Cluster, ...] = ()
+    legend: tuple[str, ...] = ()
+
+
+def folded(text: str, width: int = 34) -> list[str]:
+    """The text on as many lines as it takes."""
+    return textwrap.wrap(text, width) or [""]
+
+
+def shortened(text: str, most: int = 64) -> str:
+    """The text on one line and not longer than that; what does not print is shown as `?`."""
+    line = "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
+    return line if len(line) <= most else line[: most - 1] + "…"
