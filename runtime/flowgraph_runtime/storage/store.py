@@ -34,8 +34,8 @@ LEASE = 15_000_000
 class Store:
     """The database of one process. Times are microseconds since 1970 UTC.
 
-    `on_commit` is called after each commit, in the event loop of the callers, before they get their answers; with `inline`,
-    in the thread of the caller."""
+    `on_commit` is called after each commit that changed anything, before its callers get their answers: in the event loop of
+    the first caller, or with `inline` in the thread of the caller."""
 
     def __init__(self, database: Database, clock: Clock, *, inline: bool, fate: Callable[[], Fate] | None) -> None:
         self.clock = clock
@@ -44,6 +44,7 @@ class Store:
         self._transactor = Transactor(database, clock, fate)
         self._writer = None if inline else WriterThread(self._transactor, self._deliver)
         self._readers = None if inline else ThreadPoolExecutor(4, thread_name_prefix="flowgraph-reader")
+        self._home: asyncio.AbstractEventLoop | None = None  # where news are told; heartbeats come from a loop of their own
         self._closed = False
 
     @classmethod
@@ -252,10 +253,11 @@ class Store:
         if self._closed:
             raise StoreClosed("the store is closed: nothing more can be written")
         if self._writer is None:
-            for news in self._transactor.process([job]):
-                self.on_commit(news)
+            self._tell(self._transactor.process([job]))
             return
         loop = asyncio.get_running_loop()
+        if self._home is None or self._home.is_closed():
+            self._home = loop
         request = Request(job, loop, loop.create_future())
         self._writer.submit(request)
         await request.future
@@ -277,17 +279,23 @@ class Store:
         loops: dict[asyncio.AbstractEventLoop, list[Request]] = defaultdict(list)
         for request in batch:
             loops[request.loop].append(request)
+        told = [commit for commit in news if commit]
+        if told and self._home is not None:
+            loops[self._home] += []
         for loop, answered in loops.items():
             with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
-                loop.call_soon_threadsafe(self._answer, answered, news)
-            news = []
+                loop.call_soon_threadsafe(self._answer, answered, told if loop is self._home else [])
 
     def _answer(self, answered: list[Request], news: list[CommitNews]) -> None:
-        for commit in news:
-            self.on_commit(commit)
+        self._tell(news)
         for request in answered:
             if not request.future.done():
                 request.future.set_result(None)
+
+    def _tell(self, news: list[CommitNews]) -> None:
+        for commit in news:
+            if commit:
+                self.on_commit(commit)
 
 
 def _ignore(news: CommitNews) -> None:

@@ -25,9 +25,14 @@ class CommitNews:
     events: list[str] = field(default_factory=list)  # ids of stored events
     transitions: list[Transition] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether anything changed that somebody may wait for."""
+        return bool(self.inbox_runs or self.created or self.ready or self.events or self.transitions)
+
     def add(self, other: CommitNews) -> None:
         """Append what another job of the same transaction changed."""
         self.created += other.created
+        self.ready += other.ready
         self.events += other.events
         self.transitions += other.transitions
 

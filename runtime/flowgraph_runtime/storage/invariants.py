@@ -1,0 +1,106 @@
+"""What must hold in the database after every commit, as statements that answer the rows which break it."""
+
+# ruff: noqa: S608 - statements are put together from constants of this module
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from flowgraph_runtime.storage.store import Store
+from flowgraph_runtime.storage.transitions import ENDED
+
+_OVER = "(" + ", ".join(f"'{status}'" for status in ENDED) + ")"
+
+
+def _missing(table: str, column: str, target: str) -> str:
+    return (
+        f"SELECT '{table}.{column}', x.{column} FROM {table} x"
+        f" WHERE x.{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {target} t WHERE t.number = x.{column})"
+    )
+
+
+_REFERENCES = (
+    ("fg_run", "workflow", "fg_workflow"),
+    ("fg_run", "machine", "fg_machine"),
+    ("fg_run", "event", "fg_event"),
+    ("fg_run", "parent", "fg_run"),
+    ("fg_workflow", "machine", "fg_machine"),
+    ("fg_event_key", "event", "fg_event"),
+    ("fg_taken", "event", "fg_event"),
+    ("fg_inbox", "event", "fg_event"),
+    *(
+        (table, "run", "fg_run")
+        for table in ("fg_journal", "fg_snapshot", "fg_inbox", "fg_timer", "fg_wait", "fg_taken", "fg_limit_slot")
+    ),
+)
+
+INVARIANTS: dict[str, str] = {
+    "a step's visit has one result": """
+        SELECT run, site, visit FROM fg_journal WHERE kind = 'done' AND site IS NOT NULL
+        GROUP BY run, site, visit HAVING COUNT(*) > 1
+    """,
+    "a journal has no gap": """
+        SELECT run, MIN(seq), MAX(seq), COUNT(*) FROM fg_journal
+        GROUP BY run HAVING MIN(seq) > 1 OR COUNT(*) <> MAX(seq) - MIN(seq) + 1
+    """,
+    "time in a journal does not run backwards": """
+        SELECT b.run, b.seq FROM fg_journal a JOIN fg_journal b ON b.run = a.run AND b.seq = a.seq + 1 WHERE b.at < a.at
+    """,
+    "a snapshot is not ahead of its journal": """
+        SELECT s.run, s.seq FROM fg_snapshot s
+        WHERE s.seq > (SELECT COALESCE(MAX(j.seq), 0) FROM fg_journal j WHERE j.run = s.run)
+    """,
+    "an owner is alive": """
+        SELECT r.id, r.epoch FROM fg_run r WHERE r.epoch IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM fg_epoch e WHERE e.id = r.epoch AND e.state = 'alive')
+    """,
+    "a run is over when it has an end": f"""
+        SELECT id, status, ended_at FROM fg_run WHERE (status IN {_OVER}) <> (ended_at IS NOT NULL)
+    """,
+    "a run that is over has nothing to wait for": f"""
+        SELECT r.id FROM fg_run r WHERE r.status IN {_OVER} AND (r.epoch IS NOT NULL
+        OR EXISTS (SELECT 1 FROM fg_timer x WHERE x.run = r.number) OR EXISTS (SELECT 1 FROM fg_wait x WHERE x.run = r.number)
+        OR EXISTS (SELECT 1 FROM fg_inbox x WHERE x.run = r.number))
+    """,
+    "an unowned run with a full inbox can be claimed": """
+        SELECT r.id FROM fg_run r WHERE r.epoch IS NULL AND r.ready = 0 AND r.ended_at IS NULL
+        AND EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = r.number)
+    """,
+    "an unowned run waits for something": """
+        SELECT r.id, r.status FROM fg_run r
+        WHERE r.epoch IS NULL AND r.ready = 0 AND r.ended_at IS NULL AND r.status <> 'paused'
+        AND NOT EXISTS (SELECT 1 FROM fg_timer x WHERE x.run = r.number)
+        AND NOT EXISTS (SELECT 1 FROM fg_wait x WHERE x.run = r.number)
+        AND NOT EXISTS (SELECT 1 FROM fg_run c WHERE c.parent = r.number AND c.ended_at IS NULL)
+    """,
+    "an event starts a workflow once": """
+        SELECT event, workflow FROM fg_run WHERE event IS NOT NULL GROUP BY event, workflow HAVING COUNT(*) > 1
+    """,
+    "a parent hears of its child's end": """
+        SELECT c.id FROM fg_run c JOIN fg_run p ON p.number = c.parent
+        WHERE c.ended_at IS NOT NULL AND p.ended_at IS NULL AND c.parent_serial IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = p.number AND i.kind = 'child' AND i.serial = c.parent_serial)
+        AND NOT EXISTS (SELECT 1 FROM fg_journal j WHERE j.run = p.number AND j.kind = 'child' AND j.serial = c.parent_serial)
+    """,
+    "a limit's slot belongs to a live worker": """
+        SELECT s.name, s.run FROM fg_limit_slot s
+        WHERE NOT EXISTS (SELECT 1 FROM fg_epoch e WHERE e.id = s.epoch AND e.state = 'alive')
+    """,
+    **{f"{table}.{column} points to a row": _missing(table, column, target) for table, column, target in _REFERENCES},
+}
+"""Name -> statement that answers the rows which break it. `an unowned run waits for something` assumes that the engine tells
+storage about children by `parent`; a run that waits for a child which ended has its inbox row."""
+
+
+def violations(store: Store) -> list[str]:
+    """The broken invariants with up to five rows each; empty when all hold."""
+    return store.read(_violations)
+
+
+def _violations(connection: Connection) -> list[str]:
+    found = []
+    for name, statement in INVARIANTS.items():
+        rows = connection.execute(text(statement)).fetchmany(5)
+        if rows:
+            found.append(f"{name}: {[tuple(row) for row in rows]}")
+    return found

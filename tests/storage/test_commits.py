@@ -1,0 +1,144 @@
+"""Transitions are committed in groups; a refused one takes nothing else with it, a dead epoch takes nothing at all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowgraph_runtime.records import TimerRow, Transition
+from flowgraph_runtime.storage import UnknownRun
+from tests.storage.site import PAYLOAD, SECOND, Site
+
+
+def test_a_loaded_run_has_what_was_committed(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.step(run, 1, '"a"'), site.step(run, 2, '"b"'))
+    loaded = site.load(run)
+    assert [(row.seq, row.payload, row.site) for row in loaded.journal] == [(1, '"a"', "site1"), (2, '"b"', "site2")]
+    assert loaded.journal[0] == site.journal(run, 1, payload='"a"')
+    assert (loaded.run.workflow, loaded.run.machine, loaded.run.input) == ("pay", "m_1", f"[{PAYLOAD}]")
+    assert (loaded.snapshot, loaded.inbox) == (None, [])
+
+
+def test_only_the_journal_after_the_snapshot_is_loaded(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.step(run, 1), Transition(run, snapshot=(1, '{"old":1}')))
+    site.commit(site.step(run, 2), Transition(run, snapshot=(2, '{"new":1}')), site.step(run, 3))
+    loaded = site.load(run)
+    assert (loaded.snapshot_seq, loaded.snapshot) == (2, '{"new":1}')
+    assert [row.seq for row in loaded.journal] == [3]
+    assert site.seqs(run) == [1, 2, 3]
+    assert site.run(site.store.results(run, [1, 3])) == {1: "null", 3: "null"}
+
+
+def test_a_dead_epochs_commit_is_rejected_whole(site: Site) -> None:
+    runs = site.started(3)
+    successor = site.run(site.store.open_epoch("second"))
+    site.run(site.store.close_epoch(site.epoch))
+    assert site.refusals(*(site.step(run, 1) for run in runs)) == ["Fenced"] * 3
+    assert [site.seqs(run) for run in runs] == [[], [], []]
+    assert {row.id for row in site.run(site.store.claim(successor, 10))} == set(runs)
+
+
+def test_a_dead_epoch_does_not_take_a_living_one_with_it(site: Site) -> None:
+    mine = site.started(2)
+    other = site.run(site.store.open_epoch("second"))
+    theirs = site.started(1, epoch=other)
+    site.run(site.store.close_epoch(site.epoch))
+
+    async def together() -> list[list[object]]:
+        dead = site.store.commit(site.epoch, [site.step(run, 1) for run in mine])
+        return list(await asyncio.gather(dead, site.store.commit(other, [site.step(theirs[0], 1)])))
+
+    dead, alive = site.run(together())
+    assert [type(error).__name__ for error in dead] == ["Fenced", "Fenced"]
+    assert alive == [None]
+    assert site.seqs(theirs[0]) == [1]
+
+
+def test_a_refused_transition_fails_alone(site: Site) -> None:
+    runs = site.started(7)
+    site.commit(site.step(runs[3], 1))
+    assert site.refusals(*(site.step(run, 1) for run in runs)) == [None, None, None, "Refused", None, None, None]
+    assert [site.seqs(run) for run in runs] == [[1]] * 7
+
+
+def test_what_follows_a_refused_transition_is_refused_until_the_run_is_loaded(site: Site) -> None:
+    run, other = site.started(2)
+    site.commit(site.step(run, 1))
+    refused = site.refusals(site.step(run, 1), site.step(run, 2), site.step(other, 1))
+    assert refused == ["Refused", "Superseded", None]
+    assert site.refusals(site.step(run, 2)) == ["Superseded"]
+    assert [row.seq for row in site.load(run).journal] == [1]
+    site.commit(site.step(run, 2))
+    assert site.seqs(run) == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud800 pair"])
+def test_text_that_a_database_would_change_is_refused_before_it(site: Site, text: str) -> None:
+    run, other = site.started(2)
+    refused = site.refusals(site.step(run, 1, text), site.step(other, 1), Transition(other, snapshot=(1, text)))
+    assert refused == ["UnstorableText", None, "UnstorableText"]
+    assert (site.seqs(run), site.seqs(other)) == ([], [1])
+    assert site.load(other).snapshot is None
+
+
+def test_an_unknown_run_is_named(site: Site) -> None:
+    (run,) = site.started()
+    assert site.refusals(site.step("run_nobody", 1), site.step(run, 1)) == ["UnknownRun", None]
+    with pytest.raises(UnknownRun, match="there is no run 'run_nobody'"):
+        site.load("run_nobody")
+
+
+def test_only_the_owner_changes_a_run(site: Site) -> None:
+    (run,) = site.started()
+    other = site.run(site.store.open_epoch("second"))
+    assert site.refusals(Transition(run, status="completed", result="1"), epoch=other) == ["NotOwner"]
+    assert site.load(run).run.status == "queued"
+
+
+def test_an_ended_run_leaves_nothing_waiting(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.wait(run, release=False, booking="s:1"))
+    site.ingest(site.event("paid", booking="s:1"))
+    site.commit(Transition(run, rows=[site.journal(run, 1)], status="completed", result="42"))
+    loaded = site.load(run)
+    assert (loaded.run.status, loaded.run.result, loaded.run.ended_at) == ("completed", "42", site.clock.now())
+    assert loaded.inbox == []
+    assert loaded.run.epoch is None
+    assert site.run(site.store.next_timer()) is None
+
+
+def test_a_timer_set_and_cleared_in_one_group_is_not_left_behind(site: Site) -> None:
+    (run,) = site.started()
+    timer = TimerRow(run, 5, site.clock.now() + SECOND, "sleep")
+    site.commit(Transition(run, timers=[timer]), Transition(run, cleared_timers=[5]))
+    assert site.run(site.store.next_timer()) is None
+    site.commit(Transition(run, timers=[timer]))
+    assert site.run(site.store.next_timer()) == timer.due
+    site.commit(Transition(run, cleared_timers=[5]))
+    assert site.run(site.store.next_timer()) is None
+
+
+def test_a_child_tells_its_parent(site: Site) -> None:
+    (parent,) = site.started()
+    child = site.new_run(parent_run=parent, parent_serial=4)
+    site.commit(Transition(parent, rows=[site.journal(parent, 1)], runs=[child]))
+    (claimed,) = site.run(site.store.claim(site.epoch, 10))
+    assert (claimed.id, claimed.parent_run, claimed.parent_serial) == (child.id, parent, 4)
+    site.commit(Transition(child.id, status="failed", error='"boom"'))
+    (row,) = site.load(parent).inbox
+    assert (row.kind, row.serial, row.payload) == ("child", 4, '{"status": "failed", "payload": "\\"boom\\""}')
+
+
+def test_callers_share_transactions(site: Site) -> None:
+    runs = site.started(200)
+    before = len(site.news)
+
+    async def all_at_once() -> list[list[object]]:
+        return list(await asyncio.gather(*(site.store.commit(site.epoch, [site.step(run, 1)]) for run in runs)))
+
+    assert site.run(all_at_once()) == [[None]] * 200
+    assert len(site.news) - before < 50
+    assert sum(len(news.transitions) for news in site.news[before:]) == 200
