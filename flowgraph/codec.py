@@ -77,7 +77,9 @@ def _unchangeable(value: Any, depth: int) -> bool:
     if kind is str:
         return bool(value.isascii())
     if kind is datetime or kind is time:
-        return value.tzinfo is None or type(value.tzinfo) in (timezone, ZoneInfo)
+        return (
+            value.tzinfo is None or type(value.tzinfo) is timezone or (type(value.tzinfo) is ZoneInfo and bool(value.tzinfo.key))
+        )
     if depth > _SHARED_DEPTH:
         return False
     if kind is tuple or kind is frozenset:

@@ -267,8 +267,8 @@ def _zone(value: datetime | time) -> str | None:
 
 def _moment(tag: str) -> Handler:
     def encode(_: Encoder, value: datetime | time, __: int) -> Any:
-        out: dict[str, Any] = {tag: value.isoformat()}
         zone = _zone(value)
+        out: dict[str, Any] = {tag: value.isoformat()}
         if zone is not None:
             out["zone"] = zone
         if value.fold:

@@ -1,0 +1,242 @@
+"""The stored forms, one by one, and what the codec refuses."""
+
+import dataclasses
+import enum
+from collections import OrderedDict
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import BaseModel, PrivateAttr, SecretStr, model_validator
+
+from flowgraph import Event, EventMeta
+from flowgraph.codec import MAX_DEPTH, CodecError, RegistryError, TypeRegistry, copy_value, decode, dumps, encode, loads, plain
+from flowgraph.events import attach_meta
+
+
+class Size(enum.Enum):
+    BIG = "b"
+
+
+class Item(BaseModel):
+    sku: str
+    tags: list[str] = []
+    note: str = "none"
+
+
+class Strict(BaseModel):
+    n: int
+
+    @model_validator(mode="after")
+    def never(self) -> "Strict":
+        raise AssertionError("decoding must not validate")
+
+
+class Hidden(BaseModel):
+    _secret: int = PrivateAttr(default=1)
+
+
+class Came(Event, name="came"):
+    id: str
+
+
+@dataclasses.dataclass
+class Box:
+    content: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "tree"),
+    [
+        ({"a": [1, "x", None, True, 1.5]}, {"a": [1, "x", None, True, 1.5]}),
+        ({"$a": 1}, {"$dict": [["$a", 1]]}),
+        ({1: 2}, {"$dict": [[1, 2]]}),
+        ((1, (2,)), {"$tuple": [1, {"$tuple": [2]}]}),
+        ({3, 1, 2}, {"$set": [1, 2, 3]}),
+        (frozenset("ba"), {"$frozenset": ["a", "b"]}),
+        (2**63, {"$int": "9223372036854775808"}),
+        (-(2**63), -(2**63)),
+        (float("-inf"), {"$float": "-inf"}),
+        (Decimal("1.10"), {"$decimal": "1.10"}),
+        (UUID(int=1), {"$uuid": "00000000-0000-0000-0000-000000000001"}),
+        (b"\0x", {"$bytes": "AHg="}),
+        (range(1, 9, 2), {"$range": [1, 9, 2]}),
+        (Size.BIG, {"$enum": ["Size", "BIG"]}),
+        (
+            datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"), fold=1),
+            {"$datetime": "2026-10-25T02:30:00+01:00", "zone": "Europe/Paris", "fold": 1},
+        ),
+        (Item(sku="s"), {"$model": "Item", "v": {"sku": "s", "tags": [], "note": "none"}, "set": ["sku"]}),
+        (Box(1), {"$data": "Box", "v": {"content": 1}}),
+    ],
+)
+def test_the_form_of_a_value(value: object, tree: object) -> None:
+    assert encode(value) == tree
+    read = decode(tree, TypeRegistry(Size, Item, Box))
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_an_object_met_twice_is_written_once() -> None:
+    shared = [1]
+    tree = encode({"a": shared, "b": shared})
+    assert tree == {"a": {"$id": 1, "v": [1]}, "b": {"$ref": 1}}
+    read = decode(tree, TypeRegistry())
+    assert read["a"] is read["b"]
+
+
+def test_a_cycle_is_closed_again() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    read = loads(dumps(loop), TypeRegistry())
+    assert read[0] is read
+
+
+def test_equal_objects_that_are_not_the_same_stay_apart() -> None:
+    read = copy_value([[1], [1]])
+    assert read[0] is not read[1]
+
+
+def test_an_event_keeps_its_meta() -> None:
+    event = Came(id="1")
+    attach_meta(event, EventMeta("evt_1", "came", datetime(2026, 1, 1, tzinfo=UTC), None))
+    assert decode(encode(event), TypeRegistry(Came)).meta == event.meta
+
+
+def test_decoding_runs_no_validator() -> None:
+    value = Strict.model_construct(n=1)
+    assert decode(encode(value), TypeRegistry(Strict)) == value
+
+
+def test_a_field_newer_than_the_stored_value_has_its_default_and_a_removed_one_is_dropped() -> None:
+    read = decode({"$model": "Item", "v": {"sku": "s", "gone": 1}}, TypeRegistry(Item))
+    assert (read.tags, read.note) == ([], "none")
+    assert not hasattr(read, "gone")
+    assert read.tags is not Item(sku="t").tags
+
+
+def test_an_alias_finds_a_renamed_class() -> None:
+    types = TypeRegistry()
+    types.register(Box, "Crate")
+    assert decode({"$data": "Crate", "v": {"content": 1}}, types) == Box(1)
+
+
+def test_two_classes_of_one_name_are_refused() -> None:
+    other = dataclasses.make_dataclass("Box", ["x"])
+    with pytest.raises(RegistryError, match="two classes are called 'Box'"):
+        TypeRegistry(Box, other)
+    with pytest.raises(CodecError, match="two classes are called 'Box'"):
+        encode([Box(1), other(1)])
+
+
+class Odd(tzinfo):
+    pass
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "reason"),
+    [
+        (lambda: 1, "value", "function cannot be stored"),
+        (int, "value", "type cannot be stored"),
+        ({"items": [0, 1, 2, {"when": print}]}, "value.items[3].when", "function"),
+        ([(1, iter([]))], "value[0][1]", "write list"),
+        ({"a b": (n for n in [1])}, "value['a b']", "iterator"),
+        ({1: object()}, "value[1]", "type object"),
+        (Box(SecretStr("x")), "value.content", "secret"),
+        (Item.model_construct(sku=object()), "value.sku", "type object"),
+        (["\ud800"], "value[0]", "surrogate"),
+        ({"\ud800": 1}, "value['\\ud800']", "surrogate"),
+        (datetime(2026, 1, 1, tzinfo=Odd()), "value", "time zone of type Odd"),
+        (OrderedDict(a=1), "value", "OrderedDict"),
+        (Text("x"), "value", "type Text"),
+        (Hidden(), "value", "private attributes"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_with_its_place(value: object, path: str, reason: str) -> None:
+    with pytest.raises(CodecError, match=reason) as caught:
+        encode(value)
+    assert caught.value.path == path
+    with pytest.raises(CodecError, match=reason):
+        copy_value(value)
+
+
+def test_an_integer_too_large_for_text_is_refused() -> None:
+    with pytest.raises(CodecError, match=r"an integer of 16,610 bits"):
+        encode(10**5000)
+
+
+def nested(depth: int, kind: type) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"k": value} if kind is dict else kind([value])
+    return value
+
+
+@pytest.mark.parametrize("kind", [list, dict, tuple])
+def test_depth_is_limited_by_an_error_of_our_own(kind: type) -> None:
+    fits = nested(MAX_DEPTH, kind)
+    assert loads(dumps(fits), TypeRegistry()) == fits
+    for depth in (MAX_DEPTH + 1, 100_000):
+        with pytest.raises(CodecError, match="nested deeper than 200"):
+            encode(nested(depth, kind))
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"$model": "Nobody", "v": {}},
+        {"$model": "Size", "v": {}},
+        {"$enum": ["Size", "SMALL"]},
+        {"$what": 1},
+        {"$ref": 1},
+        {"$tuple": 3},
+        {"$datetime": "yesterday"},
+        {"$range": [1, 2, 0]},
+        {"$set": [[]]},
+        {"$bytes": "*"},
+        {"$data": "Size", "v": {}},
+    ],
+)
+def test_a_damaged_tree_is_refused(tree: object) -> None:
+    with pytest.raises(CodecError):
+        decode(tree, TypeRegistry(Size, Item))
+
+
+@pytest.mark.parametrize("text", ["", "{", "nul", "[" * 100_000])
+def test_damaged_text_is_refused(text: str) -> None:
+    with pytest.raises(CodecError, match="not a stored value"):
+        loads(text, TypeRegistry())
+
+
+def test_plain_is_what_people_read() -> None:
+    shared = ["x"]
+    value = {
+        "when": datetime(2026, 1, 1, tzinfo=UTC),
+        "item": Item(sku="s", tags=shared),
+        "also": shared,
+        "error": ValueError("no"),
+        3: (1, {2}),
+    }
+    assert plain(encode(value)) == {
+        "when": "2026-01-01T00:00:00+00:00",
+        "item": {"sku": "s", "tags": ["x"], "note": "none"},
+        "also": ["x"],
+        "error": {"type": "ValueError", "message": "no"},
+        "3": [1, [2]],
+    }
+
+
+def test_frozen_values_are_shared_and_mutable_ones_copied() -> None:
+    point = (1, "a", (2.5, None))
+    assert copy_value(point) is point
+    box = Box([1])
+    copied = copy_value(box)
+    assert copied == box
+    assert copied.content is not box.content
