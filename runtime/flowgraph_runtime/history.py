@@ -141,6 +141,8 @@ class History:
         if len(self._program.functions) == 1:
             return
         for token in self._state.tokens():
+            if not token.frames:  # ended, or a branch that is a single step
+                continue
             sites = [_branch_site(token), *(_called_site(frame) for frame in token.frames[:-1])]
             for frame, site in zip(token.frames, sites, strict=True):
                 if site is not None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowgraph_runtime.cli.console import Exit, Failure
+
+if TYPE_CHECKING:
+    from flowgraph_runtime.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8288"
 
@@ -44,3 +49,17 @@ def server_key(flag: str | None) -> str | None:
     """The key to send, if any."""
     key = flag or configured().get("key")
     return key if isinstance(key, str) else None
+
+
+@contextmanager
+def connected(url: str | None, key: str | None) -> Iterator[Client]:
+    """A client of the server; what it refuses ends the program with exit code 1."""
+    from flowgraph_runtime.client import ApiError, Client, Unreachable
+
+    try:
+        with Client(server_url(url), server_key(key)) as client:
+            yield client
+    except Unreachable as error:
+        raise Failure(str(error), "start one with 'flowgraph dev TARGET', or name another with --url") from error
+    except ApiError as error:
+        raise Failure(str(error), "give a key with --key or FLOWGRAPH_KEY" if error.status == 401 else None) from error

@@ -31,11 +31,11 @@ _SETTLED = 4  # looks in a row that find nothing under way
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run: a workflow with its input, and the events that are in the stream at its start."""
+    """What to run: a workflow with its input, and the events (name, data) that are in the stream at its start."""
 
     workflow: str
     given: object
-    events: tuple[Posted, ...] = ()
+    events: tuple[tuple[str, dict[str, Any]], ...] = ()
     skip_time: bool = False
 
 
@@ -59,7 +59,7 @@ async def run_to_end(compiled: Compilation, order: Order, settings: Settings, wa
         await service.prepare()
         run_id, _ = await service.intake.start(order.workflow, order.given)
         if order.events:
-            await service.intake.send(order.events)
+            await service.intake.send([Posted(name, data) for name, data in order.events])
         async with interruptible() as interrupted, service.running():
             await _follow(service, run_id, watch, interrupted)
             await _others(service, interrupted)

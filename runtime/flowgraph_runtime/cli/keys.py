@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from ulid import ULID
 
-from flowgraph_runtime.auth import SCOPES, key_hash, new_key
 from flowgraph_runtime.cli.connection import AsJson, Database
 from flowgraph_runtime.cli.console import Exit, Failure, show, show_json, tell
-from flowgraph_runtime.cli.settings import settings
-from flowgraph_runtime.storage import Store
-from flowgraph_runtime.storage.apikeys import KeyRow
-from flowgraph_runtime.views import key_view
+
+if TYPE_CHECKING:
+    from flowgraph_runtime.storage import Store
+    from flowgraph_runtime.storage.apikeys import KeyRow
 
 T = TypeVar("T")
+SCOPES = ("event:write", "read", "operate", "admin")
 
 app = typer.Typer(no_args_is_help=True)
 
 
 def with_store(db: str | None, act: Callable[[Store], Awaitable[T]]) -> T:
     """Open the database, do something, close it. Raises `Failure` for a database that cannot be opened."""
+
+    from flowgraph_runtime.cli.settings import settings
+    from flowgraph_runtime.storage import Store
 
     async def opened() -> T:
         url = settings(db=db).db
@@ -47,6 +50,9 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: this is the only time that it is shown."""
+    from flowgraph_runtime.auth import key_hash, new_key
+    from flowgraph_runtime.storage.apikeys import KeyRow
+
     scopes = tuple(dict.fromkeys(scope or ("read",)))
     for one in scopes:
         if one not in SCOPES:
@@ -88,5 +94,7 @@ def revoke(id: Annotated[str, typer.Argument(metavar="ID")], db: Database = None
 
 def as_data(row: KeyRow, secret: str | None = None) -> dict[str, Any]:
     """A key as JSON-able data, without its hash; the secret only when it was just made."""
+    from flowgraph_runtime.views import key_view
+
     data: dict[str, Any] = key_view(row, secret).model_dump(mode="json", exclude_none=secret is None)
     return data

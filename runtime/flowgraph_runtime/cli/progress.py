@@ -33,7 +33,7 @@ ENDED = frozenset({"completed", "failed", "cancelled", "crashed"})
 
 def tree(run: Row, steps: Sequence[Row], at: datetime | None = None) -> Group:
     """The run as a heading and a tree of its steps, pending ones included; `at` is the time for what is still running."""
-    heading = Text.assemble((str(run["workflow"]), "bold"), f"  {run['id']}  ", (str(run["status"]), _style(run["status"])))
+    heading = Text.assemble((str(run["workflow"]), "bold"), f"  {run['id']}  ", (str(run["status"]), status_style(run["status"])))
     root = Tree(heading, guide_style="dim")
     branches = {None: root}
     for row in steps:
@@ -105,7 +105,8 @@ def readable_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _style(status: str) -> str:
+def status_style(status: str) -> str:
+    """The colour of a run's status."""
     return {"completed": "green", "failed": "red", "crashed": "red", "cancelled": "magenta"}.get(status, "blue")
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowgraph_runtime.cli.compiling import Targets
 from flowgraph_runtime.cli.connection import Database
 from flowgraph_runtime.cli.console import Exit, Failure, messages, tell
-from flowgraph_runtime.cli.settings import settings
-from flowgraph_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from flowgraph_runtime.settings import Settings
 
 Port = Annotated[int | None, typer.Option(help="8288 when nothing is set; 0 takes a free one.")]
 
@@ -29,6 +30,7 @@ def dev(
     Compile errors show here and on the page. Listens on this machine only and asks for no keys.
     """
     from flowgraph_runtime.cli import reloading
+    from flowgraph_runtime.cli.settings import settings
 
     chosen = settings(host="127.0.0.1", port=port, db=db, dev=True)
     if inherited is not None:
@@ -63,6 +65,7 @@ def serve(
     A server that listens on more than this machine needs a key first: flowgraph keys create.
     """
     from flowgraph_runtime.cli.reloading import listening_socket
+    from flowgraph_runtime.cli.settings import settings
 
     chosen = settings(
         db=db, host=host, port=port, worker=False if no_worker else None, allow_missing=True if allow_missing else None

@@ -1,0 +1,86 @@
+"""What the README shows is true: its example compiles, its diagram and its error message are what the program prints.
+
+`FLOWGRAPH_UPDATE_GOLDEN=1` writes the diagram and the message anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+UNGUARDED = re.compile(r"    if paid is None:\n.*?    parcel", re.DOTALL)
+
+
+def block(kind: str) -> str:
+    found = [text for name, text in BLOCK.findall(README.read_text(encoding="utf-8")) if name == kind]
+    assert found, f"the README has no {kind} block"
+    return found[0]
+
+
+def flowgraph(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flowgraph_runtime.cli", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def same(kind: str, text: str) -> None:
+    if os.environ.get("FLOWGRAPH_UPDATE_GOLDEN") == "1":
+        old = README.read_text(encoding="utf-8")
+        README.write_text(old.replace(f"```{kind}\n{block(kind)}```", f"```{kind}\n{text}```"), encoding="utf-8")
+    assert block(kind) == text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(block("python"), encoding="utf-8")
+    return tmp_path
+
+
+def test_the_example_compiles_without_a_finding(folder: Path) -> None:
+    done = flowgraph("check", "shop.py", "--format", "json", folder=folder)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_the_diagram_is_the_example(folder: Path) -> None:
+    done = flowgraph("render", "shop.py", "--format", "mermaid", folder=folder)
+    assert done.returncode == 0, done.stderr
+    same("mermaid", done.stdout)
+
+
+def test_the_message_is_what_check_prints(folder: Path) -> None:
+    wrong, changed = UNGUARDED.subn("    parcel", block("python"))
+    assert changed == 1
+    (folder / "shop.py").write_text(wrong, encoding="utf-8")
+    done = flowgraph("check", "shop.py", folder=folder)
+    assert done.returncode == 1
+    same("text", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("events", "result"), [([{"order_id": "o-1", "payment_id": "p-1"}], '"parcel-o-1"'), ([], '"cancelled"')]
+)
+def test_the_example_runs_to_its_end(folder: Path, events: list[dict[str, str]], result: str) -> None:
+    given = [f"--event=payment.completed={str(event).replace(chr(39), chr(34))}" for event in events]
+    run = ["run", "shop.py:pay_order", "--input", '{"order_id": "o-1", "email": "ada@example.com"}', "--skip-time", *given]
+    done = flowgraph(*run, folder=folder)
+    assert (done.returncode, done.stdout.strip()) == (0, result), done.stderr
+    assert "to ada@example.com" in done.stderr
+
+
+def test_commands_of_the_readme_exist() -> None:
+    commands = set(re.findall(r"(?:^|`)flowgraph (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"check", "run", "dev", "send", "render", "explain", "keys"} <= commands
+    for command in sorted(commands):
+        assert flowgraph(command, "--help", folder=README.parent).returncode == 0, command
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
