@@ -143,7 +143,7 @@ def _ended(row: JournalRow, backoffs: set[int]) -> dict[str, Any]:
 
 
 def _step(run_id: str, site: str | None, visit: int | None, attempt: int | None, status: str) -> dict[str, Any]:
-    return {"run": run_id, "site": site, "visit": visit, "attempt": attempt, "status": status}
+    return {"run": run_id, "id": site, "visit": visit, "attempt": attempt, "status": status}
 
 
 def _changed(transition: Transition) -> dict[str, Any]:
