@@ -43,6 +43,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         selector.owner = self
         super().__init__(selector)
+        self._clock_resolution = 1e-6  # the default is below the spacing of floats after some months, timers would never be due
 
     def time(self) -> float:
         """Return the loop's own time in seconds, from 0."""
