@@ -56,10 +56,11 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
 def _apply(turn: Turn, given: Input, decision: Decision) -> bool:
     """Apply the input and everything that follows from it; whether anybody waited for it."""
     state = turn.state
+    before = state.seq
     state.seq += 0 if type(given) is Started else 1
     try:
         if not _HANDLERS[type(given)](turn, given, decision):
-            state.seq -= 1
+            state.seq = before
             return False
         _drain(turn)
     except Exhausted as why:
