@@ -9,6 +9,7 @@ from flowgraph_compiler.checks import (
     conditions,
     durations,
     events,
+    keys,
     looping,
     names,
     options,
@@ -30,6 +31,7 @@ def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
 def check_declarations(app: Application) -> Iterator[Diagnostic]:
     """The findings about names and options of what is declared: needs no graph."""
     yield from options.check(app)
+    yield from keys.check(app)
     yield from names.check(app)
 
 
