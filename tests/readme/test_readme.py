@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.program import Program
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -24,11 +24,6 @@ def block(kind: str) -> str:
     return found[0]
 
 
-def flowgraph(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flowgraph_runtime.cli", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 def same(kind: str, text: str) -> None:
     if os.environ.get("FLOWGRAPH_UPDATE_GOLDEN") == "1":
         old = README.read_text(encoding="utf-8")
@@ -37,47 +32,49 @@ def same(kind: str, text: str) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "shop.py").write_text(block("python"), encoding="utf-8")
-    return tmp_path
+def shop(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    monkeypatch.setenv("NO_COLOR", "1")
+    program = Program(tmp_path, capfd)
+    program.write("shop.py", block("python"))
+    return program
 
 
-def test_the_example_compiles_without_a_finding(folder: Path) -> None:
-    done = flowgraph("check", "shop.py", "--format", "json", folder=folder)
-    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+def test_the_example_compiles_without_a_finding(shop: Program) -> None:
+    done = shop("check", "shop.py", "--format", "json")
+    assert (done.code, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
-def test_the_diagram_is_the_example(folder: Path) -> None:
-    done = flowgraph("render", "shop.py", "--format", "mermaid", folder=folder)
-    assert done.returncode == 0, done.stderr
+def test_the_diagram_is_the_example(shop: Program) -> None:
+    done = shop("render", "shop.py", "--format", "mermaid")
+    assert done.code == 0, done.stderr
     same("mermaid", done.stdout)
 
 
-def test_the_message_is_what_check_prints(folder: Path) -> None:
+def test_the_message_is_what_check_prints(shop: Program) -> None:
     wrong, changed = UNGUARDED.subn("    parcel", block("python"))
     assert changed == 1
-    (folder / "shop.py").write_text(wrong, encoding="utf-8")
-    done = flowgraph("check", "shop.py", folder=folder)
-    assert done.returncode == 1
+    shop.write("shop.py", wrong)
+    done = shop("check", "shop.py")
+    assert done.code == 1
     same("text", done.stderr)
 
 
 @pytest.mark.parametrize(
     ("events", "result"), [([{"order_id": "o-1", "payment_id": "p-1"}], '"parcel-o-1"'), ([], '"cancelled"')]
 )
-def test_the_example_runs_to_its_end(folder: Path, events: list[dict[str, str]], result: str) -> None:
+def test_the_example_runs_to_its_end(shop: Program, events: list[dict[str, str]], result: str) -> None:
     given = [f"--event=payment.completed={str(event).replace(chr(39), chr(34))}" for event in events]
     run = ["run", "shop.py:pay_order", "--input", '{"order_id": "o-1", "email": "ada@example.com"}', "--skip-time", *given]
-    done = flowgraph(*run, folder=folder)
-    assert (done.returncode, done.stdout.strip()) == (0, result), done.stderr
+    done = shop(*run)
+    assert (done.code, done.stdout.strip()) == (0, result), done.stderr
     assert "to ada@example.com" in done.stderr
 
 
-def test_commands_of_the_readme_exist() -> None:
+def test_commands_of_the_readme_exist(shop: Program) -> None:
     commands = set(re.findall(r"(?:^|`)flowgraph (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert {"check", "run", "dev", "send", "render", "explain", "keys"} <= commands
     for command in sorted(commands):
-        assert flowgraph(command, "--help", folder=README.parent).returncode == 0, command
+        assert shop(command, "--help").code == 0, command
 
 
 def test_make_targets_of_the_readme_exist() -> None:

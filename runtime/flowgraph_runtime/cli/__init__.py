@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 
 def main() -> None:
     """Run the program and exit with its code."""
+    try:
+        code = call(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `flowgraph runs list | head`: nobody reads on, and the flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run a command in this process; its exit code."""
     from flowgraph_runtime.cli.app import app
     from flowgraph_runtime.cli.console import Exit, Failure, complain
 
     try:
-        app()
+        app(list(arguments), prog_name="flowgraph")
     except Failure as failure:
         complain(failure)
-        sys.exit(failure.code)
+        return failure.code
     except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:  # `flowgraph runs list | head`: nobody reads on, and the flush at exit must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.OK)
+        return Exit.INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.OK
+    return Exit.OK
