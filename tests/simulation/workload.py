@@ -1,0 +1,105 @@
+"""The workflows that the simulator runs. Results depend on the input alone, so the direct run says what each must be."""
+
+from __future__ import annotations
+
+from flowgraph import Event, NonRetriable, parallel, sleep, step, step_context, subflow, wait_for, workflow
+
+
+class Ping(Event, name="ping"):
+    n: int
+
+
+class Kick(Event, name="kick"):
+    n: int
+
+
+STARTED: list[tuple[str, str, int]] = []
+"""(run id, idempotency key, attempt) of every attempt that began, in order."""
+
+
+async def _work(n: int, seconds: float = 0.0) -> int:
+    context = step_context()
+    STARTED.append((context.run_id, context.idempotency_key, context.attempt))
+    await work_hook(context.run_id, context.idempotency_key, seconds)
+    return n + 1
+
+
+async def work_hook(run_id: str, key: str, seconds: float) -> None:
+    """Replaced by the simulator: takes virtual time and watches."""
+
+
+@step
+async def add(n: int) -> int:
+    return await _work(n)
+
+
+@step(retries=6)
+async def flaky(n: int) -> int:
+    result = await _work(n)
+    if step_context().attempt <= n % 3:
+        raise RuntimeError("try again")
+    return result
+
+
+@step
+async def refuse(n: int) -> int:
+    await _work(n)
+    raise NonRetriable(f"refused {n}")
+
+
+@subflow
+async def twice(n: int) -> int:
+    first = await add(n)
+    return await add(first)
+
+
+@workflow
+async def chain(n: int) -> int:
+    total = n
+    for _ in range(4):
+        total = await add(total)
+        total = await flaky(total)
+    return total
+
+
+@workflow
+async def forked(n: int) -> tuple[int, int, int]:
+    a, b, c = await parallel(add(n), twice(n), flaky(n))
+    d, e = await parallel(twice(a), add(b))
+    return d, e, c
+
+
+@workflow
+async def sleepy(n: int) -> int:
+    first = await add(n)
+    await sleep("10m")
+    return await add(first)
+
+
+@workflow
+async def caught(n: int) -> str:
+    try:
+        await refuse(n)
+    except NonRetriable as error:
+        await add(n)
+        return str(error)
+    finally:
+        await add(n)
+    return "not refused"
+
+
+@workflow
+async def patient(n: int) -> str:
+    await add(n)
+    ping = await wait_for(Ping, where=lambda p: p.n == n, timeout="1h")
+    if ping is None:
+        return "none"
+    await add(ping.n)
+    return "got"
+
+
+@workflow(on=Kick)
+async def kicked(event: Kick) -> int:
+    first = await add(event.n)
+    ping = await wait_for(Ping, where=lambda p: p.n == event.n and p.n >= 0, timeout="30m")
+    return first if ping is None else await add(first)
