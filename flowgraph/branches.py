@@ -27,11 +27,13 @@ _BOUNDARIES: set[CodeType] = set()
 class Request:
     """One cancellation asked of a branch.
 
-    With `interrupt` a running async attempt is stopped at its next await, else it is let finish.
+    With `interrupt` a running async attempt is stopped at its next await, else it is let finish. A `final` one ends the branch
+    (a timeout's ends only its block): after it has been delivered nothing more can be asked.
     """
 
-    def __init__(self, *, interrupt: bool) -> None:
+    def __init__(self, *, interrupt: bool, final: bool = True) -> None:
         self.interrupt = interrupt
+        self.final = final
         self.delivered = False
 
 
@@ -75,6 +77,8 @@ class Branch:
 
     def ask(self, request: Request) -> None:
         """Ask the branch to end: its children first, then at its own wait; later when it is cleaning up."""
+        if any(known.final and known.delivered for known in self.requests):
+            return
         self.requests.append(request)
         if self._future is None or self.shields or suspended_in_finally(self.coroutine):
             return
@@ -88,7 +92,8 @@ class Branch:
         request = next((r for r in self.requests if not r.delivered), None)
         if request is None or self.shields or running_in_finally(frozenset(_BOUNDARIES)):
             return
-        request.delivered = True
+        for known in self.requests if request.final else [request]:
+            known.delivered = known.delivered or known.final or known is request
         raise Cancelled
 
     def _deliver_or(self, give_up: Any) -> None:

@@ -22,7 +22,7 @@ class TimeoutScope:
 
     def __init__(self, duration: Duration) -> None:
         self._duration = duration
-        self._request = Request(interrupt=True)
+        self._request = Request(interrupt=True, final=False)
         self._branch: Branch
         self._timer: asyncio.TimerHandle
 
