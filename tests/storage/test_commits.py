@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeAlias
 
 import pytest
 
 from flowgraph_runtime.records import TimerRow, Transition
-from flowgraph_runtime.storage import UnknownRun
+from flowgraph_runtime.storage import StorageError, UnknownRun
 from tests.storage.site import PAYLOAD, SECOND, Site
+
+Errors: TypeAlias = list[StorageError | None]
 
 
 def test_a_loaded_run_has_what_was_committed(site: Site) -> None:
@@ -47,7 +50,7 @@ def test_a_dead_epoch_does_not_take_a_living_one_with_it(site: Site) -> None:
     theirs = site.started(1, epoch=other)
     site.run(site.store.close_epoch(site.epoch))
 
-    async def together() -> list[list[object]]:
+    async def together() -> list[Errors]:
         dead = site.store.commit(site.epoch, [site.step(run, 1) for run in mine])
         return list(await asyncio.gather(dead, site.store.commit(other, [site.step(theirs[0], 1)])))
 
@@ -136,7 +139,7 @@ def test_callers_share_transactions(site: Site) -> None:
     runs = site.started(200)
     before = len(site.news)
 
-    async def all_at_once() -> list[list[object]]:
+    async def all_at_once() -> list[Errors]:
         return list(await asyncio.gather(*(site.store.commit(site.epoch, [site.step(run, 1)]) for run in runs)))
 
     assert site.run(all_at_once()) == [[None]] * 200

@@ -64,7 +64,7 @@ class PostgresDatabase(Database):
             "SELECT pg_terminate_backend(a.pid) FROM given JOIN pg_stat_activity a ON a.application_name = given.name"
             " WHERE a.datname = current_database()",
             "name text",
-            [(name,) for name in names],
+            [(name,) for name in names if name != self._writing.name],
         )
 
     @contextmanager
@@ -103,9 +103,11 @@ class PostgresWriting(Writing):
     def commit(self) -> None:
         try:
             self._connection.execute("COMMIT")
-        except psycopg.OperationalError:
-            if not self._connection.closed or not self._was_committed():
+        except psycopg.OperationalError as error:
+            if not self._connection.closed:
                 raise
+            if not self._was_committed():
+                raise Transient("the connection broke before the transaction was committed") from error
 
     def _was_committed(self) -> bool:
         """Ask a new connection what became of the transaction whose COMMIT was cut off; the client alone cannot tell."""

@@ -8,15 +8,18 @@ from sqlmodel import Session
 from flowgraph_runtime.storage.errors import WrongSchema
 from flowgraph_runtime.storage.tables import METADATA, SCHEMA_VERSION, Meta
 
+_LOCK = 0x666C6F77_0001
+
 
 def create_schema(engine: Engine) -> None:
     """Make the tables in an empty database, all or nothing; raises WrongSchema for tables of another version."""
-    if inspect(engine).has_table(str(Meta.__tablename__)):
-        with Session(engine) as session:
-            _check(session)
-        return
     with Session(engine) as session:
-        METADATA.create_all(session.connection())
+        if engine.dialect.name == "postgresql":  # processes that start together do not make them twice
+            session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        if inspect(session.connection()).has_table(str(Meta.__tablename__)):
+            _check(session)
+            return
+        METADATA.create_all(session.connection(), checkfirst=False)
         session.add(Meta(key="schema", value=str(SCHEMA_VERSION)))
         session.commit()
 

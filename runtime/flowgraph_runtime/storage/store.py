@@ -263,7 +263,7 @@ class Store:
         await request.future
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
-        if self._readers is None:
+        if self._readers is None or self._closed:
             return self.read(query)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read, query)
 

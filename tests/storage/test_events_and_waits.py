@@ -1,0 +1,226 @@
+"""An event is stored once, starts its runs once, and reaches every wait it matches, whether it came before or after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flowgraph_runtime.records import Transition, WaitRow
+from flowgraph_runtime.storage import Conflict, UnstorableText
+from tests.storage.site import Site
+
+
+def test_an_event_starts_its_runs(site: Site) -> None:
+    event = site.event()
+    first, second = site.new_run(event), site.new_run(event)
+    second.workflow = "audit"
+    (result,) = site.ingest(event, runs=[first, second])
+    assert (result.event_id, result.run_ids, result.duplicate) == (event.id, (first.id, second.id), False)
+    claimed = site.run(site.store.claim(site.epoch, 10))
+    assert [(row.id, row.workflow, row.event_id) for row in claimed] == [
+        (first.id, "pay", event.id),
+        (second.id, "audit", event.id),
+    ]
+    assert [news.ready for news in site.news if news.events] == [[first.id, second.id]]
+
+
+def test_a_repeated_client_id_is_the_first_event(site: Site) -> None:
+    first = site.event(client_id="c-1", data='{"n":1}')
+    run = site.new_run(first)
+    site.ingest(first, runs=[run])
+    again = site.event(client_id="c-1", data='{"n":1}')
+    (result,) = site.ingest(again, runs=[site.new_run(again)])
+    assert (result.event_id, result.run_ids, result.duplicate) == (first.id, (run.id,), True)
+    assert len(site.run(site.store.claim(site.epoch, 10))) == 1
+
+
+def test_the_same_client_id_under_another_name_is_another_event(site: Site) -> None:
+    results = site.ingest(site.event("a", client_id="c-1"), site.event("b", client_id="c-1", data='{"other":1}'))
+    assert [result.duplicate for result in results] == [False, False]
+
+
+def test_a_client_id_with_other_data_conflicts_and_nothing_of_the_batch_is_stored(site: Site) -> None:
+    first = site.event(client_id="c-1", data='{"n":1}')
+    site.ingest(first)
+    fresh = site.event()
+    with pytest.raises(Conflict, match="'c-1' was used before with other data") as caught:
+        site.ingest(fresh, site.event(client_id="c-1", data='{"n":2}'), runs=[site.new_run(fresh)])
+    assert caught.value.existing == first.id
+    assert site.run(site.store.event(fresh.id)) is None
+    assert site.run(site.store.claim(site.epoch, 10)) == []
+
+
+def test_a_batch_may_repeat_an_event(site: Site) -> None:
+    first, second = site.event(client_id="c-1"), site.event(client_id="c-1")
+    results = site.ingest(first, second, runs=[site.new_run(first), site.new_run(second)])
+    assert [(result.event_id, result.duplicate) for result in results] == [(first.id, False), (first.id, True)]
+    assert results[0].run_ids == results[1].run_ids
+    assert len(site.run(site.store.claim(site.epoch, 10))) == 1
+
+
+def test_a_repeated_event_id_is_stored_once(site: Site) -> None:
+    event = site.event()
+    run = site.new_run(event)
+    site.ingest(event, runs=[run])
+    (result,) = site.ingest(event, runs=[site.new_run(event)])
+    assert (result.duplicate, result.run_ids) == (True, (run.id,))
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\udc00"])
+def test_bad_text_in_an_event_stores_nothing(site: Site, text: str) -> None:
+    good = site.event()
+    with pytest.raises(UnstorableText, match="event 'start' cannot be stored"):
+        site.ingest(good, site.event(data=text))
+    assert site.run(site.store.event(good.id)) is None
+
+
+_KEYS: list[dict[str, Any]] = [{"booking": "s:1"}, {"booking": "s:1", "guest": "s:g"}, {}, {"booking": "s:" + "long" * 200}]
+
+
+@pytest.mark.parametrize("keys", _KEYS)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_wait_gets_its_event(site: Site, keys: dict[str, Any], early: bool) -> None:
+    (run,) = site.started()
+    matching = site.event("paid", **({"booking": "s:1", "guest": "s:g"} | keys))
+    other = site.event("paid", booking="s:2", guest="s:h")
+    wait = site.wait(run, 3, **keys)
+    if early:
+        site.ingest(other, matching)
+        site.commit(wait)
+    else:
+        site.commit(wait)
+        site.ingest(other, matching)
+    expected = [(matching.id, (3,))] if keys else [(other.id, (3,)), (matching.id, (3,))]
+    assert site.offered(run) == expected
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 5))] == [run]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_every_key_of_a_wait_has_to_match(site: Site, early: bool) -> None:
+    (run,) = site.started()
+    near_miss = site.event("paid", booking="s:1", guest="s:other")
+    wait = site.wait(run, booking="s:1", guest="s:g")
+    if early:
+        site.ingest(near_miss)
+    site.commit(wait)
+    if not early:
+        site.ingest(near_miss)
+    assert site.offered(run) == []
+
+
+def test_early_events_come_in_the_order_they_were_received(site: Site) -> None:
+    (run,) = site.started()
+    events = []
+    for _ in range(4):
+        events += [site.event("paid", booking="s:1"), site.event("paid", booking="s:1")]
+        site.ingest(*events[-2:])
+        site.clock.advance(10)
+    site.commit(site.wait(run, booking="s:1"))
+    assert [id for id, _ in site.offered(run)] == [event.id for event in events]
+
+
+def test_events_from_before_the_run_and_its_trigger_are_not_offered(site: Site) -> None:
+    site.ingest(site.event("paid", booking="s:1"))
+    site.clock.advance(1)
+    trigger = site.event("paid", booking="s:1")
+    site.ingest(trigger, runs=[site.new_run(trigger)])
+    site.clock.advance(1)
+    later = site.event("paid", booking="s:1")
+    site.ingest(later)
+    (run,) = site.run(site.store.claim(site.epoch, 1))
+    site.commit(site.wait(run.id, booking="s:1"))
+    assert site.offered(run.id) == [(later.id, (1,))]
+
+
+def test_a_wait_from_now_on_sees_no_early_event(site: Site) -> None:
+    (run,) = site.started()
+    site.ingest(site.event("paid", booking="s:1"))
+    site.commit(site.wait(run, since_start=False, booking="s:1"))
+    assert site.offered(run) == []
+    late = site.event("paid", booking="s:1")
+    site.ingest(late)
+    assert site.offered(run) == [(late.id, (1,))]
+
+
+def test_an_event_is_offered_once_for_all_waits_that_it_matches(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.wait(run, 2, release=False, booking="s:1"), site.wait(run, 1, release=False))
+    event = site.event("paid", booking="s:1")
+    site.ingest(event)
+    assert site.offered(run) == [(event.id, (1, 2))]
+
+
+def test_a_run_takes_an_event_once(site: Site) -> None:
+    (run,) = site.started()
+    event = site.event("paid", booking="s:1")
+    site.ingest(event)
+    site.commit(site.wait(run, 1, release=False, booking="s:1"), site.wait(run, 2, release=False, booking="s:1"))
+    first, second = site.load(run).inbox
+    taking = Transition(run, [site.journal(run, 1, "event")], inbox=[first.position], taken=event.id, closed_waits=[1])
+    site.commit(taking)
+    assert site.offered(run) == []
+    site.commit(Transition(run, inbox=[second.position]))
+    assert site.refusals(Transition(run, [site.journal(run, 2, "event")], taken=event.id)) == ["Refused"]
+    site.load(run)
+    site.commit(Transition(run, [site.journal(run, 2, "timer")], closed_waits=[2], cleared_timers=[1, 2]))
+    site.commit(site.wait(run, 3, booking="s:1"))
+    assert site.offered(run) == []
+    found = site.run(site.store.event(event.id))
+    assert found is not None
+    assert found.taken_by == (run,)
+
+
+def test_an_inbox_row_becomes_one_journal_row(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.wait(run, release=False, booking="s:1"))
+    site.ingest(site.event("paid", booking="s:1"))
+    (offer,) = site.load(run).inbox
+    site.commit(Transition(run, [site.journal(run, 1, "event")], inbox=[offer.position]))
+    assert site.refusals(Transition(run, [site.journal(run, 2, "event")], inbox=[offer.position])) == ["StaleInbox"]
+    assert site.seqs(run) == [1]
+
+
+def test_a_wait_for_several_names_gets_any_of_them(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(Transition(run, waits=[WaitRow(run, 1, ("paid.card", "paid.cash"), (), True)], status="waiting"))
+    events = [site.event("paid.cash"), site.event("paid.other"), site.event("paid.card")]
+    site.ingest(*events)
+    assert [id for id, _ in site.offered(run)] == [events[0].id, events[2].id]
+
+
+def test_unknown_and_invalid_events_wake_nobody(site: Site) -> None:
+    (run,) = site.started()
+    event = site.event("paid", booking="s:1")
+    event.status = "invalid"
+    site.ingest(event)
+    site.commit(site.wait(run, booking="s:1"))
+    assert site.offered(run) == []
+
+
+def test_an_emitted_event_is_matched_like_a_received_one(site: Site) -> None:
+    sender, waiter = site.started(2)
+    site.commit(site.wait(waiter, booking="s:1"))
+    emitted = site.event("paid", booking="s:1")
+    started = site.new_run(emitted)
+    site.commit(Transition(sender, [site.journal(sender, 1)], events=[emitted], event_runs=[started]))
+    assert site.offered(waiter) == [(emitted.id, (1,))]
+    assert {row.id for row in site.run(site.store.claim(site.epoch, 10))} == {waiter, started.id}
+
+
+def test_a_run_may_wait_for_what_it_sent_itself(site: Site) -> None:
+    (run,) = site.started()
+    site.clock.advance(1)
+    emitted = site.event("paid", booking="s:1")
+    sending = site.wait(run, 2, booking="s:1")
+    sending.events = [emitted]
+    site.commit(sending)
+    assert site.offered(run) == [(emitted.id, (2,))]
+
+
+def test_what_is_sent_before_a_wait_from_now_on_is_not_for_it(site: Site) -> None:
+    (run,) = site.started()
+    sending = site.wait(run, 2, since_start=False, booking="s:1")
+    sending.events = [site.event("paid", booking="s:1")]
+    site.commit(sending)
+    assert site.offered(run) == []

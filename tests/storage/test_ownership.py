@@ -1,0 +1,136 @@
+"""A run has one owner: claims exclude each other, dead owners lose their runs, cancel requests go to the owner."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowgraph_runtime.records import Transition
+from flowgraph_runtime.storage import Conflict, Fenced, UnknownMachine, UnknownRun
+from tests.storage.site import SECOND, Site
+
+
+def test_claims_exclude_each_other(site: Site) -> None:
+    runs = [site.new_run() for _ in range(60)]
+    for run in runs:
+        site.run(site.store.start_run(run))
+    other = site.run(site.store.open_epoch("second"))
+
+    async def race() -> list[list[str]]:
+        claims = [site.store.claim(epoch, 7) for _ in range(5) for epoch in (site.epoch, other)]
+        return [[row.id for row in rows] for rows in await asyncio.gather(*claims)]
+
+    claimed = [id for ids in site.run(race()) for id in ids]
+    assert sorted(claimed) == [run.id for run in runs]
+
+
+def test_a_claim_takes_the_oldest_runs_whose_machine_it_knows(site: Site) -> None:
+    site.run(site.store.save_machine("m_2", "pay", "{}", "{}"))
+    runs = [site.new_run() for _ in range(4)]
+    runs[0].machine = runs[2].machine = "m_2"
+    for run in runs:
+        site.run(site.store.start_run(run))
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 10, ["m_2"]))] == [runs[0].id, runs[2].id]
+    assert site.run(site.store.claim(site.epoch, 10, [])) == []
+    (row,) = site.run(site.store.claim(site.epoch, 1))
+    assert (row.id, row.started_at, row.epoch) == (runs[1].id, site.clock.now(), site.epoch)
+    assert site.run(site.store.live_machines()) == {"m_1": 2, "m_2": 2}
+
+
+def test_a_run_needs_a_saved_machine(site: Site) -> None:
+    run = site.new_run()
+    run.machine = "m_unknown"
+    with pytest.raises(UnknownMachine, match="'m_unknown'"):
+        site.run(site.store.start_run(run))
+
+
+def test_an_idempotency_key_starts_one_run(site: Site) -> None:
+    first, same, other = (site.new_run(idempotency_key="k") for _ in range(3))
+    other.input = "[2]"
+    assert site.run(site.store.start_run(first)) == (first.id, True)
+    assert site.run(site.store.start_run(same)) == (first.id, False)
+    with pytest.raises(Conflict, match="idempotency key 'k' was used before with other data"):
+        site.run(site.store.start_run(other))
+    elsewhere = site.new_run(idempotency_key="k")
+    elsewhere.workflow = "audit"
+    assert site.run(site.store.start_run(elsewhere)) == (elsewhere.id, True)
+
+
+def test_a_cancel_goes_to_the_owner_once(site: Site) -> None:
+    (run,) = site.started()
+    assert site.run(site.store.ask_cancel(run, "by hand")) == "cancelling"
+    assert site.run(site.store.ask_cancel(run, "again")) == "cancelling"
+    (row,) = site.load(run).inbox
+    assert (row.kind, row.payload) == ("cancel", "by hand")
+    site.commit(Transition(run, [site.journal(run, 1, "cancel")], inbox=[row.position], status="cancelled", error='"c"'))
+    assert site.run(site.store.ask_cancel(run, "late")) == "already cancelled"
+    with pytest.raises(UnknownRun, match="'run_nobody'"):
+        site.run(site.store.ask_cancel("run_nobody", "x"))
+
+
+def test_a_cancel_wakes_a_parked_run(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.wait(run))
+    assert site.run(site.store.claim(site.epoch, 1)) == []
+    site.run(site.store.ask_cancel(run, "by hand"))
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 1))] == [run]
+
+
+def test_a_run_cancels_another(site: Site) -> None:
+    parent, child = site.started(2)
+    site.commit(Transition(parent, [site.journal(parent, 1)], cancel_runs=[(child, "its parent was cancelled")]))
+    assert [(row.kind, row.payload) for row in site.load(child).inbox] == [("cancel", "its parent was cancelled")]
+
+
+def test_take_over_fences_the_dead_and_frees_their_runs(site: Site) -> None:
+    runs = site.started(3)
+    site.commit(site.wait(runs[0]))
+    site.clock.advance(60 * SECOND)
+    successor = site.run(site.store.open_epoch("second"))
+    taken = site.run(site.store.take_over(successor, lease=10 * SECOND))
+    assert (taken.epochs, taken.freed, taken.crashed) == ([site.epoch], 2, [])
+    assert site.refusals(site.step(runs[1], 1)) == ["Fenced"]
+    with pytest.raises(Fenced, match=f"epoch {site.epoch} is dead"):
+        site.run(site.store.heartbeat(site.epoch))
+    with pytest.raises(Fenced):
+        site.run(site.store.claim(site.epoch, 1))
+    assert {(row.id, row.takeovers) for row in site.run(site.store.claim(successor, 10))} == {(runs[1], 1), (runs[2], 1)}
+
+
+def test_a_run_that_takes_down_three_owners_is_parked(site: Site) -> None:
+    poison, healthy = site.started(2)
+    child = site.new_run(parent_run=healthy, parent_serial=9)
+    site.commit(Transition(healthy, [site.journal(healthy, 1)], runs=[child]))
+    epoch = site.epoch
+    for round_ in range(3):
+        site.run(site.store.claim(epoch, 10))
+        errors = site.run(site.store.commit(epoch, [site.step(healthy, 2 + round_)]))
+        assert errors == [None]
+        site.clock.advance(60 * SECOND)
+        successor = site.run(site.store.open_epoch(f"after {round_}"))
+        taken = site.run(site.store.take_over(successor, lease=SECOND))
+        assert taken.crashed == ([poison, child.id] if round_ == 2 else [])
+        epoch = successor
+    crashed = site.load(poison).run
+    assert (crashed.status, crashed.ended_at, crashed.epoch) == ("crashed", site.clock.now(), None)
+    assert "3 workers in a row went down" in str(crashed.error)
+    assert [row.id for row in site.run(site.store.claim(epoch, 10))] == [healthy]
+    (told,) = site.load(healthy).inbox
+    assert (told.kind, told.serial) == ("child", 9)
+    assert '"status": "crashed"' in told.payload
+
+
+def test_closing_an_epoch_frees_its_runs_without_blame(site: Site) -> None:
+    (run,) = site.started()
+    assert site.run(site.store.close_epoch(site.epoch)) == 1
+    successor = site.run(site.store.open_epoch("second"))
+    assert [(row.id, row.takeovers) for row in site.run(site.store.claim(successor, 10))] == [(run, 0)]
+
+
+def test_a_released_run_with_something_in_its_inbox_can_be_claimed_at_once(site: Site) -> None:
+    (run,) = site.started()
+    site.run(site.store.ask_cancel(run, "by hand"))
+    site.commit(site.wait(run))
+    assert site.news[-1].ready == [run]
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 1))] == [run]
