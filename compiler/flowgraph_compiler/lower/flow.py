@@ -93,7 +93,7 @@ class Flow:
                 self._node(node)
 
     def _node(self, node: AnyNode) -> None:
-        statement = None if isinstance(node, graph.Raise) else native(node)
+        statement = None if _raises(node) else native(node)
         if statement is not None:
             self.blocks.op(statement)
         elif isinstance(node, graph.SUSPENSIONS):
@@ -327,3 +327,10 @@ class Flow:
         before, self._handling = self._handling, handling
         yield
         self._handling = before
+
+
+def _raises(node: AnyNode) -> bool:
+    """Whether a way through the node ends in `raise`: such an end is a block, so that what cannot be reached is known."""
+    if isinstance(node, graph.Branch):
+        return any(body and _raises(body[-1]) for body in (node.then, node.orelse))
+    return isinstance(node, graph.Raise)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
 from flowgraph_compiler.jumps import successors
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode, shortened
 from flowgraph_compiler.render.texts import Texts, waited
+from flowgraph_compiler.statements import Assign
 
 _FAILING = (m.CallStep, m.CallFlow, m.CallChild, m.Group, m.FanOutGroup)
 
@@ -35,10 +37,21 @@ class StepDiagram:
                 FunctionDiagram(self, function, number).draw()
         for function in self.machine.functions:
             self._calls(function)
+        self._prune()
         used = {node.status for node in self.nodes if node.status is not None}
         return DiagramGraph(
             self.machine.workflow, tuple(self.nodes), tuple(self.edges), tuple(self.clusters), tuple(sorted(used))
         )
+
+    def _prune(self) -> None:
+        """Leave out the ends of `finally` bodies that are always passed in a known way."""
+        while True:
+            targets = {edge.target for edge in self.edges}
+            gone = {node.id for node in self.nodes if node.kind in ("finally", "raise", "end") and node.id not in targets}
+            if not gone:
+                return
+            self.nodes = [node for node in self.nodes if node.id not in gone]
+            self.edges = [edge for edge in self.edges if edge.source not in gone]
 
     def status(self, site: str) -> str | None:
         """The state of a node in the run that is shown."""
@@ -100,25 +113,30 @@ class FunctionDiagram:
                 return False
             case m.Reraise():
                 return block.handler is None
-            case m.Resume(_, normal, returns, jumps):
-                return [normal is None, returns is None, not jumps].count(False) != 1 or block.handler is None
             case _:
                 return number not in self._fused
 
     def _entry(self, number: int) -> str:
-        """The node that a jump to a block arrives at."""
-        seen: set[int] = set()
-        while not self._shown(number) and number not in seen:
-            seen.add(number)
-            number = self._onward(self._blocks[number])
+        """The node that a jump to a block arrives at. Completion records written on the way say how a `finally` goes on."""
+        records: dict[str, tuple[e.Expr, ...]] = {}
+        for _ in self._blocks:
+            block = self._blocks[number]
+            records.update(_record(op) for op in block.ops if isinstance(op, Assign) and isinstance(op.value, e.TupleOf))
+            following = self._following(block, number, records)
+            if following is None:
+                break
+            number = following
         end = self._blocks[number].terminator
         return end.action.site if isinstance(end, m.Suspend) else f"{self._function.name}:{number}"
 
-    def _onward(self, block: m.Block) -> int:
-        if isinstance(block.terminator, m.Reraise):
-            assert block.handler is not None
-            return block.handler
-        return successors(block.terminator)[0]
+    def _following(self, block: m.Block, number: int, records: dict[str, tuple[e.Expr, ...]]) -> int | None:
+        """Where a block that is not shown leads; None for one that is."""
+        end = block.terminator
+        if isinstance(end, m.Resume) and end.record in records:
+            return resumed(end, block, records[end.record])
+        if self._shown(number):
+            return None
+        return block.handler if isinstance(end, m.Reraise) else successors(end)[0]
 
     def _fuses(self, block: m.Block) -> bool:
         """Whether a wait is followed by nothing but the question whether it timed out."""
@@ -152,6 +170,9 @@ class FunctionDiagram:
             self._edge(node, self._entry(target), label)
         if kind in ("raise", "finally"):
             self._error(node, block)
+        if kind == "finally" and block.handler is None:
+            failed = self._node(DiagramNode(f"{node}:raise", "raise", "raise again", (), 0, None, self._cluster))
+            self._edge(node, failed, "error", "error")
 
     def _plain(self, end: m.Terminator) -> tuple[str, str, list[tuple[str, int]]]:
         """Kind, title and labelled ways of a node that waits for nothing."""
@@ -164,7 +185,7 @@ class FunctionDiagram:
                 ways = [("", normal), ("return", returns), *(("leave loop round", target) for target in jumps)]
                 return "finally", "finally ends", [(label, target) for label, target in ways if target is not None]
             case m.Finish(value):
-                return "end", "end" if value is None else f"return {self._texts.of(value)}", []
+                return "end", self._texts.end(value), []
             case m.Fail(exception):
                 return "raise", f"raise {self._texts.of(exception)}", []
             case _:
@@ -213,6 +234,26 @@ class FunctionDiagram:
                 return tuple(shortened(f"{path} = {self._texts.of(value)}", 36) for path, value in keys)
             case _:
                 return ()
+
+
+def _record(op: Assign) -> tuple[str, tuple[e.Expr, ...]]:
+    """The variable and the items of a tuple that is assigned."""
+    assert isinstance(op.value, e.TupleOf)
+    target = op.targets[0]
+    return target.name if isinstance(target, e.Local) else "", op.value.items
+
+
+def resumed(end: m.Resume, block: m.Block, record: tuple[e.Expr, ...]) -> int | None:
+    """The block that a `finally` goes on with, given its record; None where that is the end of the function."""
+    match record:
+        case (e.Const("next"),):
+            return end.normal
+        case (e.Const("return"), _):
+            return end.returns
+        case (e.Const("jump"), e.Const(int(index))):
+            return end.jumps[index]
+        case _:
+            return block.handler
 
 
 def plain(text: str) -> str:

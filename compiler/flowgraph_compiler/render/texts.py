@@ -52,6 +52,12 @@ class Texts:
             return " or ".join(tree.names) + "?"
         return self.of(tree) + "?"
 
+    def end(self, value: e.Expr | None) -> str:
+        """The end of a function."""
+        if value is None or value == e.Local("$return"):
+            return "end" if value is None else "return"
+        return f"return {self.of(value)}"
+
     def loop(self, end: m.Advance) -> str:
         """The head of a loop."""
         cursor = self._cursors.get(end.cursor)
