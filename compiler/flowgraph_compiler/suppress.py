@@ -45,6 +45,8 @@ def _allowed(found: Diagnostic, allowance: Allowance | None) -> bool:
 
 def allowances_in(text: str, file: str) -> Iterator[Allowance]:
     """The `allow` comments of a file (real comments only, not text inside strings)."""
+    if "flowgraph:" not in text:
+        return
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (tokenize.TokenError, SyntaxError):  # FG001 is about that

@@ -20,12 +20,18 @@ from flowgraph_compiler.checks import (
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.graph import WorkflowGraph
+from flowgraph_compiler.infer import analysed
+from flowgraph_compiler.infer.findings import Findings
 
 
 def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     """The findings about one workflow, whose types are inferred and whose waits are split."""
-    for family in (bindings, storing, reaching, looping, conditions, waiting, durations):
-        yield from family.check(graph, app)
+    flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
+    for by_structure in (bindings, reaching, looping, durations):
+        yield from by_structure.check(graph)
+    for by_types in (conditions, waiting):
+        yield from by_types.check(graph, flows)
+    yield from storing.check(graph, app, flows)
 
 
 def check_declarations(app: Application) -> Iterator[Diagnostic]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Assigned, Const, Expr, Local, Logical, Unary
 from flowgraph_compiler.flow import Forward
@@ -40,7 +39,7 @@ class Bound:
         return Bound(self.names, {**self.when, temporary: (true, false)})
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:  # noqa: ARG001  (one shape for all families)
+def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
     """Report each variable once, at the first place that may read it unbound."""
     for function in graph.functions:
         yield from Definite(graph.name, function).findings()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Call, Compare, Const, Expr, Local, Unary
 from flowgraph_compiler.graph import AnyNode, Body, Branch, Child, Raise, Step, Subflow, While, WorkflowGraph, walk
-from flowgraph_compiler.infer import analysed
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings
@@ -18,10 +16,10 @@ from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.types import NONE, UNKNOWN, is_any, members, show
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
-    """By the types at each place."""
+def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+    """By the types at each place, function by function."""
     for function in graph.functions:
-        flow = analysed(function, graph, app, Findings(graph.name))
+        flow = flows[function.name]
         for node in walk(function.body):
             yield from _unused(node, flow, graph.name)
             env = flow.before.get(node.id)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowgraph_compiler.checks.options import duration_error
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Captured, Const, Expr, Unary
 from flowgraph_compiler.graph import AnyNode, Scope, Sleep, Wait, WorkflowGraph, walk
 from flowgraph_compiler.rulebook import RULES
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:  # noqa: ARG001
+def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
     """Texts and numbers; what is computed is checked when it is known."""
     for function in graph.functions:
         for node in walk(function.body):

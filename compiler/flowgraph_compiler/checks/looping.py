@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowgraph_compiler.checks.reaching import leaves
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.expressions import Attribute, Call, Const, Cursor, Expr, Local, Method, Subscript
 from flowgraph_compiler.graph import (
@@ -38,7 +37,7 @@ from flowgraph_compiler.vocabulary import MUTATING_METHODS
 _MUTATING = frozenset(name for names in MUTATING_METHODS.values() for name in names)
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:  # noqa: ARG001
+def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
     """All loops of all functions."""
     for function in graph.functions:
         for node in walk(function.body):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowgraph_compiler.checks.bindings import Bound, Definite
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Const
 from flowgraph_compiler.graph import AnyNode, Body, Break, FlowGraph, For, Pure, Raise, Return, While, WorkflowGraph, bodies, walk
@@ -13,7 +12,7 @@ from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.statements import Delete
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:  # noqa: ARG001
+def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
     """Judged by the control flow and constant conditions alone."""
     for function in graph.functions:
         flow = Definite(graph.name, function)

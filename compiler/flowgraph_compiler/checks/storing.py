@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ from flowgraph_compiler.checks.liveness import Liveness
 from flowgraph_compiler.declarations import Application, FlowDecl
 from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.graph import AnyNode, FlowGraph, For, Handler, Try, WorkflowGraph, suspends, walk
-from flowgraph_compiler.infer import analysed
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings
@@ -22,16 +21,16 @@ from flowgraph_compiler.types import UNKNOWN, partial, show
 from flowgraph_compiler.variables import bound_names
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
+def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
     """Report each variable once, at its assignment, with the await that it lives across."""
     for function in graph.functions:
         if function.kind != "pure":
-            yield from _function(function, graph, app)
-    for decl in flows(graph, app):
+            yield from _function(function, flows[function.name], graph.name)
+    for decl in declarations(graph, app):
         yield from _result(decl, graph)
 
 
-def flows(graph: WorkflowGraph, app: Application) -> list[FlowDecl]:
+def declarations(graph: WorkflowGraph, app: Application) -> list[FlowDecl]:
     """The declarations of a workflow and of the subflows in its machine."""
     names = [function.name for function in graph.functions]
     found = [app.workflows.get(graph.name), *(app.subflows.get(name) for name in names)]
@@ -50,18 +49,17 @@ def _result(decl: FlowDecl, graph: WorkflowGraph) -> Iterator[Diagnostic]:
         yield Diagnostic(RULES["FG150"], decl.span, f"{title} cannot be stored: {blocked}", "-> SomeModel", (), graph.name)
 
 
-def _function(function: FlowGraph, graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
+def _function(function: FlowGraph, flow: FlowTypes, workflow: str) -> Iterator[Diagnostic]:
     liveness = Liveness(function)
-    flow = analysed(function, graph, app, Findings(graph.name))
     told: set[str] = set()
     for node in walk(function.body):
         if node.id in liveness.across and node.id in flow.before:
             for name in sorted(liveness.across[node.id] - told):
-                found = _variable(_Living(function, flow, node, name), graph.name)
+                found = _variable(_Living(function, flow, node, name), workflow)
                 if found is not None:
                     told.add(name)
                     yield found
-    yield from _iterables(function, flow, graph.name)
+    yield from _iterables(function, flow, workflow)
 
 
 @dataclass(frozen=True)

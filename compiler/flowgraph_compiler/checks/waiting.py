@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
 from flowgraph_compiler.assignability import assignable
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic, Level
 from flowgraph_compiler.expressions import Attribute, Bound, Compare, Const, Expr, Keyword, Local, Method, New
 from flowgraph_compiler.graph import FlowGraph, SleepUntil, Wait, WorkflowGraph, walk
-from flowgraph_compiler.infer import analysed
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings, meant
@@ -28,10 +26,10 @@ from flowgraph_compiler.variables import targets_of
 _COMPARED = (str, int, float, bytes, UUID, Enum, date, type(None))
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
-    """All waits and sleeps of a workflow, and the predicate of its trigger."""
+def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+    """All waits and sleeps of a workflow."""
     for function in graph.functions:
-        flow = analysed(function, graph, app, Findings(graph.name))
+        flow = flows[function.name]
         place: Env | None = None
         for node in walk(function.body):
             place = flow.before.get(node.id, place)

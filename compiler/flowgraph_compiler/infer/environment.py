@@ -63,14 +63,18 @@ def is_below(path: str, name: str) -> bool:
 
 def joined(left: Env | None, right: Env | None) -> Env | None:
     """Where two paths meet: unions; a variable of one path only keeps its type (FG210 is about its being unbound)."""
-    if left is None or right is None:
+    if left is None or right is None or left is right:
         return right if left is None else left
-    types = {path: union([tp, right.types[path]]) for path, tp in left.types.items() if path in right.types}
+    types = {path: _either(tp, right.types[path]) for path, tp in left.types.items() if path in right.types}
     for path, tp in [*left.types.items(), *right.types.items()]:
         if path not in types and "." not in path and "[" not in path:
             types[path] = tp
     facts = {temp: fact for temp, fact in left.facts.items() if right.facts.get(temp) is fact}
     return Env(types, facts, {**left.timeouts, **right.timeouts})
+
+
+def _either(left: Any, right: Any) -> Any:
+    return left if left is right or left == right else union([left, right])
 
 
 def path_of(expr: Expr) -> str | None:
