@@ -17,6 +17,14 @@ def microseconds(when: datetime) -> int:
     return (when - _EPOCH) // timedelta(microseconds=1)
 
 
+def parse_rfc3339(text: str) -> datetime:
+    """Return the moment that a text such as `2026-03-01T09:00:00Z` names. Raises ValueError, also without a zone."""
+    when = datetime.fromisoformat(text)
+    if when.tzinfo is None:
+        raise ValueError("a time needs its zone, e.g. 2026-03-01T09:00:00Z")
+    return when
+
+
 def rfc3339(at: int | None) -> str | None:
     """Return the time as text, e.g. `2026-03-01T09:00:00.000000Z`; None stays None."""
     return None if at is None else moment(at).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

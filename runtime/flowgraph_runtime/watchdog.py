@@ -51,7 +51,7 @@ class Watchdog:
         frame = sys._current_frames().get(self._loop_thread)
         stack = "".join(traceback.format_stack(frame)[-6:]) if frame is not None else ""
         _LOG.warning(
-            "step '%s' of run %s has blocked the event loop for over %g s: make it a plain function (it then runs in a thread)\n%s",
+            "step '%s' of run %s blocks the event loop for over %g s: make it a plain function, which runs in a thread\n%s",
             step,
             run_id,
             self._patience,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from flowgraph.durations import DurationError, parse_duration
@@ -15,14 +14,13 @@ from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOu
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.history import History
 from flowgraph_runtime.inspection import history_of
-from flowgraph_runtime.moments import microseconds
+from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.transitions import ENDED
 from flowgraph_runtime.views import journal_view, run_view
 
 MOST_WAIT = 60.0
 """Seconds that `?wait=` may ask for."""
-_MOMENT = TypeAdapter(AwareDatetime)
 
 
 async def start(call: Call) -> Response:
@@ -87,9 +85,9 @@ def _since(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return microseconds(_MOMENT.validate_python(text))
-    except ValidationError:
-        raise Problem(400, "bad query parameter", "'since' is a time with zone, e.g. 2026-03-01T09:00:00Z") from None
+        return microseconds(parse_rfc3339(text))
+    except ValueError as error:
+        raise Problem(400, "bad query parameter", f"'since': {error}") from None
 
 
 async def single(call: Call) -> Response:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from flowgraph_runtime.moments import parse_rfc3339
 
 RunStatus = Literal[
     "queued", "running", "waiting", "sleeping", "paused", "cancelling", "completed", "failed", "cancelled", "crashed"
 ]
 StepStatus = Literal["pending", "running", "retrying", "completed", "failed", "cancelled", "skipped"]
+SentMoment = Annotated[datetime, BeforeValidator(lambda given: parse_rfc3339(given) if isinstance(given, str) else None)]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -26,7 +30,7 @@ class EventIn(Shape):
     name: Name
     data: dict[str, Any] = Field(default_factory=dict)
     id: Name | None = None
-    ts: Annotated[int, Field(ge=315_532_800_000, le=253_402_300_799_999)] | AwareDatetime | None = None
+    ts: Annotated[int, Field(ge=315_532_800_000, le=253_402_300_799_999)] | SentMoment | None = None
 
 
 class EventAccepted(Shape):
