@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import dataclasses
 import site
 import sys
@@ -10,12 +12,15 @@ import typing
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel
 
 from flowgraph import Step, Subflow, Workflow
 from flowgraph_compiler.declarations import FlowDecl, SourceModule, StepDecl
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.places import Places
+from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.source import source_of
 
 _OURS = ("flowgraph", "flowgraph_compiler", "flowgraph_runtime")
@@ -89,7 +94,30 @@ def classes_of(modules: Iterable[SourceModule], declarations: Iterable[StepDecl 
     return found
 
 
-def is_storable_class(cls: object) -> bool:
+def duplicate_classes(modules: Iterable[SourceModule]) -> Iterator[Diagnostic]:
+    """FG250: stored values name their class by its bare name, and handlers match exceptions by it."""
+    known: dict[str, type] = {}
+    for module in modules:
+        for value in vars(module.module).values():
+            if not is_storable_class(value) or value.__module__ != module.name:
+                continue
+            other = known.setdefault(value.__name__, value)
+            if issubclass(value, BaseException):
+                other = getattr(builtins, value.__name__, other)
+            if other is not value:
+                yield _duplicate(value, other, module)
+
+
+def _duplicate(cls: type, other: type, module: SourceModule) -> Diagnostic:
+    places = Places(module.file, module.text)
+    nodes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef) and node.name == cls.__name__]
+    span = places.line(nodes[-1].lineno if nodes else 1)
+    home = "Python itself" if other.__module__ == "builtins" else f"module '{other.__module__}'"
+    message = f"class '{cls.__name__}' has the name of a class of {home}"
+    return Diagnostic(RULES["FG250"], span, message, "stored values name their class: rename one")
+
+
+def is_storable_class(cls: object) -> TypeGuard[type[Any]]:
     """Whether values of the class are stored under its name: models, dataclasses, enums, named tuples and exceptions."""
     if not isinstance(cls, type) or typing.get_origin(cls) is not None:
         return False

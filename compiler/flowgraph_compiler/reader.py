@@ -6,6 +6,7 @@ Objects in a module's namespace say what exists; the tree says how it is written
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from flowgraph import Event, Step, Subflow, Workflow, pure, step, subflow, workflow
 from flowgraph_compiler import signatures
 from flowgraph_compiler.declarations import Application, FlowDecl, SourceModule, StepDecl
-from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.places import Places
-from flowgraph_compiler.reachable import classes_of, modules_of
+from flowgraph_compiler.reachable import classes_of, duplicate_classes, modules_of
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
 
@@ -28,102 +29,108 @@ def read(modules: Sequence[SourceModule], selected: Sequence[str] = ()) -> tuple
 
     A declaration with a finding is left out where the rest of the compiler could not use it."""
     every = modules_of(modules)
-    reading = _Reading()
-    for module in every:
-        reading.module(module)
+    reading = _Reading([_Module(module) for module in every])
     classes = classes_of(every, (*reading.steps.values(), *reading.flows.values()))
-    events = {name: cls for name, cls in classes.items() if issubclass(cls, Event)}
     app = Application(
         modules=tuple(every),
         steps=reading.steps,
         workflows=reading.of("workflow"),
         subflows=reading.of("subflow"),
         pures=reading.of("pure"),
-        events=events,
+        events={name: cls for name, cls in classes.items() if issubclass(cls, Event)},
         classes=classes,
         selected=tuple(selected),
     )
-    return app, sorted(reading.found, key=lambda found: (found.span.file, found.span.line, found.span.column))
+    found = [*reading.found, *duplicate_classes(every)]
+    return app, sorted(found, key=lambda found: (found.span.file, found.span.line, found.span.column))
+
+
+class _Module:
+    """A module's functions by their first line, and those whose shape is refused."""
+
+    def __init__(self, source: SourceModule) -> None:
+        self.source = source
+        self.places = Places(source.file, source.text)
+        self.functions = {_first_line(node): node for node in ast.walk(source.tree) if isinstance(node, FunctionNode)}
+        misshapen = list(_shapes(source, self.places))
+        self.found = [finding for _, finding in misshapen]
+        self.refused = {node.name for node, finding in misshapen if finding.rule.code != "FG107"}
+
+    def node(self, fn: FunctionType) -> FunctionNode | None:
+        """The function's tree, or None when it is not in the source."""
+        node = self.functions.get(fn.__code__.co_firstlineno)
+        return node if node is not None and node.name == fn.__name__ else None
 
 
 class _Reading:
-    """The declarations found so far and the findings."""
+    """The declarations found and the findings."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: list[_Module]) -> None:
         self.steps: dict[str, StepDecl] = {}
         self.flows: dict[str, FlowDecl] = {}
-        self.found: list[Diagnostic] = []
-        self._seen: set[int] = set()
+        self.found = [finding for module in modules for finding in module.found]
+        by_name = {module.source.name: module for module in modules}
+        named = [
+            (obj, by_name.get(obj.__module__, module), module) for module in modules for obj in _declared(module.source.module)
+        ]
+        own = [(obj, home) for obj, home, module in named if home is module]
+        wrapped = [(obj, home) for obj, home, _ in named]  # `charge = step(services.charge)` stands in another module
+        for obj, home in {id(obj): (obj, home) for obj, home in (*own, *wrapped)}.values():
+            self._object(obj, home)
 
     def of(self, kind: str) -> dict[str, FlowDecl]:
         """The flows of one kind by name."""
         return {name: flow for name, flow in self.flows.items() if flow.kind == kind}
 
-    def module(self, module: SourceModule) -> None:
-        """Read one module."""
-        places = Places(module.file, module.text)
-        functions = {_first_line(node): node for node in ast.walk(module.tree) if isinstance(node, FunctionNode)}
-        misshapen = list(_shapes(module, places))
-        self.found.extend(finding for _, finding in misshapen)
-        refused = {id(node) for node, finding in misshapen if finding.rule.code != "FG107"}
-        for obj in _declared(module.module):
-            if id(obj) not in self._seen:
-                self._seen.add(id(obj))
-                self._object(obj, module, places, functions, refused)
-
-    def _object(
-        self, obj: Any, module: SourceModule, places: Places, functions: dict[int, FunctionNode], refused: set[int]
-    ) -> None:
-        fn = obj if isinstance(obj, FunctionType) else obj.fn
-        node = functions.get(fn.__code__.co_firstlineno) if isinstance(fn, FunctionType) else None
-        if node is None or node.name != fn.__name__:
-            if not refused:  # a wrapper of another decorator has been reported there
-                self._no_source(obj, places)
+    def _object(self, obj: Any, module: _Module) -> None:
+        fn = obj if isinstance(obj, FunctionType) else inspect.unwrap(obj.fn)
+        node = module.node(fn) if isinstance(fn, FunctionType) else None
+        if getattr(fn, "__name__", "") in module.refused:
             return
-        if id(node) in refused:
-            return
-        self._declare(obj, fn, node, module, places)
+        if node is None:
+            self._no_source(obj, module.places)
+        else:
+            self._declare(obj, fn, node, module)
 
-    def _declare(self, obj: Any, fn: FunctionType, node: FunctionNode, module: SourceModule, places: Places) -> None:
-        is_step, kind = isinstance(obj, Step), _kind(obj)
-        parameters, result, found = signatures.read(fn, node, places, kind)
+    def _declare(self, obj: Any, fn: FunctionType, node: FunctionNode, module: _Module) -> None:
+        kind, head, source = _kind(obj), module.places.head(node), module.source
+        parameters, result, found = signatures.read(fn, node, module.places, kind)
         self.found.extend(found)
-        name = fn.__name__ if kind == "pure" else obj.name
-        if is_step:
+        if isinstance(obj, Step):
             is_async = isinstance(node, ast.AsyncFunctionDef)
-            decl = StepDecl(name, tuple(obj.aliases), parameters, result, is_async, obj, places.head(node), module.name)
-            self._add(self.steps, name, decl, kind)
+            decl = StepDecl(obj.name, tuple(obj.aliases), parameters, result, is_async, obj, head, source.name)
+            self._add(self.steps, decl, kind)
             return
         if isinstance(obj, Workflow):
-            self.found.extend(signatures.trigger(obj, parameters, places.head(node)))
-        self._add(
-            self.flows,
-            name,
-            FlowDecl(name, kind, parameters, result, node, places.head(node), vars(module.module), obj, module.name),
-            kind,
-        )
+            self.found.extend(signatures.trigger(obj, parameters, head))
+        name = fn.__name__ if kind == "pure" else obj.name
+        self._add(self.flows, FlowDecl(name, kind, parameters, result, node, head, vars(source.module), obj, source.name), kind)
 
-    def _add(self, table: dict[str, Any], name: str, decl: StepDecl | FlowDecl, kind: str) -> None:
-        other = table.setdefault(name, decl)
-        if other is not decl:
-            message = f"{kind} '{name}' has the name of another one, at {other.span}"
-            self.found.append(
-                Diagnostic(RULES["FG250"], decl.span, message, "names are persisted and unique: rename one, or give it name=")
-            )
+    def _add(self, table: dict[str, Any], decl: StepDecl | FlowDecl, kind: str) -> None:
+        other = table.setdefault(decl.name, decl)
+        if other is decl:
+            return
+        if other.span == decl.span:
+            message = f"a copy of {kind} '{decl.name}' made by '.with_(...)' (not yet) is not in the language"
+            self.found.append(Diagnostic(RULES["FG100"], decl.span, message, "give the options to '@step(...)'"))
+            return
+        message = f"{kind} '{decl.name}' has the name of another one, at {other.span}"
+        help_ = "names are persisted and unique: rename one, or give it 'name='"
+        self.found.append(Diagnostic(RULES["FG250"], decl.span, message, help_, (Related(other.span, "the other one"),)))
 
     def _no_source(self, obj: Any, places: Places) -> None:
         name = getattr(obj, "name", getattr(obj, "__name__", "?"))
         message = f"the source of {_kind(obj)} '{name}' is not available"
-        self.found.append(
-            Diagnostic(RULES["FG101"], places.line(1), message, "define it in a '.py' file, not by 'exec' or in a prompt")
-        )
+        help_ = "define it in a '.py' file, not by 'exec' or in a prompt"
+        self.found.append(Diagnostic(RULES["FG101"], places.line(1), message, help_))
 
 
 def _declared(module: ModuleType) -> Iterator[Any]:
-    """Steps, flows and `@pure` functions of the module's own, in the order of the namespace."""
+    """Steps, flows and `@pure` functions that the module knows, in the order of the namespace."""
     for value in list(vars(module).values()):
-        is_pure = isinstance(value, FunctionType) and getattr(value, "__flowgraph_pure__", False)
-        if (is_pure or isinstance(value, Step | Subflow | Workflow)) and value.__module__ == module.__name__:
+        if isinstance(value, Step | Subflow | Workflow) or (
+            isinstance(value, FunctionType) and hasattr(value, "__flowgraph_pure__")
+        ):
             yield value
 
 

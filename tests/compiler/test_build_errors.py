@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 
 import pytest
 
-from flowgraph_compiler.build import build
+from flowgraph_compiler.build import build, subflow_findings
+from flowgraph_compiler.build.handlers import FunctionBuilder
+from flowgraph_compiler.build.refusals import EXPRESSIONS
+from flowgraph_compiler.build.refusals import STATEMENTS as STATEMENTS_REFUSED
 from flowgraph_compiler.reader import read
 from flowgraph_compiler.source import from_text
 from tests.compiler.planted import check, findings
@@ -17,11 +21,13 @@ import datetime as dt
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
+from typing import cast
 from pydantic import BaseModel, Field, field_validator
 from flowgraph import Event, fan_out, now, parallel, pure, race, saga, send, settle, sleep, sleep_until, start
 from flowgraph import step, subflow, timeout, uuid, wait_for, workflow
 
 PRICES = {"a": 1}
+FAILURES = (ValueError, KeyError)
 RNG = random.Random(1)
 
 class Paid(Event, name="paid"):
@@ -198,6 +204,16 @@ STATEMENTS = {
     "set variable": "y = {1}\nz = [*y]  # error: FG142",
     "set parameter": "for y in tags:  # error: FG142\n    pass",
     "set union": "for y in tags | {'a'}:  # error: FG142\n    pass",
+    "unpacked set": "a, b = tags  # error: FG142",
+    "views as sets": "for y in d.keys() - xs:  # error: FG142\n    pass",
+    "spread set argument": "y = max(*tags)  # error: FG142",
+    "map over a set": "y = list(map(str, tags))  # error: FG142",
+    "walrus in a lambda": "y = sorted(xs, key=lambda z: (q := z))  # error: FG100",
+    "comprehension over map that awaits": "y = [await charge(z) for z in map(int, xs)]  # error: FG132",
+    "generator in enumerate": "for y in enumerate(z for z in xs):  # error: FG132\n    await charge(1)",
+    "cast of a view": "y = cast(list[int], d.values())  # error: FG132",
+    "no branches": "await parallel()  # error: FG171",
+    "stored iterator of one field": "y = Order(id=map(str, xs))  # error: FG132",
     "local annotation": "y: Missing = 1  # error: FG160",
     "wait without timeout": "await wait_for(Paid)  # error: FG171",
     "wait for no event": "await wait_for(Order, timeout='1h')  # error: FG170",
@@ -249,6 +265,16 @@ paid = await wait_for(Paid, where=lambda e: e.order == order.id and e.order in z
 await send(Paid(order=order.id))
 await parallel(charge(1), flow(x=2), sleep('1h'), wait_for(Paid, timeout='1h'), parallel(charge(1), send(Paid(order='1'))))
 await sleep_until(when)
+both = {*tags, 1}
+flag = all(z for z in await parallel(charge(1), charge(2)))
+model = Order(id=await charge(1))
+keyed = dict(key=1)
+try:
+    pass
+except FAILURES:
+    pass
+for i, v in enumerate(zip(xs, reversed(xs))):
+    await charge(v)
 m = max(d.items(), key=lambda pair: pair[1])
 n = datetime.fromisoformat('2020-01-01'), str.lower('A'), math.pi, isinstance(x, int | str)
 return m, n, key, paid, a, b, e
@@ -307,3 +333,36 @@ def test_a_workflow_with_errors_yields_no_graph_and_leaves_the_others_alone() ->
     assert found == []
     assert build(app, "w")[0] is None
     assert build(app, "other")[0] is not None
+
+
+def test_every_kind_of_node_is_translated_or_refused_by_name() -> None:
+    inner = {"Slice", "slice", "Interpolation"}  # parts of another node
+    for base, prefix, table in ((ast.expr, "visit_", EXPRESSIONS), (ast.stmt, "do_", STATEMENTS_REFUSED)):
+        for kind in base.__subclasses__():
+            known = hasattr(FunctionBuilder, prefix + kind.__name__) or kind.__name__ in {*table, *inner}
+            assert known, f"'{kind.__name__}' is refused without saying what to write instead"
+
+
+def test_a_node_that_nobody_knows_is_an_error() -> None:
+    module = from_text(HEAD + "    return x\n", "unknown_node")
+
+    class Surprise(ast.expr):
+        pass
+
+    app, _ = read([module])
+    returned = app.workflows["w"].tree.body[0]
+    assert isinstance(returned, ast.Return)
+    returned.value = ast.copy_location(Surprise(), returned)
+    graph, found = build(app, "w")
+    assert (graph, [each.message for each in found]) == (None, ["'Surprise' is not in the language"])
+
+
+@pytest.mark.parametrize("text", ["x = " + "-" * 150 + "x", "x = " + " + ".join(["x"] * 300), "x = " + "[" * 90 + "]" * 90])
+def test_deep_nesting_is_an_error_or_works_but_never_a_crash(text: str) -> None:
+    assert {each.rule.code for each in findings(HEAD + f"    {text}\n")} <= {"FG100"}
+
+
+def test_errors_of_subflows_that_nobody_calls() -> None:
+    wrong = "@subflow\nasync def lonely(x: int) -> int:\n    return charge(x)\n"
+    app, _ = read([from_text(HEAD + "    pass\n" + wrong, "nobody")])
+    assert [each.rule.code for each in subflow_findings(app)] == ["FG113"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
-from flowgraph import Batch, Cron, Event, pure, step, subflow, workflow
+from flowgraph import Batch, Cron, Event, now, pure, step, subflow, workflow
 import flowgraph as fg
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -37,7 +37,7 @@ def traced(fn: Any) -> Any:
 DECLARATIONS = {
     "method": "class A:\n    @workflow\n    async def w(self) -> None:  # error: FG102\n        pass",
     "nested workflow": "def make() -> None:\n    @fg.workflow\n    async def w() -> None:  # error: FG102\n        pass",
-    "nested subflow": "if True:\n    def a() -> None:\n        @subflow\n        async def s() -> None:  # error: FG102\n            pass",
+    "nested helper": "if 1:\n    def a() -> None:\n        @subflow\n        async def s():  # error: FG102\n            pass",
     "nested step": "def make() -> None:\n    @step(retries=1)\n    def s() -> None:  # error: FG103\n        pass",
     "step method": "class A:\n    @fg.step()\n    def s(self) -> None:  # error: FG103\n        pass",
     "decorated above": "@traced\n@workflow\nasync def w() -> None:  # error: FG104\n    pass",
@@ -67,7 +67,11 @@ DECLARATIONS = {
     "duplicate flow": "@workflow\nasync def a() -> None: ...\n@workflow(name='a')\nasync def b() -> None: ...  # error: FG250",
     "foreign on_failure": "@workflow(on_failure=traced)\nasync def w() -> None: ...  # error: FG112",
     "where by name": "@workflow(on=Paid, where=bool)\nasync def w(event: Paid) -> None: ...  # error: FG100",
-    "where": "@workflow(\n    on=Paid,\n    where=lambda e: datetime.now() > e.order,  # error: FG140\n)\nasync def w(e: Paid) -> None: ...",
+    "where": "@workflow(\n    on=Paid,\n    where=lambda e: now(),  # error: FG100\n)\nasync def w(e: Paid) -> None: ...",
+    "undefined in where": "@workflow(\n    on=Paid, where=lambda e: fg.X,  # error: FG210\n)\nasync def w(e: Paid) -> None: ...",
+    "class twice": "class Kept(Event): ...\nFirst = Kept\nclass Kept(Event): ...  # error: FG250",
+    "exception of Python": "class TimeoutError(Exception): ...  # error: FG250",
+    "copy of a step": "@step\ndef s() -> None: ...  # error: FG100\nagain = s.with_(retries=1)",
     "syntax": "def w(:  # error: FG001\n    pass",
     "return outside": "return 1  # error: FG001",
     "await in a lambda": "async def w() -> None:\n    f = lambda x: await x  # error: FG121",
@@ -188,6 +192,19 @@ def test_imported_modules_belong_to_the_application() -> None:
     )
     assert list(app.steps) == ["far", "also"]
     assert [module.name for module in app.modules] == ["near", "far_away"]
+
+
+def test_a_wrapped_step_keeps_the_signature_of_the_function_below() -> None:
+    app = application(HEAD + "@step\n@traced\ndef s(order: str) -> int:\n    return 1\n", "wrapped_step")
+    assert [parameter.type for parameter in app.steps["s"].parameters] == [str]
+
+
+def test_a_step_made_of_a_function_of_another_module() -> None:
+    application("def far(x: int) -> int: ...\n", "plain_functions")
+    text = "import plain_functions\nfrom flowgraph import step, workflow\ncharge = step(name='pay')(plain_functions.far)\n"
+    app = application(text, "makes_steps")
+    assert list(app.steps) == ["pay"]
+    assert app.steps["pay"].span.file == "plain_functions.py"
 
 
 def test_the_same_object_under_two_names_is_declared_once() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowgraph.options import UNSET
+from flowgraph_compiler.build.bindings import MAX_DEPTH, too_deep
 from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.handlers import FunctionBuilder
@@ -54,10 +55,23 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
     return graph, session.found
 
 
+def subflow_findings(app: Application) -> list[Diagnostic]:
+    """What is wrong in subflows, whether or not a workflow reaches them."""
+    session = Session(app, "")
+    for decl in app.subflows.values():
+        _function(session, decl)
+    return session.found
+
+
 def _function(session: Session, decl: FlowDecl) -> FlowGraph:
     builder = FunctionBuilder(session, decl)
-    _shadowed(builder)
-    body = builder.statements(decl.tree.body)
+    deep = too_deep(decl.tree)
+    if deep is None:
+        _shadowed(builder)
+        body = builder.statements(decl.tree.body)
+    else:
+        builder.refuse(deep, f"code nested more than {MAX_DEPTH} levels deep", "split it: a '@subflow', or a variable in between")
+        body = ()
     known = {parameter.name: parameter.type for parameter in decl.parameters if parameter.type is not None}
     return FlowGraph(
         name=decl.name,

@@ -150,6 +150,8 @@ class Awaits(Calls):
 
     def _parallel(self, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> AnyNode | None:
         name = self.node_id("parallel")
+        if not node.args:
+            self.report("FG171", node, "'parallel' has no branches", "parallel(a(x), b(y))")
         for keyword in node.keywords:
             self.report("FG172", keyword, f"'parallel' takes no argument '{keyword.arg}'", "parallel(a(), b())")
         branches: list[AnyNode] = []

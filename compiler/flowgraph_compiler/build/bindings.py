@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from flowgraph_compiler.places import Located
 
+MAX_DEPTH = 100
+"""Levels of nested statements and expressions in one function."""
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -16,9 +19,10 @@ def bindings(tree: FunctionNode) -> dict[str, list[Located]]:
     arguments = tree.args
     for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         found.setdefault(arg.arg, []).append(arg)
-    for statement in tree.body:
-        for name, node in _bound(statement):
-            found.setdefault(name, []).append(node)
+    if too_deep(tree) is None:
+        for statement in tree.body:
+            for name, node in _bound(statement):
+                found.setdefault(name, []).append(node)
     return found
 
 
@@ -40,6 +44,17 @@ def targets(target: ast.expr) -> Iterator[ast.Name]:
             yield from targets(value)
         case _:
             pass
+
+
+def too_deep(tree: ast.AST) -> ast.expr | ast.stmt | None:
+    """The first node that is nested deeper than any person writes, or None; the phases walk trees by recursion."""
+    waiting: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH and isinstance(node, ast.expr | ast.stmt):
+            return node
+        waiting.extend((inner, depth + 1) for inner in ast.iter_child_nodes(node))
+    return None
 
 
 def _bound(node: ast.AST) -> Iterator[tuple[str, Located]]:

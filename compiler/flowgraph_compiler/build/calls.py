@@ -10,6 +10,8 @@ from datetime import datetime
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.comprehensions import Comprehensions
 from flowgraph_compiler.build.constructors import user_code
+from flowgraph_compiler.build.context import Session
+from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import Call, ClassRef, Const, Expr, Keyword, Method, New, Recorded
 from flowgraph_compiler.reachable import is_storable_class
 from flowgraph_compiler.vocabulary import METHOD_NAMES, PURE_CLASS_METHODS
@@ -36,12 +38,15 @@ _CONSUMING_METHODS = frozenset(
 _ORDERED_TYPES = (list, tuple)
 _ORDERED_METHODS = frozenset({"join", "extend"})
 _SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference"})
-_CALLED_BY = frozenset({"sorted", "min", "max"})
-_NOT_AWAITED = "await {0}"
+_CALLED = {"map": "first", "filter": "first", "sorted": "key", "min": "key", "max": "key", "sort": "key"}
 
 
 class Calls(Comprehensions):
     """Pure calls."""
+
+    def __init__(self, session: Session, decl: FlowDecl) -> None:
+        super().__init__(session, decl)
+        self._asked: set[str] = set()
 
     def visit_Call(self, node: ast.Call) -> Expr:  # noqa: N802
         """A call without `await`."""
@@ -91,19 +96,20 @@ class Calls(Comprehensions):
         node: ast.Call,
         *,
         consumed: bool = False,
-        function_first: bool = False,
-        skip: int = 0,
+        called: str = "",
         receiver: Sequence[ast.expr] = (),
     ) -> tuple[list[Expr], list[Expr], tuple[Keyword, ...]]:
-        """Receiver, positional and keyword arguments in Python's order; with `consumed`, iterators are used up by the call."""
-        positional = node.args[1 + skip :] if function_first else node.args[skip:]
-        keywords = [keyword for keyword in node.keywords if not isinstance(keyword.value, ast.Lambda) and keyword.arg != "key"]
+        """Receiver, positional and keyword arguments in Python's order.
+
+        With `consumed`, iterators are used up by the call; `called`: the argument that is a function, "first" or "key"."""
+        self.check_order(*(argument.value for argument in node.args if isinstance(argument, ast.Starred)))
+        positional = node.args[1:] if called == "first" else node.args
+        keywords = [keyword for keyword in node.keywords if keyword.arg != "key" or called != "key"]
         every = [*receiver, *positional, *(keyword.value for keyword in keywords)]
         values = self.operands(every, consumed=positional if consumed else ())
         first, rest = values[: len(receiver)], values[len(receiver) : len(receiver) + len(positional)]
         named = dict(zip(map(id, keywords), values[len(receiver) + len(positional) :], strict=True))
-        arity = max(len(positional), 1)
-        front = [self.function(node.args[skip], arity)] if function_first and len(node.args) > skip else []
+        front = [self.function(node.args[0], max(len(positional), 1))] if called == "first" and node.args else []
         return first, [*front, *rest], tuple(self._keyword(keyword, named) for keyword in node.keywords)
 
     def _keyword(self, keyword: ast.keyword, values: dict[int, Expr]) -> Keyword:
@@ -114,10 +120,8 @@ class Calls(Comprehensions):
 
     def _function(self, node: ast.Call, name: str, *, lazy: bool) -> Expr:
         if lazy or name in ("sum", "math.fsum"):
-            self._check_order(node.args)
-        _, arguments, keywords = self.arguments(
-            node, consumed=lazy or name in _CONSUMING, function_first=name in ("map", "filter")
-        )
+            self.check_order(*node.args)
+        _, arguments, keywords = self.arguments(node, consumed=lazy or name in _CONSUMING, called=_CALLED.get(name, ""))
         return Call(name, tuple(arguments), keywords, self.span(node))
 
     def _construct(self, node: ast.Call, cls: type) -> Expr:
@@ -128,7 +132,7 @@ class Calls(Comprehensions):
         if name is None and not self._is_allowed(node, cls):
             return Const(None, span)
         if cls in _ORDERED_TYPES:
-            self._check_order(node.args)
+            self.check_order(*node.args)
         _, arguments, keywords = self.arguments(node, consumed=cls in _CONSUMING_TYPES)
         return New(name or cls.__name__, tuple(arguments), keywords, span)
 
@@ -177,8 +181,10 @@ class Calls(Comprehensions):
         if name == "astimezone" and not node.args and not node.keywords:
             self.report("FG140", node, "'.astimezone()' without a zone depends on the machine's", ".astimezone(UTC)")
         if name in _ORDERED_METHODS:
-            self._check_order(node.args)
-        first, arguments, keywords = self.arguments(node, consumed=name in _CONSUMING_METHODS, receiver=[node.func.value])
+            self.check_order(*node.args)
+        first, arguments, keywords = self.arguments(
+            node, consumed=name in _CONSUMING_METHODS, called="key" if name == "sort" else "", receiver=[node.func.value]
+        )
         return Method(first[0], name, tuple(arguments), keywords, self.span(node))
 
     def _unknown_method(self, node: ast.Call, name: str) -> None:
@@ -198,14 +204,9 @@ class Calls(Comprehensions):
             _, arguments, _ = self.arguments(node)
             return New("AssertionError", tuple(arguments), (), self.span(node))
         wanted = node.args[1 if name == "cast" else 0 : (2 if name == "cast" else 1)]
-        return self.consume(wanted[0]) if wanted else self.refuse(node, f"'{name}' with these arguments", f"{name}(...)")
+        return self.translate(wanted[0]) if wanted else self.refuse(node, f"'{name}' with these arguments", f"{name}(...)")
 
     # --- sets
-
-    def _check_order(self, nodes: Sequence[ast.expr]) -> None:
-        for node in nodes:
-            if self.is_set(node):
-                self.report("FG142", node, "a set has no order that two runs would agree on", f"sorted({ast.unparse(node)})")
 
     def is_set(self, node: ast.expr) -> bool:
         """Displays, comprehensions, calls and operators that make sets; variables that hold or are typed as nothing else."""
@@ -218,7 +219,7 @@ class Calls(Comprehensions):
                 found = callees.callee(self, func)
                 return isinstance(found, callees.Class) and found.cls in (set, frozenset)
             case ast.BinOp(op=ast.BitAnd() | ast.BitOr() | ast.Sub() | ast.BitXor(), left=left):
-                return self.is_set(left)
+                return self.is_set(left) or (self.iterator(left) or "").startswith("a view")
             case ast.Name(id=name):
                 return self._holds_set(name)
             case _:
@@ -242,9 +243,10 @@ class Calls(Comprehensions):
             for target in each.targets
             if isinstance(target, ast.Name) and target.id == name
         ]
-        return len(assigned) == len(places) > 0 and all(not _names(value, name) and self.is_set(value) for value in assigned)
-
-
-def _names(node: ast.expr, name: str) -> bool:
-    """Whether an expression reads the name itself (which would go round for ever)."""
-    return any(isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node))
+        if len(assigned) != len(places) or not assigned or name in self._asked:
+            return False
+        self._asked.add(name)  # `a = b; b = a` must not go round for ever
+        try:
+            return all(map(self.is_set, assigned))
+        finally:
+            self._asked.remove(name)

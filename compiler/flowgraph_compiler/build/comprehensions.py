@@ -64,8 +64,8 @@ class Comprehensions(ShortCircuits):
     def _comprehension(self, node: Displayed, elements: list[ast.expr]) -> Expr:
         if any(generator.is_async for generator in node.generators):
             return self.refuse(node, "'async for' in a comprehension", "fetch a list in a '@step' and loop over it with 'for'")
-        if self.has_await(*elements, *node.generators):
-            return self._loop(node, elements)
+        if self.has_await(*elements, *node.generators[1:], *node.generators[0].ifs):
+            return self._loop(node, elements)  # the first iterable is evaluated before, outside
         return self._native(node, elements, node.generators, ())
 
     # --- without awaits
@@ -116,6 +116,7 @@ class Comprehensions(ShortCircuits):
             return
         generator, *others = rest
         name, iterable = self.node_id("for"), self.ordered(generator.iter)
+        self.check_cursor(generator.iter)
         fresh: dict[str, Expr] = {each.id: Local(self.temporary(), self.span(each)) for each in targets(generator.target)}
         body: list[AnyNode] = []
         with self.scope(fresh), self.block(body):
@@ -149,6 +150,21 @@ class Comprehensions(ShortCircuits):
         method = "add" if isinstance(node, ast.SetComp) else "append"
         self.emit(Pure(self.node_id("="), span, Evaluate(Method(result, method, (values[0],), (), span), span)))
 
+    def check_cursor(self, node: ast.expr) -> None:
+        """FG132: what a loop that awaits goes over must be storable while it waits."""
+        if self._is_opaque(node):
+            message = f"'{ast.unparse(node)}' is kept while the loop waits: it cannot be stored"
+            self.report("FG132", node, message, f"for ... in list({ast.unparse(node)})")
+
+    def _is_opaque(self, node: ast.expr) -> bool:
+        """Whether iterating calls code of its own: generators, `map`, `filter`; not `zip`, `enumerate`, `reversed` or views."""
+        if isinstance(node, ast.GeneratorExp):
+            return True
+        found = callees.callee(self, node.func) if isinstance(node, ast.Call) else None
+        if not (isinstance(node, ast.Call) and isinstance(found, callees.Function) and found.lazy):
+            return False
+        return found.name in ("map", "filter") or any(map(self._is_opaque, node.args))
+
     # --- lambdas and functions as arguments
 
     def visit_Lambda(self, node: ast.Lambda) -> Expr:  # noqa: N802
@@ -181,6 +197,8 @@ class Comprehensions(ShortCircuits):
         arguments = node.args
         if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults:
             return self.refuse(node, "a lambda with defaults or '*args'", "give it plain parameters")
+        if any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(node.body)):
+            return self.refuse(node, "':=' in a lambda", "assign before, or write a loop")
         names = tuple(arg.arg for arg in (*arguments.posonlyargs, *arguments.args))
         with self.scope({name: Bound(name, self.span(node)) for name in names}):
             return Lambda(names, self.translate(node.body), self.span(node))

@@ -58,7 +58,7 @@ class Session:
         """Put a module global's value among the constants; the key is its name, with the module where two modules differ."""
         for key in (name, f"{module}.{name}"):
             known = self.constants.setdefault(key, value)
-            if known is value or (type(known) is type(value) and known == value):
+            if known is value or (type(known) is type(value) and repr(known) == repr(value)):
                 return key
         raise AssertionError(f"two values of '{name}' in module '{module}'")
 
@@ -180,14 +180,11 @@ def walrus(variable: str, value: Expr, span: Span) -> Expr:
 
 def _with_awaits(tree: ast.AST) -> set[int]:
     """The ids of all nodes with an await below them."""
+    order: list[ast.AST] = [tree]
+    for node in order:  # breadth first, so every node stands before its children
+        order.extend(ast.iter_child_nodes(node))
     found: set[int] = set()
-
-    def visit(node: ast.AST) -> bool:
-        inside = [visit(inner) for inner in ast.iter_child_nodes(node)]
-        if isinstance(node, ast.Await) or any(inside):
+    for node in reversed(order):
+        if isinstance(node, ast.Await) or any(id(inner) in found for inner in ast.iter_child_nodes(node)):
             found.add(id(node))
-            return True
-        return False
-
-    visit(tree)
     return found

@@ -214,14 +214,16 @@ class Expressions(Operands):
 
     def visit_Starred(self, node: ast.Starred) -> Expr:  # noqa: N802
         """`*xs` inside a display or call."""
-        return Starred(self.ordered(node.value), self.span(node))
+        return Starred(self.consume(node.value), self.span(node))
 
     def visit_List(self, node: ast.List) -> Expr:  # noqa: N802
         """`[a, b]`."""
+        self.check_order(*_spread(node.elts))
         return ListOf(tuple(self.operands(node.elts)), self.span(node))
 
     def visit_Tuple(self, node: ast.Tuple) -> Expr:  # noqa: N802
         """`(a, b)`."""
+        self.check_order(*_spread(node.elts))
         return TupleOf(tuple(self.operands(node.elts)), self.span(node))
 
     def visit_Set(self, node: ast.Set) -> Expr:  # noqa: N802
@@ -247,11 +249,20 @@ class Expressions(Operands):
     # --- iteration
 
     def ordered(self, node: ast.expr) -> Expr:
-        """Something whose items are taken in order: FG142 for a set."""
-        if self.is_set(node):
-            self.report("FG142", node, "a set has no order that two runs would agree on", f"sorted({ast.unparse(node)})")
+        """Something whose items are taken in order."""
+        self.check_order(node)
         return self.consume(node)
+
+    def check_order(self, *nodes: ast.expr) -> None:
+        """FG142 for sets where the order of the items counts."""
+        for node in filter(self.is_set, nodes):
+            self.report("FG142", node, "a set has no order that two runs would agree on", f"sorted({ast.unparse(node)})")
 
     def is_set(self, node: ast.expr) -> bool:
         """Whether an expression is certainly a set."""
         raise NotImplementedError
+
+
+def _spread(nodes: list[ast.expr]) -> list[ast.expr]:
+    """What `*` spreads among the items of a display."""
+    return [node.value for node in nodes if isinstance(node, ast.Starred)]

@@ -47,11 +47,13 @@ class FunctionBuilder(Statements):
         if isinstance(node, ast.Tuple):
             return tuple(name for item in node.elts for name in self._names(item))
         found = callees.static(self, node)
-        if found is None or not (isinstance(found.value, type) and issubclass(found.value, BaseException)):
+        classes = found.value if found is not None else None
+        classes = classes if isinstance(classes, tuple) else (classes,)
+        if not all(isinstance(cls, type) and issubclass(cls, BaseException) for cls in classes):
             self.refuse(node, f"'except {ast.unparse(node)}'", "name exception classes of the module")
             return ()
         # `IOError` is another name of `OSError`: what a handler matches by is the class's own name.
-        return (found.value.__name__,)
+        return tuple(cls.__name__ for cls in classes)
 
     def _unbound_after(self, node: ast.ExceptHandler, name: str, body: Body) -> Body:
         """`e = None; del e` at the end: a plain `del` where nothing can tell, a `finally` where another binding could be read."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flowgraph_compiler.build import callees
-from flowgraph_compiler.build.context import done
+from flowgraph_compiler.build.context import Session, done
 from flowgraph_compiler.build.refusals import PRIMITIVES, STATEMENTS
 from flowgraph_compiler.build.targets import Targets
+from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import ClassRef, Expr, Local, New, Target
 from flowgraph_compiler.graph import AnyNode, Body, Branch, Break, Continue, For, Raise, Return, While
 from flowgraph_compiler.places import Located
@@ -21,8 +22,8 @@ _LOOP, _FINAL, _HANDLER = "loop", "final", "handler"
 class Statements(Targets):
     """All statements but `try`."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, session: Session, decl: FlowDecl) -> None:
+        super().__init__(session, decl)
         self.inside: list[str] = []  # the loops, handlers and finally bodies around the statement, innermost last
 
     def statements(self, nodes: Sequence[ast.stmt], inside: str | None = None) -> Body:
@@ -144,16 +145,11 @@ class Statements(Targets):
 
     def _check_iterable(self, node: ast.For) -> None:
         """FG132: what the loop goes over must be storable while its body waits."""
-        made = self.iterator(node.iter)
-        is_call = (
-            isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id in ("map", "filter")
-        )
-        if made == "a generator" or (is_call and made and any(map(self.has_await, (*node.body, node.target)))):
+        if self.has_await(*node.body, node.target):
+            self.check_cursor(node.iter)
+        elif isinstance(node.iter, ast.GeneratorExp):
             self.report(
-                "FG132",
-                node.iter,
-                f"{made} is kept while the loop runs: it cannot be stored",
-                f"for ... in list({ast.unparse(node.iter)}):",
+                "FG132", node.iter, "a generator is what the loop goes over", f"for ... in [{ast.unparse(node.iter)[1:-1]}]:"
             )
 
     def _no_else(self, node: ast.For | ast.While) -> Body:

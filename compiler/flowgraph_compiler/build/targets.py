@@ -27,6 +27,8 @@ class Targets(Awaits):
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await() as value):
                 self.awaited(value, name)
             case _:
+                if any(isinstance(target, ast.Tuple | ast.List) for target in node.targets):
+                    self.check_order(node.value)
                 self._store(node.targets, self.translate(node.value), self.span(node))
 
     def do_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
