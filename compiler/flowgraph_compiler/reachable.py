@@ -94,27 +94,15 @@ def classes_of(modules: Iterable[SourceModule], declarations: Iterable[StepDecl 
     return found
 
 
-def duplicate_classes(modules: Iterable[SourceModule]) -> Iterator[Diagnostic]:
-    """FG250: stored values name their class by its bare name, and handlers match exceptions by it."""
-    known: dict[str, type] = {}
+def shadowing_exceptions(modules: Iterable[SourceModule]) -> Iterator[Diagnostic]:
+    """FG250: a handler matches by bare names, so an exception must not have the name of one of Python's own."""
     for module in modules:
-        for value in vars(module.module).values():
-            if not is_storable_class(value) or value.__module__ != module.name:
-                continue
-            other = known.setdefault(value.__name__, value)
-            if issubclass(value, BaseException):
-                other = getattr(builtins, value.__name__, other)
-            if other is not value:
-                yield _duplicate(value, other, module)
-
-
-def _duplicate(cls: type, other: type, module: SourceModule) -> Diagnostic:
-    places = Places(module.file, module.text)
-    nodes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef) and node.name == cls.__name__]
-    span = places.line(nodes[-1].lineno if nodes else 1)
-    home = "Python itself" if other.__module__ == "builtins" else f"module '{other.__module__}'"
-    message = f"class '{cls.__name__}' has the name of a class of {home}"
-    return Diagnostic(RULES["FG250"], span, message, "stored values name their class: rename one")
+        places = Places(module.file, module.text)
+        for node in ast.walk(module.tree):
+            own = getattr(builtins, node.name, None) if isinstance(node, ast.ClassDef) else None
+            if isinstance(node, ast.ClassDef) and isinstance(own, type) and issubclass(own, BaseException):
+                message = f"class '{node.name}' has the name of an exception of Python"
+                yield Diagnostic(RULES["FG250"], places.line(node.lineno), message, "handlers match by names: rename it")
 
 
 def is_storable_class(cls: object) -> TypeGuard[type[Any]]:

@@ -69,7 +69,6 @@ DECLARATIONS = {
     "where by name": "@workflow(on=Paid, where=bool)\nasync def w(event: Paid) -> None: ...  # error: FG100",
     "where": "@workflow(\n    on=Paid,\n    where=lambda e: now(),  # error: FG100\n)\nasync def w(e: Paid) -> None: ...",
     "undefined in where": "@workflow(\n    on=Paid, where=lambda e: fg.X,  # error: FG210\n)\nasync def w(e: Paid) -> None: ...",
-    "class twice": "class Kept(Event): ...\nFirst = Kept\nclass Kept(Event): ...  # error: FG250",
     "exception of Python": "class TimeoutError(Exception): ...  # error: FG250",
     "copy of a step": "@step\ndef s() -> None: ...  # error: FG100\nagain = s.with_(retries=1)",
     "syntax": "def w(:  # error: FG001\n    pass",
