@@ -36,7 +36,10 @@ async def at_once(text: str) -> int:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_results_come_in_argument_order(seed: int) -> None:
-    body = FLOWS + "@workflow\nasync def flow() -> str:\n    return str(await parallel(add(1), slow('a'), add(3), parallel(add(4), add(5))))\n"
+    body = (
+        FLOWS
+        + "@workflow\nasync def flow() -> str:\n    return str(await parallel(add(1), slow('a'), add(3), parallel(add(4), add(5))))\n"
+    )
     assert drive(compiled(body), "flow", schedule_seed=seed).result == "(2, 'a', 4, (5, 6))"
 
 

@@ -12,7 +12,9 @@ from tests.engine.sources import Hand, calls_of, compiled
 
 
 def test_a_transition_goes_from_one_suspension_to_the_next() -> None:
-    hand = Hand(compiled("@workflow\nasync def flow(n: int) -> int:\n    a = await add(n)\n    return await add(a, b=2)\n"), args=[5])
+    hand = Hand(
+        compiled("@workflow\nasync def flow(n: int) -> int:\n    a = await add(n)\n    return await add(a, b=2)\n"), args=[5]
+    )
     assert hand.last.commands == [c.RunStep(1, 0, "flow/add", "add", 1, 1, (5,), {}, None)]
     assert hand.done("add", 6).commands == [c.RunStep(2, 0, "flow/add#2", "add", 1, 1, (6,), {"b": 2}, None)]
     assert hand.last.site == "flow/add"

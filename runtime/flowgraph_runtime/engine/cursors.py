@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 State: TypeAlias = "list[Any]"
 
-_INDEXED = (list, tuple, str, range, bytes)
+_FIXED = (tuple, str, range, bytes)
 
 
 class Cursor:
@@ -40,22 +40,47 @@ class Cursor:
         raise NotImplementedError
 
 
+class OverList(Cursor):
+    """Over a list, from either end, by live index: `iter`, `reversed`."""
+
+    __slots__ = ("_done", "_index")
+
+    def __init__(self, kind: str, operands: list[Any]) -> None:
+        super().__init__(kind, operands)
+        self._index = 0 if kind == "iter" else len(operands[0]) - 1
+        self._done = False
+
+    def __next__(self) -> Any:
+        values, index = self.operands[0], self._index
+        if self._done or not 0 <= index < len(values):
+            self._done = True
+            raise StopIteration
+        self._index = index + 1 if self.kind == "iter" else index - 1
+        return values[index]
+
+    def state(self) -> State:
+        """Return the position."""
+        return [self._index, self._done]
+
+    def restore(self, state: State) -> None:
+        """Take a position that `state` returned."""
+        self._index, self._done = state
+
+
 class Simple(Cursor):
-    """Over one value: `iter`, `reversed`, `items`, `keys`, `values`. `size` is the operand's length when it began."""
+    """Over a dict or what cannot change: `iter`, `reversed`, `items`, `keys`, `values`. `size`: of the dict when it began."""
 
     __slots__ = ("_count", "_done", "_items", "_size")
 
     def __init__(self, kind: str, operands: list[Any]) -> None:
-        if not isinstance(operands[0], (*_INDEXED, dict, Cursor)):
-            operands = [list(_OPENERS["iter"](operands[0]))]
         super().__init__(kind, operands)
         self._items: Iterator[Any] = _OPENERS[kind](operands[0])
         self._count = 0
-        self._size = len(operands[0]) if isinstance(operands[0], (list, dict)) else 0
+        self._size = len(operands[0])
         self._done = False
 
     def __next__(self) -> Any:
-        if isinstance(self.operands[0], dict) and not self._done and len(self.operands[0]) != self._size:
+        if not self._done and len(self.operands[0]) != self._size:
             raise RuntimeError("dictionary changed size during iteration")
         try:
             item = next(self._items)
@@ -72,32 +97,18 @@ class Simple(Cursor):
     def restore(self, state: State) -> None:
         """Take a position that `state` returned."""
         self._count, self._size, self._done = state
-        value = self.operands[0]
         if self._done:
             self._items = iter(())
-        elif isinstance(value, _INDEXED) and self.kind == "iter":
-            self._items = iter(value[self._count :]) if isinstance(value, range) else _at(value, self._count)
-        elif isinstance(value, list):
-            self._items = reversed(value)
-            self._items.__setstate__(self._size - 1 - self._count)  # type: ignore[attr-defined]
-        elif not isinstance(value, Cursor):
-            self._items = iter(_OPENERS[self.kind](value))
+        elif self.kind == "iter" and isinstance(self.operands[0], _FIXED):
+            self._items = iter(self.operands[0][self._count :])
+        else:
+            self._items = _OPENERS[self.kind](self.operands[0])
             next(islice(self._items, self._count, self._count), None)
-
-
-def _at(value: Any, index: int) -> Iterator[Any]:
-    items: Iterator[Any] = iter(value)
-    items.__setstate__(index)  # type: ignore[attr-defined]
-    return items
-
-
-def _reversed_keys(value: Any) -> Iterator[Any]:
-    return iter(reversed(value))
 
 
 _OPENERS: dict[str, Callable[[Any], Iterator[Any]]] = {
     "iter": iter,
-    "reversed": _reversed_keys,
+    "reversed": lambda value: iter(reversed(value)),
     "items": lambda value: iter(value.items()),
     "keys": lambda value: iter(value.keys()),
     "values": lambda value: iter(value.values()),
@@ -172,7 +183,16 @@ def _others(count: int) -> str:
 
 
 def _inner(operand: Any) -> Cursor:
-    return operand if isinstance(operand, Cursor) else Simple("iter", [operand])
+    return operand if isinstance(operand, Cursor) else _over("iter", operand)
+
+
+def _over(kind: str, value: Any) -> Cursor:
+    """A cursor over one value; what has no position that could be stored is taken as a list."""
+    if isinstance(value, list) and kind in ("iter", "reversed"):
+        return OverList(kind, [value])
+    if isinstance(value, (*_FIXED, dict)):
+        return Simple(kind, [value])
+    return OverList("iter", [list(_OPENERS[kind](value))])
 
 
 def open_cursor(kind: str, *operands: Any, **options: Any) -> Cursor:
@@ -184,12 +204,13 @@ def open_cursor(kind: str, *operands: Any, **options: Any) -> Cursor:
         return Zipped(kind, list(operands), bool(options.get("strict", False)))
     if kind == "iter" and isinstance(operands[0], Cursor):
         return operands[0]
-    return Simple(kind, list(operands))
+    return _over(kind, operands[0])
 
 
 def reopen_cursor(kind: str, operands: list[Any], state: State) -> Cursor:
     """Make the cursor that had these operands and this state."""
-    cls: type[Cursor] = {"enumerate": Enumerated, "zip": Zipped}.get(kind, Simple)
+    cls: type[Cursor] = OverList if operands and isinstance(operands[0], list) else Simple
+    cls = {"enumerate": Enumerated, "zip": Zipped}.get(kind, cls)
     cursor = cls.__new__(cls)
     Cursor.__init__(cursor, kind, operands)
     cursor.restore(state)

@@ -39,7 +39,8 @@ class Statements:
         build = _BUILDERS.get(type(statement))
         if build is None:
             raise ProgramError(f"the machine contains {type(statement).__name__!r}, which is no statement of the vocabulary")
-        return build(self, statement)
+        built = build(self, statement)
+        return at_line(built, statement.span.line) if statement.span.line else built
 
     def body(self, statements: Sequence[st.Statement]) -> list[ast.stmt]:
         """Return a body; an empty one is `pass`."""
