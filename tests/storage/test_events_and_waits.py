@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowgraph_runtime.records import Transition, WaitRow
-from flowgraph_runtime.storage import Conflict, UnstorableText
+from flowgraph_runtime.storage import Conflict, UnstorableText, early
 from tests.storage.site import Site
 
 
@@ -224,3 +224,70 @@ def test_what_is_sent_before_a_wait_from_now_on_is_not_for_it(site: Site) -> Non
     sending.events = [site.event("paid", booking="s:1")]
     site.commit(sending)
     assert site.offered(run) == []
+
+
+def _read_all(site: Site, run: str, serial: int) -> list[str]:
+    """Consume offers one by one without taking any, as an owner does whose residual predicate refuses them."""
+    seen: list[str] = []
+    while offers := site.load(run).inbox:
+        assert offers[0].serials == (serial,)
+        seen.append(offers[0].id)
+        site.commit(Transition(run, inbox=[offers[0].position]))
+    return seen
+
+
+@pytest.mark.parametrize("key", [{"booking": "s:1"}, {}])
+def test_early_events_come_in_batches_and_none_is_left_out(
+    site: Site, monkeypatch: pytest.MonkeyPatch, key: dict[str, Any]
+) -> None:
+    _shrink_batches(monkeypatch, 3)
+    (run,) = site.started()
+    events = [site.event("paid", booking="s:1") for _ in range(8)]
+    site.ingest(*events)
+    site.commit(site.wait(run, 1, release=False, **key))
+    assert len(site.offered(run)) == 3
+    late = site.event("paid", booking="s:1")
+    site.ingest(late)
+    assert len(site.offered(run)) == 3
+    assert _read_all(site, run, 1) == [event.id for event in [*events, late]]
+    last = site.event("paid", booking="s:1")
+    site.ingest(last)
+    assert site.offered(run) == [(last.id, (1,))]
+
+
+def test_batches_go_on_past_events_without_the_further_key(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    _shrink_batches(monkeypatch, 2)
+    (run,) = site.started()
+    misses = [site.event("paid", booking="s:1", guest="s:other") for _ in range(5)]
+    match = site.event("paid", booking="s:1", guest="s:g")
+    site.ingest(*misses, match)
+    site.commit(site.wait(run, 1, release=False, booking="s:1", guest="s:g"))
+    assert site.offered(run) == [(match.id, (1,))]
+
+
+def test_batches_of_several_names_keep_the_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    _shrink_batches(monkeypatch, 2)
+    (run,) = site.started()
+    events = [site.event(name) for name in ("a", "a", "a", "b", "a", "b", "b", "b", "a")]
+    site.ingest(*events)
+    wait = WaitRow(run, 1, ("a", "b"), (), True)
+    site.commit(Transition(run, waits=[wait], status="waiting"))
+    assert _read_all(site, run, 1) == [event.id for event in events]
+
+
+def test_a_batch_goes_on_when_its_last_offer_is_withdrawn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    _shrink_batches(monkeypatch, 2)
+    (run,) = site.started()
+    events = [site.event("paid", booking="s:1") for _ in range(4)]
+    site.ingest(*events)
+    site.commit(site.wait(run, 1, release=False, booking="s:1"), site.wait(run, 2, release=False, booking="s:1"))
+    taken = next(row for row in site.load(run).inbox if row.id == events[1].id and row.serials == (1,))
+    site.commit(Transition(run, [site.journal(run, 1, "event")], inbox=[taken.position], taken=events[1].id, closed_waits=[1]))
+    offered = [id for id, serials in site.offered(run) if serials == (2,)]
+    assert offered == [events[0].id, events[2].id, events[3].id]
+
+
+def _shrink_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(early, "BATCH", size)
+    for name in ("_KEYED", "_UNKEYED"):
+        monkeypatch.setattr(early, name, getattr(early, name).replace("LIMIT 200", f"LIMIT {size}"))

@@ -70,6 +70,8 @@ class Database(ABC):
     """Appended to a SELECT so that the rows it answers stay as they are until commit."""
     update_lock: str
     skip_locked: str
+    lateral: bool
+    """Whether a joined subquery may read the tables before it (LATERAL)."""
     has_other_writers: bool
     """Whether other processes may write at the same time."""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.storage.errors import Conflict
-from flowgraph_runtime.storage.matching import offer_to_waits, stored_value
+from flowgraph_runtime.storage.keys import stored_value
+from flowgraph_runtime.storage.matching import offer_to_waits
 from flowgraph_runtime.storage.runs import insert_runs
 from flowgraph_runtime.storage.text import check_text
 from flowgraph_runtime.storage.transaction import Tx

@@ -4,33 +4,18 @@ Both sides take the buckets of what they look for before they read (PostgreSQL: 
 each side misses the other's uncommitted row otherwise). SQLite has one writer, so there it cannot happen.
 """
 
-# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
+
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
-from zlib import crc32
 
 from flowgraph_runtime.records import EventRow, WaitRow
-from flowgraph_runtime.storage.database import Rows
+from flowgraph_runtime.storage.early import begin_reading
+from flowgraph_runtime.storage.keys import NO_KEY, bucket, stored_value
 from flowgraph_runtime.storage.transaction import Offer, Tx
-
-_LONGEST_VALUE = 120
-NO_KEY = ("", "")
-"""Path and value of a wait without a key."""
-
-
-def stored_value(value: str) -> str:
-    """A key's text as it is stored: long ones by their hash (an index entry has a limit)."""
-    return value if len(value) <= _LONGEST_VALUE else f"sha256:{sha256(value.encode()).hexdigest()}"
-
-
-def bucket(name: str, path: str, value: str) -> int:
-    """The lock of this name and key, 0 to 255."""
-    return crc32(f"{name}\0{path}\0{value}".encode()) & 255
 
 
 def event_buckets(events: Iterable[EventRow]) -> Iterator[int]:
@@ -59,7 +44,7 @@ def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]]) -> None:
     found = tx.sql.each(
         "SELECT given.event, w.run, w.serial, w.more FROM given"
         " JOIN fg_wait w ON w.name = given.name AND w.path = given.path AND w.value = given.value"
-        " ORDER BY given.event, w.run, w.serial",
+        " WHERE w.cursor IS NULL ORDER BY given.event, w.run, w.serial",
         "event int, name text, path text, value text",
         list(_lookups(by_number)),
     )
@@ -98,9 +83,7 @@ def open_waits(tx: Tx, waits: Sequence[tuple[int, WaitRow]]) -> None:
         "name text, path text, value text, run int, serial int, more text, since_start int, opened_at int",
         rows,
     )
-    early = [row[:5] for row in rows if row[6]]
-    if early:
-        _offer_early(tx, early, {(row[3], row[4]): row[5] for row in rows if row[5] is not None})
+    begin_reading(tx, [(run, wait.serial) for run, wait in waits if wait.since_start])
 
 
 def _wait_rows(run: int, wait: WaitRow, now: int) -> Iterator[tuple[str, str, str, int, int, str | None, int, int]]:
@@ -109,44 +92,3 @@ def _wait_rows(run: int, wait: WaitRow, now: int) -> Iterator[tuple[str, str, st
     for name in wait.names:
         more = json.dumps(further) if further else None
         yield name, path, stored_value(value), run, wait.serial, more, int(wait.since_start), now
-
-
-_EARLY = """
-    JOIN fg_run r ON r.number = given.run
-    WHERE e.received_at >= r.received_at AND e.status = 'stored' AND (r.event IS NULL OR r.event <> e.number)
-      AND NOT EXISTS (SELECT 1 FROM fg_taken t WHERE t.run = given.run AND t.event = e.number)
-"""
-_EARLY_KEYED = f"""
-    SELECT e.received_at, e.number, given.run, given.serial, e.id FROM given
-    JOIN fg_event_key k ON k.name = given.name AND k.path = given.path AND k.value = given.value
-    JOIN fg_event e ON e.number = k.event {_EARLY}
-"""
-_EARLY_UNKEYED = f"""
-    SELECT e.received_at, e.number, given.run, given.serial, e.id FROM given
-    JOIN fg_event e ON e.name = given.name {_EARLY}
-"""
-_EARLY_COLUMNS = "name text, path text, value text, run int, serial int"
-
-
-def _offer_early(tx: Tx, waits: list[tuple[str, str, str, int, int]], further: dict[tuple[int, int], str]) -> None:
-    keyed = [wait for wait in waits if wait[1]]
-    unkeyed = [wait for wait in waits if not wait[1]]
-    found = tx.sql.each(_EARLY_KEYED, _EARLY_COLUMNS, keyed) + tx.sql.each(_EARLY_UNKEYED, _EARLY_COLUMNS, unkeyed)
-    if further:
-        found = _with_further_keys(tx, found, further)
-    for _, number, run, serial, event_id in sorted(found):
-        tx.effects.offers.append(_offer(run, number, event_id, [serial]))
-
-
-def _with_further_keys(tx: Tx, found: Rows, further: dict[tuple[int, int], str]) -> Rows:
-    numbers = [(number,) for number in sorted({row[1] for row in found})]
-    has = set(
-        tx.sql.each(
-            "SELECT k.event, k.path, k.value FROM given JOIN fg_event e ON e.number = given.event"
-            " JOIN fg_event_key k ON k.name = e.name AND k.event = e.number",
-            "event int",
-            numbers,
-        )
-    )
-    wanted = {key: [tuple(pair) for pair in json.loads(more)] for key, more in further.items()}
-    return [row for row in found if all((row[1], *pair) in has for pair in wanted.get((row[2], row[3]), ()))]

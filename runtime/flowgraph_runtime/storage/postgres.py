@@ -41,7 +41,7 @@ class PostgresDatabase(Database):
     share_lock = "FOR SHARE"
     update_lock = "FOR UPDATE"
     skip_locked = "FOR UPDATE SKIP LOCKED"
-    has_other_writers = True
+    has_other_writers = lateral = True
 
     def __init__(self, url: str, *, by_its_clock: bool) -> None:
         self._writing = PostgresWriting(url, by_its_clock=by_its_clock)

@@ -36,7 +36,7 @@ class SqliteDatabase(Database):
     """A SQLite file, or with an empty path a database in memory that dies with the store."""
 
     share_lock = update_lock = skip_locked = ""
-    has_other_writers = False
+    has_other_writers = lateral = False
 
     def __init__(self, path: str, durability: str) -> None:
         self._path = path

@@ -19,7 +19,8 @@ from flowgraph_runtime.storage.apikeys import KeyRow
 from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.errors import StorageError, StoreClosed, UnknownRun
 from flowgraph_runtime.storage.events import IngestResult
-from flowgraph_runtime.storage.matching import bucket, event_buckets
+from flowgraph_runtime.storage.keys import bucket
+from flowgraph_runtime.storage.matching import event_buckets
 from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow

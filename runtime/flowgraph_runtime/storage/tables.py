@@ -258,7 +258,7 @@ class Timer(Table, table=True):
 
 class Wait(Table, table=True):
     """An open wait, one row for each event name. `path` and `value` are '' for a wait without a key; `more`: further keys as
-    JSON `[[path, text], ...]`. `cursor`: number of the last early event offered while older ones are still to come; NULL when the
+    JSON `[[path, text], ...]`. `cursor`: number of the last early event offered while there are more; NULL when the
     wait takes events as they arrive."""
 
     __tablename__ = "fg_wait"

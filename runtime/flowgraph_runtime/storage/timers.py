@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from flowgraph_runtime.storage.matching import bucket
+from flowgraph_runtime.storage.keys import bucket
 from flowgraph_runtime.storage.transaction import Offer, Tx
 
 

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from flowgraph_runtime.records import EventRow, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.storage.early import go_on_reading
 from flowgraph_runtime.storage.errors import RepeatedEvent, StaleInbox, UnknownEvent, UnstorableText
 from flowgraph_runtime.storage.events import store_events
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, wait_buckets
@@ -50,6 +51,7 @@ class _Rows:
     event_runs: list[NewRun] = field(default_factory=list)
     runs: list[NewRun] = field(default_factory=list)
     cancels: list[tuple[str, str]] = field(default_factory=list)
+    read_on: list[tuple[int, int]] = field(default_factory=list)  # waits whose batch of early events is used up
     ended: list[tuple[int, str, str]] = field(default_factory=list)  # run, status, result or error
 
     def add(self, run: int, transition: Transition) -> None:
@@ -164,10 +166,11 @@ def _remember_update(tx: Tx, epoch: int, run: int, transition: Transition) -> No
 def _consume_inbox(tx: Tx, rest: _Rows) -> None:
     """A row that leads to nothing may be gone: an event offered to two waits is withdrawn when one takes it."""
     gone = tx.sql.each(
-        "DELETE FROM fg_inbox WHERE (position, run) IN (SELECT position, run FROM given) RETURNING position",
+        "DELETE FROM fg_inbox WHERE (position, run) IN (SELECT position, run FROM given) RETURNING position, run, serial, more",
         "position int, run int",
         rest.inbox,
     )
+    rest.read_on += [(run, serial) for _, run, serial, more in gone if more is not None]
     missing = rest.needed - {row[0] for row in gone}
     if missing:
         raise StaleInbox(missing)
@@ -200,12 +203,13 @@ def _take(tx: Tx, rest: _Rows) -> None:
     )
     if len(taken) < len(rest.taken):
         raise UnknownEvent([event for _, event in rest.taken])
-    tx.sql.each(
+    withdrawn = tx.sql.each(
         "DELETE FROM fg_inbox WHERE position IN (SELECT i.position FROM given JOIN fg_inbox i ON i.run = given.run"
-        " AND i.event = given.event) RETURNING position",
+        " AND i.event = given.event) RETURNING run, serial, more",
         "run int, event int",
         taken,
     )
+    rest.read_on += [(run, serial) for run, serial, more in withdrawn if more is not None]
 
 
 def _write_snapshots(tx: Tx, rest: _Rows) -> None:
@@ -230,6 +234,8 @@ def _emit(tx: Tx, rest: _Rows) -> None:
 
 
 def _open(tx: Tx, rest: _Rows) -> None:
+    if rest.read_on:
+        go_on_reading(tx, rest.read_on)
     if rest.waits:
         open_waits(tx, [(run, wait) for (run, _), wait in rest.waits.items()])
 
