@@ -24,6 +24,7 @@ from flowgraph_runtime.api.guard import Guard, dispatcher, on_error, on_http_exc
 from flowgraph_runtime.api.openapi import document
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.table import ENDPOINTS
+from flowgraph_runtime.dashboard import pages as dashboard_pages
 from flowgraph_runtime.errors import CompilationRefused
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.service import Service, open_store
@@ -60,11 +61,11 @@ def create_app(
     targets: Compilation | ModuleType | str | Sequence[str | ModuleType],
     settings: Settings | None = None,
     lifespan: Lifespan | None = None,
-    pages: Pages | None = None,
+    pages: Pages | None = dashboard_pages,
 ) -> Starlette:
     """Return an ASGI application that serves the workflows of `targets` (as on the command line, or imported modules).
 
-    `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` adds routes (the dashboard).
+    `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` are the dashboard's routes, None leaves them out.
     Raises `CompilationRefused` when the workflows have errors. The database is opened when the server starts."""
     settings = settings or Settings()
     registry = Registry.from_compilation(compiled(targets))

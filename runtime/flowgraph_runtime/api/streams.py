@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import anyio
 import orjson
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
 from flowgraph_runtime.api.endpoints import Call
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.hub import Message
+from flowgraph_runtime.hub import Hub, Message
 from flowgraph_runtime.storage import ENDED
 from flowgraph_runtime.views import run_view
 
 PING = 15
 """Seconds between comments that keep proxies from closing a quiet stream."""
+GRACE = 1.0
+"""Seconds that a stopping server gives streams to end by themselves."""
 
 
 async def everything(call: Call) -> Response:
     """Stream the changes of all runs."""
-    return EventSourceResponse(_encoded(_follow(call, None)), ping=PING)
+    return _response(call, None)
 
 
 async def one_run(call: Call) -> Response:
@@ -31,7 +35,13 @@ async def one_run(call: Call) -> Response:
         raise Problem(404, "not found", f"there is no run '{run_id}'")
     if row.status in ENDED and _last_seen(call) is not None and not call.service.hub.missed(run_id, _last_seen(call) or 0):
         return Response(status_code=204)
-    return EventSourceResponse(_encoded(_follow(call, run_id)), ping=PING)
+    return _response(call, run_id)
+
+
+def _response(call: Call, run_id: str | None) -> Response:
+    stopping = anyio.Event()
+    content = _encoded(_follow(call, run_id), stopping, call.service.hub)
+    return EventSourceResponse(content, ping=PING, shutdown_event=stopping, shutdown_grace_period=GRACE)
 
 
 def _last_seen(call: Call) -> int | None:
@@ -39,9 +49,20 @@ def _last_seen(call: Call) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-async def _encoded(messages: AsyncIterator[Message]) -> AsyncIterator[dict[str, str]]:
-    async for message in messages:
-        yield message.encode()
+async def _encoded(messages: AsyncIterator[Message], stopping: anyio.Event, hub: Hub) -> AsyncIterator[dict[str, str]]:
+    """Encode messages. When the server begins to stop, all streams end in good order: nothing else could end them, because
+    servers wait for open responses before they let the application stop."""
+    closing = asyncio.create_task(_close(hub, stopping))
+    try:
+        async for message in messages:
+            yield message.encode()
+    finally:
+        closing.cancel()
+
+
+async def _close(hub: Hub, stopping: anyio.Event) -> None:
+    await stopping.wait()
+    hub.close()
 
 
 async def _follow(call: Call, run_id: str | None) -> AsyncIterator[Message]:
