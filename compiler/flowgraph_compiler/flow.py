@@ -28,6 +28,7 @@ from flowgraph_compiler.graph import (
     Scope,
     Try,
     While,
+    walk,
 )
 
 S = TypeVar("S")
@@ -130,8 +131,8 @@ class Forward(ABC, Generic[S]):
 
     def _leaf(self, node: AnyNode, state: S) -> S | None:
         self.exits.raised = self.either(self.exits.raised, state)
-        for branch in node.branches if isinstance(node, Parallel) else (node.branch,) if isinstance(node, FanOut) else ():
-            self.reached.add(branch.id)
+        if isinstance(node, Parallel | FanOut):
+            self.reached.update(inner.id for inner in walk((node,)))
         after = self.simple(node, state)
         match node:
             case Break():

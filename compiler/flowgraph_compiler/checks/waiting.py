@@ -11,7 +11,7 @@ from uuid import UUID
 from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.diagnostics import Diagnostic, Level
 from flowgraph_compiler.expressions import Attribute, Bound, Compare, Const, Expr, Keyword, Local, Method, New
-from flowgraph_compiler.graph import FlowGraph, SleepUntil, Wait, WorkflowGraph, walk
+from flowgraph_compiler.graph import AnyNode, FlowGraph, Parallel, SleepUntil, Wait, WorkflowGraph, walk
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings, meant
@@ -30,14 +30,25 @@ def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diag
     """All waits and sleeps of a workflow."""
     for function in graph.functions:
         flow = flows[function.name]
-        place: Env | None = None
         for node in walk(function.body):
-            place = flow.before.get(node.id, place)
-            if isinstance(node, Wait):
-                yield from _wait(node, flow, place or Env(), graph.name)
-            elif isinstance(node, SleepUntil) and is_naive(node.when, function):
-                message = "'sleep_until' takes an aware datetime, and this one has no zone"
-                yield Diagnostic(RULES["FG151"], node.span, message, "datetime(..., tzinfo=UTC)", (), graph.name)
+            env = flow.before.get(node.id)
+            for waiting in () if env is None else (node, *_branches(node)):
+                yield from _node(waiting, function, flow, env or Env())
+
+
+def _branches(node: AnyNode) -> Iterator[AnyNode]:
+    """The branches of a group, which are reached with it."""
+    for branch in node.branches if isinstance(node, Parallel) else ():
+        yield from (branch, *_branches(branch))
+
+
+def _node(node: AnyNode, function: FlowGraph, flow: FlowTypes, env: Env) -> Iterator[Diagnostic]:
+    workflow = flow.world.graph.name
+    if isinstance(node, Wait):
+        yield from _wait(node, flow, env, workflow)
+    elif isinstance(node, SleepUntil) and is_naive(node.when, function):
+        message = "'sleep_until' takes an aware datetime, and this one has no zone"
+        yield Diagnostic(RULES["FG151"], node.span, message, "datetime(..., tzinfo=UTC)", (), workflow)
 
 
 def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diagnostic]:

@@ -345,6 +345,8 @@ class Evaluator:
 
     def _method(self, expr: Method) -> Any:
         receiver = self.of(expr.value)
+        if expr.value == DictOf((), ()) and expr.name in ("get", "pop"):  # the display says that there is nothing but the default
+            receiver = generic(dict, NEVER, NEVER)
         if expr.name not in _NONE_ATTRIBUTES:
             receiver = self.some(expr.value, receiver)
         given = self._consumed(expr.arguments)
