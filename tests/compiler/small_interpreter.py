@@ -140,7 +140,7 @@ class Frame:
 
     # --- statements
 
-    def statement(self, op: s.Statement) -> None:
+    def statement(self, op: s.Statement) -> None:  # noqa: PLR0912  (one case a form)
         match op:
             case s.Assign(targets, value):
                 found = self.value(value)
@@ -243,7 +243,7 @@ class Frame:
     def keywords(self, keywords: tuple[e.Keyword, ...]) -> dict[str, Any]:
         return {keyword.name: self.value(keyword.value) for keyword in keywords if keyword.name is not None}
 
-    def value(self, tree: Any) -> Any:
+    def value(self, tree: Any) -> Any:  # noqa: PLR0912  (one case a form)
         match tree:
             case e.Const(value):
                 return value

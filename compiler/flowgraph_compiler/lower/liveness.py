@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowgraph_compiler.lower.variables import NONE, Names, before, every, reads, target_reads, writes
+from flowgraph_compiler.lower.variables import NONE, Names, before, evaluated, every, reads, target_reads, writes
 from flowgraph_compiler.machine import Advance, Block, Fail, Finish, Goto, Reraise, Resume, Suspend, Terminator, Test
 
 
@@ -50,7 +50,7 @@ def _before(end: Terminator, entries: list[Names]) -> Names:
         case Goto(block):
             return entries[block]
         case Test(test, then, orelse):
-            return reads(test) | entries[then] | entries[orelse]
+            return evaluated(test, entries[then] | entries[orelse])
         case Advance(cursor, target, body, done):
             return NONE | {cursor} | target_reads(target) | (entries[body] - writes(target)) | entries[done]
         case Suspend(action, result, block):

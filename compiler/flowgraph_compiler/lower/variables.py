@@ -11,7 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowgraph_compiler import statements
-from flowgraph_compiler.expressions import Attribute, ListOf, Local, Matches, Starred, Subscript, Target, TupleOf
+from flowgraph_compiler.expressions import (
+    Assigned,
+    Attribute,
+    Compare,
+    Comprehension,
+    Conditional,
+    Lambda,
+    ListOf,
+    Local,
+    Logical,
+    Matches,
+    Starred,
+    Subscript,
+    Target,
+    TupleOf,
+)
 from flowgraph_compiler.statements import Statement
 from flowgraph_compiler.traversal import parts
 
@@ -33,6 +48,28 @@ def reads(tree: Any) -> Names:
 def every(found: Iterable[Names]) -> Names:
     """The union."""
     return NONE.union(*found)
+
+
+def binds(tree: Any) -> Names:
+    """The variables that `:=` surely binds wherever the expression is evaluated."""
+    match tree:
+        case Assigned(name, value):
+            return binds(value) | {name}
+        case Logical(_, operands):
+            return binds(operands[0])
+        case Conditional(test):
+            return binds(test)
+        case Compare(left, _, operands):
+            return binds(left) | binds(operands[0])
+        case Comprehension() | Lambda():
+            return NONE
+        case _:
+            return every(binds(part) for part in parts(tree)) if hasattr(tree, "__dataclass_fields__") else NONE
+
+
+def evaluated(tree: Any, live: Names) -> Names:
+    """What is live before an expression, given what is live after it."""
+    return (live - binds(tree)) | reads(tree)
 
 
 def writes(target: Target) -> Names:
@@ -80,11 +117,11 @@ def _before(op: Statement, live: Names, loop: After) -> Names:
     match op:
         case statements.Assign(targets, value):
             bound = every(writes(target) for target in targets)
-            return (live - bound) | reads(value) | every(target_reads(target) for target in targets)
+            return evaluated(value, live - bound) | every(target_reads(target) for target in targets)
         case statements.Augment(target, _, value):
-            return live | reads(target) | reads(value)
+            return evaluated(value, live | reads(target))
         case statements.Evaluate(value):
-            return live | reads(value)
+            return evaluated(value, live)
         case statements.Delete(name, missing_ok):
             return live - {name} if missing_ok else live | {name}
         case statements.Throw(exception, cause):
@@ -102,7 +139,7 @@ def _before(op: Statement, live: Names, loop: After) -> Names:
 def _before_compound(op: Statement, live: Names, loop: After) -> Names:
     match op:
         case statements.If(test, body, orelse):
-            return reads(test) | before(body, live, loop) | before(orelse, live, loop)
+            return evaluated(test, before(body, live, loop) | before(orelse, live, loop))
         case statements.While(test, body, orelse):
             return _before_loop(body, reads(test) | before(orelse, live, loop), NONE, live)
         case statements.For(target, iterable, body, orelse):
