@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from flowgraph import Subflow
-from flowgraph_compiler.build import build, operands, shortcircuits
+from flowgraph_compiler.build import build, operands
 from flowgraph_compiler.build.handlers import FunctionBuilder
 from flowgraph_compiler.build.operands import Operands
-from flowgraph_compiler.expressions import Expr
+from flowgraph_compiler.build.shortcircuits import ShortCircuits
+from flowgraph_compiler.expressions import Expr, Logical
 from flowgraph_compiler.graph import Body
 from flowgraph_compiler.reader import read
 from flowgraph_compiler.source import from_text
@@ -508,10 +509,14 @@ def _keeps_bound(self: FunctionBuilder, node: ast.ExceptHandler, name: str, body
     return body
 
 
+def _evaluates_all(self: ShortCircuits, node: ast.BoolOp) -> Expr:
+    return Logical("and" if isinstance(node.op, ast.And) else "or", tuple(self.operands(node.values)))
+
+
 PLANTED: dict[str, tuple[object, str, object]] = {
     "no spilling": (Operands, "keep", _keeps_nothing),
     "every local is stable": (operands, "rebound", lambda nodes: set()),
-    "every test is repeated": (shortcircuits, "_is_quiet", lambda node: True),
+    "eager operands": (ShortCircuits, "visit_BoolOp", _evaluates_all),
     "handler variables stay": (FunctionBuilder, "_unbound_after", _keeps_bound),
 }
 

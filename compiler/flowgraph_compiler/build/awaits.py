@@ -33,6 +33,13 @@ class Awaits(Calls):
         self.awaited(node.value, node.target.id)
         return Local(node.target.id, self.span(node.target))
 
+    def into(self, result: Local, node: ast.expr) -> None:
+        """Evaluate an expression into a temporary; the result of an await goes straight there."""
+        if isinstance(node, ast.Await):
+            self.awaited(node, result.name)
+        else:
+            super().into(result, node)
+
     def awaited(self, node: ast.Await, result: str | None) -> None:
         """Emit the suspension of an `await`, whose result goes into a variable (None: dropped)."""
         value = node.value

@@ -2,11 +2,8 @@
 
 ::
 
-    ok = order.paid and await ship(order)     ->     if order.paid: $1 = step ship(order)
-                                                     ok = order.paid and $1
-
-The condition is tested again where that cannot make a difference, so that what it says about types stays visible; else it is
-kept: `if ($2 := f(x)): $2 = ...`.
+    ok = order.paid and await ship(order)     ->     if ($1 := order.paid): $1 = step ship(order)
+                                                     ok = $1
 """
 
 from __future__ import annotations
@@ -27,21 +24,6 @@ from flowgraph_compiler.expressions import (
 )
 from flowgraph_compiler.graph import AnyNode, Branch
 from flowgraph_compiler.places import Located
-from flowgraph_compiler.vocabulary import MUTATING_METHODS
-
-_MUTATING = frozenset(name for names in MUTATING_METHODS.values() for name in names)
-_REPEATABLE = (
-    ast.Name,
-    ast.Attribute,
-    ast.Compare,
-    ast.BoolOp,
-    ast.UnaryOp,
-    ast.Constant,
-    ast.expr_context,
-    ast.unaryop,
-    ast.cmpop,
-    ast.boolop,
-)
 
 
 class ShortCircuits(Expressions):
@@ -59,10 +41,6 @@ class ShortCircuits(Expressions):
             return values[0] if len(values) == 1 else Logical(op, values, self.span(node))
         before, after = operands[:cut], operands[cut:]
         test = self._logical(op, before, node)
-        if not self.has_await(*before) and all(map(_is_repeatable, before)) and all(map(_is_quiet, after)):
-            value = Local(self.temporary(), self.span(operands[cut]))
-            self._branch(op, test, value, after, node)
-            return Logical(op, (test, value), self.span(node))
         result = Local(self.temporary(), self.span(node))
         self._branch(op, Assigned(result.name, test, test.span), result, after, node)
         return result
@@ -70,10 +48,18 @@ class ShortCircuits(Expressions):
     def _branch(self, op: str, test: Expr, result: Local, after: Sequence[ast.expr], node: Located) -> None:
         name, body = self.node_id("if"), list[AnyNode]()
         with self.block(body):
-            value = self._logical(op, after, node)
-            self.assign(result, value, value.span)
+            if len(after) == 1:
+                self.into(result, after[0])
+            else:
+                value = self._logical(op, after, node)
+                self.assign(result, value, value.span)
         then, orelse = (done(body), ()) if op == "and" else ((), done(body))
         self.emit(Branch(name, self.span(node), test, then, orelse))
+
+    def into(self, result: Local, node: ast.expr) -> None:
+        """Evaluate an expression into a temporary."""
+        value = self.translate(node)
+        self.assign(result, value, value.span)
 
     def visit_IfExp(self, node: ast.IfExp) -> Expr:  # noqa: N802
         """`a if c else b`."""
@@ -84,8 +70,7 @@ class ShortCircuits(Expressions):
         bodies: list[list[AnyNode]] = [[], []]
         for body, part in zip(bodies, (node.body, node.orelse), strict=True):
             with self.block(body):
-                value = self.translate(part)
-                self.assign(result, value, value.span)
+                self.into(result, part)
         self.emit(Branch(name, self.span(node), test, done(bodies[0]), done(bodies[1])))
         return result
 
@@ -118,18 +103,3 @@ class ShortCircuits(Expressions):
     def visit_NamedExpr(self, node: ast.NamedExpr) -> Expr:  # noqa: N802
         """`name := value`."""
         return Assigned(node.target.id, self.translate(node.value), self.span(node))
-
-
-def _is_repeatable(node: ast.expr) -> bool:
-    """Whether evaluating twice is the same as once: names, attributes and tests, nothing that makes or changes a value."""
-    return all(isinstance(inner, _REPEATABLE) for inner in ast.walk(node))
-
-
-def _is_quiet(node: ast.expr) -> bool:
-    """Whether an expression changes no variable and no container."""
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.NamedExpr):
-            return False
-        if isinstance(inner, ast.Attribute) and inner.attr in _MUTATING:
-            return False
-    return True
