@@ -36,10 +36,8 @@ async def at_once(text: str) -> int:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_results_come_in_argument_order(seed: int) -> None:
-    body = (
-        FLOWS
-        + "@workflow\nasync def flow() -> str:\n    return str(await parallel(add(1), slow('a'), add(3), parallel(add(4), add(5))))\n"
-    )
+    group = "parallel(add(1), slow('a'), add(3), parallel(add(4), add(5)))"
+    body = FLOWS + f"@workflow\nasync def flow() -> str:\n    return str(await {group})\n"
     assert drive(compiled(body), "flow", schedule_seed=seed).result == "(2, 'a', 4, (5, 6))"
 
 
@@ -93,10 +91,8 @@ def test_a_branch_with_a_running_attempt_is_cancelled_when_it_ends() -> None:
 
 def test_a_branch_in_backoff_is_treated_as_a_sleeping_one() -> None:
     hand = Hand(compiled("@workflow\nasync def flow() -> None:\n    await parallel(flaky(3), fail('b'))\n"))
-    hand.failed("flaky", ValueError("1"))
-    assert isinstance(hand.last.commands[0], c.SetTimer)
-    hand.failed("fail", ValueError("b"), final=True)
-    assert hand.last.commands[0] == c.ClearTimer(2)
+    assert isinstance(hand.failed("flaky", ValueError("1")).commands[0], c.SetTimer)
+    assert hand.failed("fail", ValueError("b"), final=True).commands[0] == c.ClearTimer(2)
     assert hand.last.status == "failed"
 
 

@@ -96,7 +96,13 @@ async def flow() -> str:
 
 
 def test_recorded_values_repeat_and_differ_from_call_to_call() -> None:
-    body = "@workflow\nasync def flow() -> list[str]:\n    a = uuid()\n    await add(1)\n    return [str(a), str(uuid()), str(uuid())]\n"
+    body = """
+@workflow
+async def flow() -> list[str]:
+    first = uuid()
+    await add(1)
+    return [str(first), str(uuid()), str(uuid())]
+"""
     compilation = compiled(body)
     first, second = drive(compilation, "flow"), drive(compilation, "flow")
     assert first.result == second.result

@@ -47,7 +47,7 @@ def _keep(group: GroupPending, index: int, result: Any, reference: int | None) -
 def _decide_race(turn: Turn, group: GroupPending, ok: bool, value: Any) -> None:
     group.outcome = WON
     if ok:
-        group.results = [value]
+        group.winner = value
     else:
         group.failure = value
     cancel_branches(turn, group, interrupt=True)
@@ -68,7 +68,7 @@ def _end(turn: Turn, group: GroupPending) -> None:
     elif error is not None:
         turn.ready.append((THROW, token, _with_notes(error, group.others)))
     elif group.outcome == WON:
-        turn.ready.append((RESUME, token, group.results[0]))
+        turn.ready.append((RESUME, token, group.winner))
     else:
         results = group.results
         turn.ready.append((RESUME, token, tuple(results) if isinstance(group.action, GroupAction) else results))

@@ -94,14 +94,14 @@ class _Generator:
             body += at_line(statements(op), _line(block, position))
         last = block.terminator
         _check_jumps(block, len(function.blocks))
-        body += at_line(_terminator(last, statements, self._actions), _line(block, len(block.ops)))
-        self._define(f"block_{number}_{index}", function.name, body, _line(block, 0))
         program = BlockProgram(index, JUMP, block.handler, block.caught, block.shielded, block.node)
         if isinstance(last, form.Suspend):
             program.kind, program.action = SUSPEND, self._actions.build(last.action)
             program.result, program.next, program.live = last.result, last.block, last.live
         elif isinstance(last, form.Finish):
             program.kind = FINISH
+        body += at_line(_terminator(last, statements, self._actions), _line(block, len(block.ops)))
+        self._define(f"block_{number}_{index}", function.name, body, _line(block, 0))
         return program
 
     def _residual(self, predicate: Expr, parameter: str) -> Callable[[Any, Any, Any], Any]:

@@ -137,10 +137,11 @@ class _Writer:
     def group(self, x: GroupPending) -> list[Any]:
         failure = None if x.failure is None else self._value(x.failure, "failure")
         others = [self._value(other, "failure") for other in x.others]
+        winner = self._value(x.winner, "winner")
         results = [None if index in x.children else self._result(x, index) for index in range(len(x.results))]
         children = [[index, self._token(child)] for index, child in x.children.items()]
         waiting = [[index, self._value(payload, "branch")] for index, payload in x.waiting]
-        return ["group", x.serial, x.since, x.outcome, failure, others, results, children, waiting]
+        return ["group", x.serial, x.since, x.outcome, failure, others, results, children, waiting, winner]
 
     def _result(self, x: GroupPending, index: int) -> Any:
         row = x.references[index]
@@ -227,11 +228,12 @@ class _Reader:
         return ChildPending(serial, token, since, _action(token), run_id, abandoned)
 
     def group(self, token: Token, parts: list[Any]) -> GroupPending:
-        serial, since, outcome, failure, others, results, children, waiting = parts
+        serial, since, outcome, failure, others, results, children, waiting, winner = parts
         count = len(results)
         group = GroupPending(serial, token, since, _action(token), [None] * count, [None] * count, outcome=outcome)
         group.failure = None if failure is None else self._decoder.decode(failure)
         group.others = [self._decoder.decode(other) for other in others]
+        group.winner = self._decoder.decode(winner)
         for index, result in enumerate(results):
             self._result(group, index, result)
         for index, child in children:

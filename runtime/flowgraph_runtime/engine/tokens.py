@@ -111,8 +111,8 @@ class ChildPending:
 class GroupPending:
     """A group whose branches run. `children`: the live ones by index; `waiting`: the payloads of those not started yet.
 
-    `outcome` is empty while nothing is decided, then `lost` (a branch failed), `won` (a race) or `cancelled`; the group ends when
-    its last branch has. `references[i]`: the journal row that holds result i, or None."""
+    `outcome` is empty while nothing is decided, then `lost` (a branch failed), `won` (a race, by `winner` or `failure`) or
+    `cancelled`; the group ends when its last branch has. `references[i]`: the journal row that holds result i, or None."""
 
     serial: int
     token: Token
@@ -123,6 +123,7 @@ class GroupPending:
     children: dict[int, Token] = field(default_factory=dict)
     waiting: deque[tuple[int, Any]] = field(default_factory=deque)
     outcome: str = UNDECIDED
+    winner: Any = None
     failure: BaseException | None = None
     others: list[BaseException] = field(default_factory=list)
 
