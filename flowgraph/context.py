@@ -114,3 +114,14 @@ def run_scope(info: RunInfo | None) -> Generator[None, None, None]:
         yield
     finally:
         _RUN.reset(token)
+
+
+def enter_surroundings(resources: Mapping[type[Any], Any]) -> None:
+    """Provide `resources`, and hide the current run, in this `contextvars` context for good: for a runner that copies it."""
+    _RESOURCES.set(resources)
+    _RUN.set(None)
+
+
+def enter_step(context: StepContext) -> None:
+    """Make `context` the running step's in this `contextvars` context for good: for a runner that gives each attempt its own."""
+    _STEP.set(context)

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, CodecError, FailureInfo, ForeignError
 from flowgraph.events import Event, EventMeta, attach_meta
-from flowgraph.exception_parts import build_shell, fill
+from flowgraph.exception_parts import build_shell, default_text, fill
 from flowgraph.registry import TypeRegistry
 
 Tree = Any
@@ -209,21 +209,18 @@ def _error(decoder: Decoder, tree: dict[str, Any], number: int | None) -> BaseEx
     is_group = cls is not None and issubclass(cls, BaseExceptionGroup)
     args = tuple(decoder.visit(arg, None) for arg in tree["args"]) if is_group else ()
     shell = build_shell(cls, args) if cls is not None else None  # pyright: ignore[reportUnknownArgumentType]
-    error = shell if shell is not None else _foreign(tree)
+    error = shell if shell is not None else ForeignError(tree["$error"], tuple(tree["mro"]), "")
     decoder.name(number, error)
     if not is_group:
         args = tuple(decoder.visit(arg, None) for arg in tree["args"])
     attributes = {name: decoder.visit(item, None) for name, item in tree.get("attrs", {}).items()}
     if isinstance(error, ForeignError) and shell is None:
         error.original_args = args
+        error.text = tree["text"] if "text" in tree else default_text(args)
         vars(error).update(attributes)
     else:
         fill(error, args, attributes)
     return _finish_error(decoder, error, tree)
-
-
-def _foreign(tree: dict[str, Any]) -> ForeignError:
-    return ForeignError(tree["$error"], tuple(tree["mro"]), tree.get("text", "".join(str(arg) for arg in tree["args"])))
 
 
 def _finish_error(decoder: Decoder, error: BaseException, tree: dict[str, Any]) -> BaseException:

@@ -337,7 +337,7 @@ def _error(encoder: Encoder, value: BaseException, depth: int) -> Any:
 
 
 def _error_extras(encoder: Encoder, parts: ErrorParts, out: dict[str, Any], depth: int) -> None:
-    if out["args"] != ([parts.text] if parts.text else []):
+    if parts.text is not None:
         out["text"] = parts.text
     attempts = {name: encoder.attempt(value, depth) for name, value in parts.attributes.items()}
     attributes = {name: tree for name, (storable, tree) in attempts.items() if storable}

@@ -17,13 +17,16 @@ _NOT_STORED = {"obj", "exceptions", "message", "print_file_and_line"}
 
 @dataclass(frozen=True)
 class ErrorParts:
-    """An exception as data; `cls` is None when the original's class is not known here."""
+    """An exception as data; `cls` is None when the original's class is not known here.
+
+    `text` is None when it is what Python makes of the arguments: written again it could differ (the order of a set is by hash).
+    """
 
     cls: type[BaseException] | None
     name: str
     type_names: tuple[str, ...]
     args: tuple[Any, ...]
-    text: str
+    text: str | None
     attributes: Mapping[str, Any]
     cause: BaseException | None
     notes: tuple[str, ...]
@@ -37,12 +40,14 @@ def parts_of(error: BaseException) -> ErrorParts:
     apart = _KEPT_APART | _OF_FOREIGN if foreign else _KEPT_APART
     own = {name: value for name, value in vars(error).items() if name not in apart}
     failure = getattr(error, "flowgraph", None)
+    args = error.original_args if isinstance(error, ForeignError) else error.args
+    text = _text_of(error)
     return ErrorParts(
         cls=None if foreign else type(error),
         name=error.type_name if isinstance(error, ForeignError) else type(error).__name__,
         type_names=tuple(error_names(error)),
-        args=error.original_args if isinstance(error, ForeignError) else error.args,
-        text=_text_of(error),
+        args=args,
+        text=None if text == default_text(args) else text,
         attributes=own if foreign else _slots(error) | own,
         cause=error.__cause__,
         notes=tuple(str(note) for note in getattr(error, "__notes__", ())),
@@ -72,9 +77,14 @@ def fill(error: BaseException, args: tuple[Any, ...], attributes: Mapping[str, A
             setattr(error, name, value)
 
 
-def _text_of(error: BaseException) -> str:
+def default_text(args: tuple[Any, ...]) -> str:
+    """Return the text of an exception with these arguments whose class has no `__str__` of its own."""
+    return _text_of(args[0] if len(args) == 1 else args or "")
+
+
+def _text_of(value: object) -> str:
     try:
-        text = str(error)
+        text = str(value)
     except Exception:  # a broken __str__ must not hide the failure that it describes
         return ""
     return text.encode(errors="backslashreplace").decode()

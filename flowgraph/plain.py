@@ -79,8 +79,9 @@ def _fields(reader: _Reader, tree: dict[str, Any], depth: int) -> Any:
 
 
 def _error(reader: _Reader, tree: dict[str, Any], depth: int) -> Any:
-    text = tree.get("text", "".join(str(reader.visit(arg, depth + 1)) for arg in tree["args"]))
-    return {"type": tree["$error"], "message": text}
+    shown = [reader.visit(arg, depth + 1) for arg in tree["args"]]
+    text = str(shown[0]) if len(shown) == 1 else ", ".join(str(arg) for arg in shown)
+    return {"type": tree["$error"], "message": tree.get("text", text)}
 
 
 def _span(_: _Reader, tree: dict[str, Any], __: int) -> Any:
