@@ -50,6 +50,8 @@ class Intake:
         self._distribution = distribution
         self._ids = ids
         self._clock = clock
+        self._parameters: dict[str, TypeAdapter[Any]] = {}
+        self._events: dict[type[Event], TypeAdapter[Any]] = {}
 
     async def send(self, posted: Sequence[Posted]) -> list[IngestResult]:
         """Store the events, start the runs that they trigger and wake the waits that they match; all or nothing.
@@ -79,7 +81,7 @@ class Intake:
         if cls is None:
             rows.append(self._unknown(posted, data, ts))
             return
-        event = validated(TypeAdapter(cls), data, "/data")
+        event = validated(self._event_adapter(cls), data, "/data")
         event_id = self._ids.event()
         attach_meta(event, EventMeta(event_id, posted.name, moment(ts), posted.source))
         row = self._distribution.event_row(event, event_id, ts=ts, source=posted.source)
@@ -146,7 +148,19 @@ class Intake:
             return dumps([self._event(workflow, given, now)])
         if kind == "cron":
             return dumps([moment(now)] if declared.parameters else [])
-        return dumps(parameters(declared, text))
+        filled = validated(self._parameters_adapter(declared), text, "")
+        return dumps([getattr(filled, parameter.name) for parameter in declared.parameters])
+
+    def _parameters_adapter(self, declared: FlowDecl) -> TypeAdapter[Any]:
+        """Making a model takes a millisecond: once per workflow, not once per run."""
+        if declared.name not in self._parameters:
+            self._parameters[declared.name] = TypeAdapter(parameters_model(declared))
+        return self._parameters[declared.name]
+
+    def _event_adapter(self, cls: type[Event]) -> TypeAdapter[Any]:
+        if cls not in self._events:
+            self._events[cls] = TypeAdapter(cls)
+        return self._events[cls]
 
     def _event(self, workflow: str, given: object, now: int) -> Event:
         names = [name for trigger in self._registry.machine_of(workflow).triggers for name in trigger.names]
@@ -158,7 +172,7 @@ class Intake:
                 )
             name, data = given["name"], given["data"]
         pointer = "/data" if len(names) > 1 else ""
-        event: Event = validated(TypeAdapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)
+        event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)
         attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
         return event
 
@@ -169,12 +183,6 @@ def parameters_model(declared: FlowDecl) -> type[BaseModel]:
         parameter.name: (parameter.type, parameter.default if parameter.has_default else ...) for parameter in declared.parameters
     }
     return create_model(declared.name, __config__={"extra": "forbid", "arbitrary_types_allowed": True}, **fields)
-
-
-def parameters(declared: FlowDecl, text: str) -> list[Any]:
-    """Return the positional arguments that a JSON object of parameters by name stands for. Raises `InputRejected`."""
-    filled = validated(TypeAdapter(parameters_model(declared)), text, "")
-    return [getattr(filled, parameter.name) for parameter in declared.parameters]
 
 
 def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:

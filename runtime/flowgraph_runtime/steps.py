@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from flowgraph.codec import dumps
-from flowgraph.context import StepContext, resources_scope, run_scope, step_scope
+from flowgraph.context import StepContext, enter_step, enter_surroundings
 from flowgraph.durations import parse_duration
 from flowgraph.errors import (
     NEVER_RETRIED,
@@ -45,24 +45,24 @@ class InContext:
     """Awaits a coroutine inside its own `contextvars` context, so that what a step sets does not leak into the next step that
     the same pool worker runs. A task per step would do the same at five times the cost.
 
-    `entered` is told before, `left` after each slice of the coroutine: what the watchdog watches."""
+    `watched.busy` is `busy` while a slice of it runs, each time as a tuple of its own: what the watchdog looks at."""
 
     coroutine: Coroutine[Any, Any, Any]
     context: Context
-    entered: Callable[[], None]
-    left: Callable[[], None]
+    watched: StepRunner
+    busy: tuple[str, str]
 
     def __await__(self) -> Generator[Any, Any, Any]:
         resume: Callable[[Any], Any] = self.coroutine.send
         value: Any = None
         while True:
-            self.entered()
+            self.watched.busy = (self.busy[0], self.busy[1])
             try:
                 waited_for = self.context.run(resume, value)
             except StopIteration as stop:
                 return stop.value
             finally:
-                self.left()
+                self.watched.busy = None
             try:
                 value = yield waited_for
                 resume = self.coroutine.send
@@ -89,9 +89,10 @@ class StepRunner:
         self._steps = steps
         self._clock = clock
         self._executor = executor
-        self._resources = resources or {}
         self._on_heartbeat = on_heartbeat
         self._context = copy_context()
+        self._context.run(enter_surroundings, resources or {})
+        self._loggers: dict[str, logging.Logger] = {}
         self.busy: tuple[str, str] | None = None
 
     async def attempt(self, run_id: str, command: RunStep) -> StepDone | StepFailed:
@@ -123,17 +124,17 @@ class StepRunner:
             raise
 
     def _start(self, declared: StepDecl, run_id: str, command: RunStep) -> Awaitable[Any]:
-        attempt = _Attempt(
-            declared.step.fn, command.arguments, command.keywords, self._describe(run_id, command), self._resources
-        )
         context = self._context.copy()
+        context.run(enter_step, self._describe(run_id, command))
+        fn = declared.step.fn
         if not declared.is_async:
-            return asyncio.get_running_loop().run_in_executor(self._executor, context.run, attempt.call)
-        step = command.step
-        return InContext(attempt.wait(), context, lambda: self._mark((run_id, step)), lambda: self._mark(None))
-
-    def _mark(self, busy: tuple[str, str] | None) -> None:
-        self.busy = busy
+            loop = asyncio.get_running_loop()
+            return loop.run_in_executor(self._executor, context.run, _call, fn, command.arguments, command.keywords)
+        try:
+            coroutine = context.run(fn, *command.arguments, **command.keywords)
+        except TypeError as error:
+            raise _ArgumentError(str(error)) from error
+        return InContext(coroutine, context, self, (run_id, command.step))
 
     def _describe(self, run_id: str, command: RunStep) -> StepContext:
         beat = self._on_heartbeat
@@ -142,9 +143,15 @@ class StepRunner:
             idempotency_key=f"{run_id}:{command.site}:{command.visit}",
             run_id=run_id,
             step=command.step,
-            logger=_LOG.getChild(command.step),
+            logger=self._logger(command.step),
             on_heartbeat=lambda details: beat(run_id, command.serial, details) if beat else None,
         )
+
+    def _logger(self, step: str) -> logging.Logger:
+        logger = self._loggers.get(step)
+        if logger is None:
+            logger = self._loggers[step] = _LOG.getChild(step)
+        return logger
 
     def _failed(self, command: RunStep, error: BaseException) -> StepFailed:
         if isinstance(error, _Raised):
@@ -167,35 +174,17 @@ class _Raised(Exception):
         self.error = error
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """A step function with its arguments and surroundings, to be awaited or to be called in a thread."""
-
-    fn: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
-    context: StepContext
-    resources: Mapping[type[Any], Any]
-
-    async def wait(self) -> Any:
-        with run_scope(None), resources_scope(self.resources), step_scope(self.context):
-            try:
-                coroutine = self.fn(*self.arguments, **self.keywords)
-            except TypeError as error:
-                raise _ArgumentError(str(error)) from error
-            return await coroutine
-
-    def call(self) -> Any:
-        with run_scope(None), resources_scope(self.resources), step_scope(self.context):
-            try:
-                return self.fn(*self.arguments, **self.keywords)
-            except TypeError as error:
-                traceback = error.__traceback__
-                if traceback is not None and traceback.tb_next is None:  # raised by the call itself, not by the body
-                    raise _Raised(_ArgumentError(str(error))) from error
-                raise _Raised(error) from error
-            except BaseException as error:
-                raise _Raised(error) from error
+def _call(fn: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """A synchronous step, in its thread."""
+    try:
+        return fn(*arguments, **keywords)
+    except TypeError as error:
+        traceback = error.__traceback__
+        if traceback is not None and traceback.tb_next is None:  # raised by the call itself, not by the body
+            raise _Raised(_ArgumentError(str(error))) from error
+        raise _Raised(error) from error
+    except BaseException as error:
+        raise _Raised(error) from error
 
 
 def _being_cancelled() -> bool:
