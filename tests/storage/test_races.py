@@ -8,6 +8,8 @@ import pytest
 
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage import Store
+from flowgraph_runtime.storage.transaction import Catalog, Tx
+from flowgraph_runtime.storage.transitions import apply_transitions
 from tests.storage.site import SECOND, Site
 
 pytestmark = pytest.mark.postgres
@@ -120,3 +122,22 @@ def test_a_worker_stopped_inside_a_transaction_does_not_block_take_over(shared_s
     assert [row.id for row in site.run(site.store.claim(site.epoch, 1))] == [run]
     writing.rollback()
     assert [type(error).__name__ for error in site.run(stopped.commit(epoch, [site.step(run, 1)]))] == ["Fenced"]
+
+
+def test_an_epoch_does_not_die_under_a_commit_that_has_begun(shared_site: Site) -> None:
+    site, busy = shared_site, shared_site.another()
+    epoch = site.run(busy.open_epoch("busy"))
+    (run,) = site.started(store=busy, epoch=epoch)
+    writing = busy._database.writing()
+    writing.begin()
+    apply_transitions(Tx(busy._database, Catalog(), site.clock.now()), epoch, [site.step(run, 1)])
+
+    async def close_meanwhile() -> tuple[bool, int]:
+        closing = asyncio.create_task(site.store.close_epoch(epoch))
+        done, _ = await asyncio.wait({closing}, timeout=0.3)
+        writing.commit()
+        return bool(done), await closing
+
+    assert site.run(close_meanwhile()) == (False, 1)
+    assert site.seqs(run) == [1]
+    assert [type(error).__name__ for error in site.run(busy.commit(epoch, [site.step(run, 2)]))] == ["Fenced"]

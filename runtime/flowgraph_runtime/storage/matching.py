@@ -4,8 +4,6 @@ Both sides take the buckets of what they look for before they read (PostgreSQL: 
 each side misses the other's uncommitted row otherwise). SQLite has one writer, so there it cannot happen.
 """
 
-
-
 from __future__ import annotations
 
 import json
