@@ -35,6 +35,13 @@ class Paid(Event, name="paid"):
 
 class Order(BaseModel):
     id: str
+    labels: frozenset[str] | None = None
+    when: datetime = datetime(2020, 1, 1)
+    @property
+    def short(self) -> str:
+        return self.id[:3]
+    def index(self, n: int) -> str:
+        return self.id[n]
 
 class Stamped(BaseModel):
     at: datetime = Field(default_factory=datetime.now)
@@ -74,6 +81,10 @@ def double(x: int) -> int:
 @step
 async def charge(x: int) -> int:
     return x
+
+@step
+async def labels() -> set[str]:
+    return set()
 
 @subflow
 async def flow(x: int) -> int:
@@ -204,6 +215,13 @@ STATEMENTS = {
     "set variable": "y = {1}\nz = [*y]  # error: FG142",
     "set parameter": "for y in tags:  # error: FG142\n    pass",
     "set union": "for y in tags | {'a'}:  # error: FG142\n    pass",
+    "set field": "for y in order.labels:  # error: FG142\n    pass",
+    "set of a step": "y = await labels()\nz = [1 for q in y]  # error: FG142",
+    "set awaited": "for y in await labels():  # error: FG142\n    pass",
+    "property": "y = order.short  # error: FG140",
+    "property of a result": "made = Order(id='1')\ny = made.short  # error: FG140",
+    "method named like a pure one": "y = order.index(1)  # error: FG112",
+    "variables in a circle": "p = x\nq = p\np = q\nfor y in p or {1}:\n    print(y)  # error: FG140",
     "unpacked set": "a, b = tags  # error: FG142",
     "views as sets": "for y in d.keys() - xs:  # error: FG142\n    pass",
     "spread set argument": "y = max(*tags)  # error: FG142",
@@ -265,6 +283,7 @@ paid = await wait_for(Paid, where=lambda e: e.order == order.id and e.order in z
 await send(Paid(order=order.id))
 await parallel(charge(1), flow(x=2), sleep('1h'), wait_for(Paid, timeout='1h'), parallel(charge(1), send(Paid(order='1'))))
 await sleep_until(when)
+year = order.when.year, xs.index(1), order.id.index("a")
 both = {*tags, 1}
 flag = all(z for z in await parallel(charge(1), charge(2)))
 model = Order(id=await charge(1))

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flowgraph_compiler.build import callees
-from flowgraph_compiler.build.comprehensions import Comprehensions
 from flowgraph_compiler.build.constructors import user_code
-from flowgraph_compiler.build.context import Session
-from flowgraph_compiler.declarations import FlowDecl
+from flowgraph_compiler.build.known import Known
 from flowgraph_compiler.expressions import Call, ClassRef, Const, Expr, Keyword, Method, New, Recorded
 from flowgraph_compiler.reachable import is_storable_class
 from flowgraph_compiler.vocabulary import METHOD_NAMES, PURE_CLASS_METHODS
@@ -37,16 +35,11 @@ _CONSUMING_METHODS = frozenset(
 )
 _ORDERED_TYPES = (list, tuple)
 _ORDERED_METHODS = frozenset({"join", "extend"})
-_SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference"})
 _CALLED = {"map": "first", "filter": "first", "sorted": "key", "min": "key", "max": "key", "sort": "key"}
 
 
-class Calls(Comprehensions):
+class Calls(Known):
     """Pure calls."""
-
-    def __init__(self, session: Session, decl: FlowDecl) -> None:
-        super().__init__(session, decl)
-        self._asked: set[str] = set()
 
     def visit_Call(self, node: ast.Call) -> Expr:  # noqa: N802
         """A call without `await`."""
@@ -175,7 +168,7 @@ class Calls(Comprehensions):
 
     def _method(self, node: ast.Call, name: str) -> Expr:
         assert isinstance(node.func, ast.Attribute)
-        if name not in METHOD_NAMES:
+        if name not in METHOD_NAMES or self.runs_user_code(node.func):
             self._unknown_method(node, name)
             return Const(None, self.span(node))
         if name == "astimezone" and not node.args and not node.keywords:
@@ -205,48 +198,3 @@ class Calls(Comprehensions):
             return New("AssertionError", tuple(arguments), (), self.span(node))
         wanted = node.args[1 if name == "cast" else 0 : (2 if name == "cast" else 1)]
         return self.translate(wanted[0]) if wanted else self.refuse(node, f"'{name}' with these arguments", f"{name}(...)")
-
-    # --- sets
-
-    def is_set(self, node: ast.expr) -> bool:
-        """Displays, comprehensions, calls and operators that make sets; variables that hold or are typed as nothing else."""
-        match node:
-            case ast.Set() | ast.SetComp():
-                return True
-            case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _SET_METHODS:
-                return self.is_set(value)
-            case ast.Call(func=func):
-                found = callees.callee(self, func)
-                return isinstance(found, callees.Class) and found.cls in (set, frozenset)
-            case ast.BinOp(op=ast.BitAnd() | ast.BitOr() | ast.Sub() | ast.BitXor(), left=left):
-                return self.is_set(left) or (self.iterator(left) or "").startswith("a view")
-            case ast.Name(id=name):
-                return self._holds_set(name)
-            case _:
-                return False
-
-    def _holds_set(self, name: str) -> bool:
-        if self.inner(name) is not None:
-            return False
-        if name not in self.bindings:
-            return isinstance(self.lookup(name), frozenset)
-        declared = next(
-            (parameter.type for parameter in self.decl.parameters if parameter.name == name), self.variable_types.get(name)
-        )
-        if declared is not None:
-            return (typing.get_origin(declared) or declared) in (set, frozenset)
-        places = {(place.lineno, place.col_offset) for place in self.bindings[name]}
-        assigned = [
-            each.value
-            for each in ast.walk(self.decl.tree)
-            if isinstance(each, ast.Assign)
-            for target in each.targets
-            if isinstance(target, ast.Name) and target.id == name
-        ]
-        if len(assigned) != len(places) or not assigned or name in self._asked:
-            return False
-        self._asked.add(name)  # `a = b; b = a` must not go round for ever
-        try:
-            return all(map(self.is_set, assigned))
-        finally:
-            self._asked.remove(name)
