@@ -1,0 +1,29 @@
+"""What `flowgraph dev` serves while the workflows do not compile: the report, on every page, until a file changes."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+
+from flowgraph_runtime.api.guard import Guard
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.dashboard.pages import STATIC, broken_page
+from flowgraph_runtime.settings import Settings
+
+
+def create_broken_app(report: str, settings: Settings | None = None) -> Starlette:
+    """Return an application that answers browsers with the report as a page, and everybody else with 503 and the
+    report in a problem, so that no client takes it for health."""
+
+    async def page(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(broken_page(report), 200)
+        return Problem(503, "the workflows do not compile", report).response()
+
+    return Starlette(
+        routes=[Mount("/static", STATIC), Route("/{path:path}", page, methods=["GET", "POST"])],
+        middleware=[Middleware(Guard, settings=settings or Settings())],
+    )
