@@ -101,7 +101,8 @@ class StepRunner:
             declared = self._steps.get(command.step)
             if declared is None:
                 raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
-            result = await self._limited(declared, run_id, command)
+            running = self._start(declared, run_id, command)
+            result = await (running if command.timeout is None else _limited(running, command))
             return StepDone(command.serial, command.attempt, encoded_result(result))
         except asyncio.CancelledError as error:
             if _being_cancelled():
@@ -109,19 +110,6 @@ class StepRunner:
             return self._failed(command, error)
         except BaseException as error:
             return self._failed(command, error)
-
-    async def _limited(self, declared: StepDecl, run_id: str, command: RunStep) -> Any:
-        running = self._start(declared, run_id, command)
-        if command.timeout is None:
-            return await running
-        limit = asyncio.timeout(command.timeout)
-        try:
-            async with limit:
-                return await running
-        except TimeoutError:
-            if limit.expired():
-                raise StepTimeout(f"step '{command.step}' took longer than {command.timeout:g} s") from None
-            raise
 
     def _start(self, declared: StepDecl, run_id: str, command: RunStep) -> Awaitable[Any]:
         context = self._context.copy()
@@ -185,6 +173,17 @@ def _call(fn: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str
         raise _Raised(error) from error
     except BaseException as error:
         raise _Raised(error) from error
+
+
+async def _limited(running: Awaitable[Any], command: RunStep) -> Any:
+    limit = asyncio.timeout(command.timeout)
+    try:
+        async with limit:
+            return await running
+    except TimeoutError:
+        if limit.expired():
+            raise StepTimeout(f"step '{command.step}' took longer than {command.timeout:g} s") from None
+        raise
 
 
 def _being_cancelled() -> bool:

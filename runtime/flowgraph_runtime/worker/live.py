@@ -20,6 +20,7 @@ class LiveRun:
     since the last snapshot (of `snapshot_size` bytes); `positions`: inbox rows decided but not yet deleted; `closed`: parked,
     ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is void."""
 
+    id: str
     row: RunRow
     program: Program
     state: RunState
@@ -31,11 +32,6 @@ class LiveRun:
     discarded: bool = False
     positions: set[int] = field(default_factory=set)
     attempts: dict[int, Attempt] = field(default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.row.id
 
     @property
     def wants_snapshot(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from flowgraph.errors import StepInterrupted
@@ -149,17 +149,19 @@ class Worker:
     def _begin(self, row: RunRow) -> None:
         """Start a run that has no history. Its inputs' times begin with `started_at`, so that a fold repeats the start."""
         at = row.started_at if row.started_at is not None else self._clock.now()
-        live = LiveRun(row, self._registry.program(row.machine), RunState.new(row.id), at, row.status)
+        live = LiveRun(row.id, row, self._registry.program(row.machine), RunState.new(row.id), at, row.status)
         self.owned[row.id] = live
-        decision = self._decide(live, Started(row.input), at)
-        if decision is None:
+        try:
+            decision = self._decide(live, Started(row.input), at)
+            if decision.commands and all(type(command) is RunStep for command in decision.commands):
+                self._act(live, decision.commands)  # nothing to write: the first outcome's transition says `running`
+                return
+            transition = self._writer.transition(live, decision, None, [])
+            if transition.snapshot is None and not live.closed:
+                self._writer.save(live, transition)  # its presence tells a later owner that these commands are in force
+        except Exception as error:
+            self._give_up(live, error)
             return
-        if decision.commands and all(type(command) is RunStep for command in decision.commands):
-            self._act(live, decision.commands)  # nothing to write: the first outcome's transition says `running`
-            return
-        transition = self._writer.transition(live, decision, None, [])
-        if transition.snapshot is None and not live.closed:
-            self._writer.save(live, transition)  # its presence tells a later owner that these commands are in force
         self._committer.add(Entry(live, transition, decision.commands))
 
     def _resume(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
@@ -179,7 +181,7 @@ class Worker:
         program = self._registry.program(row.machine)
         state = fold(program, loaded, lambda rows: {seq: branch_results[seq] for seq in rows})
         at = loaded.journal[-1].at if loaded.journal else (row.started_at or 0)
-        live = LiveRun(row, program, state, at, row.status, snapshot_size=len(loaded.snapshot or ""))
+        live = LiveRun(row.id, row, program, state, at, row.status, snapshot_size=len(loaded.snapshot or ""))
         live.tail = sum(len(entry.payload) for entry in loaded.journal)
         self.owned[row.id] = live
         self._run_again(live)
@@ -203,28 +205,31 @@ class Worker:
 
     # --- inputs
 
-    def _decide(self, live: LiveRun, given: Input, at: int) -> Decision | None:
-        live.at = at
-        try:
-            return decide(live.program, live.state, given, at)
-        except Exception as error:  # an engine bug must not take the other runs down
-            _LOG.exception("run %s: the engine failed", live.id)
-            self._drop(live)
-            self._committer.add(Entry(None, crash(live.id, error, at), []))
-            return None
-
     def _take(self, live: LiveRun, given: Input, *, at: int, started_at: int | None = None, position: int | None = None) -> None:
-        decision = self._decide(live, given, at)
-        if decision is None:
-            return
+        """Decide about an input and hand the transition over."""
         inbox = [] if position is None else [position]
-        if decision.ignored:
-            if inbox:
-                self._committer.add(Entry(live, Transition(live.id, inbox=inbox), []))
+        try:
+            decision = self._decide(live, given, at)
+            if decision.ignored:
+                if inbox:
+                    self._committer.add(Entry(live, Transition(live.id, inbox=inbox), []))
+                return
+            row = journal_row(live.id, live.state.seq, at, given, decision, started_at)
+            transition = self._writer.transition(live, decision, row, inbox)
+        except Exception as error:
+            self._give_up(live, error)
             return
-        row = journal_row(live.id, live.state.seq, at, given, decision, started_at)
-        transition = self._writer.transition(live, decision, row, inbox)
         self._committer.add(Entry(live, transition, decision.commands))
+
+    def _decide(self, live: LiveRun, given: Input, at: int) -> Decision:
+        live.at = at
+        return decide(live.program, live.state, given, at)
+
+    def _give_up(self, live: LiveRun, error: Exception) -> None:
+        """What the engine cannot decide or store (its own fault, or a state that is no data) parks this run and no other."""
+        _LOG.error("run %s cannot go on", live.id, exc_info=error)
+        self._drop(live)
+        self._committer.add(Entry(None, crash(live.id, error, self._clock.now()), []))
 
     def _deliver(self, row: InboxRow) -> None:
         live = self.owned.get(row.run_id)
@@ -233,11 +238,11 @@ class Worker:
         live.positions.add(row.position)
         self._take(live, input_of(row), at=max(self._clock.now(), live.at, row.at), position=row.position)
 
-    async def _attempt(self, attempt: Attempt) -> Outcome:
+    def _attempt(self, attempt: Attempt) -> Awaitable[Outcome]:
         attempt.started_at = self._clock.now()
         if self._on_started is not None:
             self._on_started(attempt.live.id, attempt.command, attempt.started_at)
-        return await self._runner.attempt(attempt.live.id, attempt.command)
+        return self._runner.attempt(attempt.live.id, attempt.command)
 
     def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
         live = attempt.live
