@@ -171,7 +171,7 @@ def _data(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
 
 def _model(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
     cls = decoder.class_of(tree["$model"], BaseModel, "a model")
-    value = cls.__new__(cls)
+    value = object.__new__(cls)
     decoder.name(number, value)
     fields: dict[str, Any] = {}
     put = object.__setattr__

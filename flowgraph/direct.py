@@ -24,6 +24,7 @@ from flowgraph.durations import format_duration, parse_duration
 from flowgraph.errors import (
     NEVER_RETRIED,
     Cancelled,
+    CodecError,
     FailureInfo,
     ForeignError,
     NotInRun,
@@ -77,6 +78,7 @@ class DirectRun:
         self.started_at = world.clock()
         self.branch = Branch()
         self._call = call
+        world.runs.append(self)
         for value in call.args:
             if isinstance(value, Event):
                 world.received(value)
@@ -263,7 +265,10 @@ async def _invoke(call: Call, context: StepContext) -> Any:
 
 def _error_by_value(error: Exception) -> Exception:
     """Return the error as the machine would raise it, or itself when its class cannot be built from data."""
-    copied = copy_value(error)
+    try:
+        copied = copy_value(error)
+    except CodecError:
+        return error
     if isinstance(copied, ForeignError) and not isinstance(error, ForeignError):
         return error
     return copied.with_traceback(error.__traceback__)
@@ -338,7 +343,8 @@ async def direct_run(
 ) -> AsyncGenerator[World, None]:
     """Set what the workflows called inside find: `events` already in the stream, the `clock` of `now()`, `resources` for steps.
 
-    Yields the world: `publish(event)` adds an event later, `sent` lists what the workflows sent.
+    Yields the world: `publish(event)` adds an event later, `sent` lists what the workflows sent, `runs[0].cancel()` cancels
+    the first run.
     """
     world = World(clock, resources)
     for event in events:

@@ -38,7 +38,7 @@ def parts_of(error: BaseException) -> ErrorParts:
     """Take `error` apart. Its `__str__` is called; a failing one counts as empty."""
     foreign = isinstance(error, ForeignError)
     apart = _KEPT_APART | _OF_FOREIGN if foreign else _KEPT_APART
-    own = {name: value for name, value in vars(error).items() if name not in apart}
+    own = {_text_of(name): value for name, value in vars(error).items() if name not in apart}
     failure = getattr(error, "flowgraph", None)
     args = error.original_args if isinstance(error, ForeignError) else error.args
     text = _text_of(error)
@@ -50,8 +50,8 @@ def parts_of(error: BaseException) -> ErrorParts:
         text=None if text == default_text(args) else text,
         attributes=own if foreign else _slots(error) | own,
         cause=error.__cause__,
-        notes=tuple(str(note) for note in getattr(error, "__notes__", ())),
-        traceback=getattr(error, TRACEBACK_ATTRIBUTE, ""),
+        notes=tuple(_text_of(note) for note in getattr(error, "__notes__", ())),
+        traceback=_text_of(getattr(error, TRACEBACK_ATTRIBUTE, "")),
         failure=failure if isinstance(failure, FailureInfo) else None,
     )
 

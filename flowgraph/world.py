@@ -8,7 +8,7 @@ from asyncio import Future, Task
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from flowgraph.codec import copy_value
@@ -62,6 +62,16 @@ class Mailbox:
         return accepted
 
 
+class Running(Protocol):
+    """What a test sees of a run."""
+
+    id: str
+    name: str
+
+    def cancel(self) -> None:
+        """Ask the run to end."""
+
+
 class World:
     """Shared by a root run, its children, and the runs that they start."""
 
@@ -70,6 +80,7 @@ class World:
         self.resources = resources
         self.stream: list[Event] = []
         self.sent: list[Event] = []
+        self.runs: list[Running] = []
         self.mailboxes: list[Mailbox] = []
         self.started: list[Task[Any]] = []
         self._numbers = itertools.count(1)

@@ -105,6 +105,14 @@ def test_a_class_that_only_its_constructor_can_make_is_stood_for_too() -> None:
     assert str(read) == str(caught.value)
 
 
+def test_text_that_no_database_takes_is_escaped_in_errors() -> None:
+    error = ValueError("\ud800")
+    error.add_note("\udfff")
+    text = dumps(error)
+    assert text.encode()
+    assert dumps(decode(encode(error), TYPES)) == text
+
+
 def test_cycles_through_errors_end() -> None:
     error = Declined("1", 2)
     error.__cause__ = error

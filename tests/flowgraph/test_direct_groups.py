@@ -25,7 +25,7 @@ from flowgraph import (
     workflow,
 )
 from flowgraph.context import current_step
-from flowgraph.direct import current_run
+from flowgraph.direct import current_run, direct_run
 from flowgraph.virtual import run_virtual
 
 LOG: list[str] = []
@@ -390,6 +390,25 @@ def test_a_cancelled_run_cleans_up_children_first_and_then_its_handler_runs() ->
     with pytest.raises(Cancelled):
         run_virtual(cancellable(5))
     assert LOG == ["n cancelled", "n cleans", "on_cancel {'m': 1}", "n clean", "outer cleans", "on_cancel {'n': 5}"]
+
+
+def test_a_run_can_be_cancelled_from_outside() -> None:
+    async def main() -> None:
+        async with direct_run() as world:
+            asyncio.get_running_loop().call_later(5, lambda: [run.cancel() for run in world.runs])
+            await in_a_block()
+
+    with pytest.raises(Cancelled):
+        run_virtual(main())
+    assert LOG == ["w starts", "w interrupted", "cleans", "on_cancel {}"]
+
+
+@workflow(on_cancel=told)
+async def in_a_block() -> None:
+    try:
+        await work("w", 60)
+    finally:
+        await log("cleans")
 
 
 def test_a_task_cancelled_from_outside_takes_its_branches_along() -> None:
