@@ -121,6 +121,34 @@ def test_a_run_that_takes_down_three_owners_is_parked(site: Site) -> None:
     assert '"status": "crashed"' in told.payload
 
 
+def test_runs_that_lost_an_owner_are_claimed_first(site: Site) -> None:
+    lost = site.started(2)
+    site.clock.advance(60 * SECOND)
+    successor = site.run(site.store.open_epoch("second"))
+    site.run(site.store.take_over(successor, lease=SECOND))
+    site.run(site.store.claim(successor, 1))
+    third = site.run(site.store.open_epoch("third"))
+    site.clock.advance(60 * SECOND)
+    site.run(site.store.heartbeat(third))
+    fresh = site.new_run()
+    site.run(site.store.start_run(fresh))
+    site.run(site.store.take_over(third, lease=SECOND))
+    assert [(row.id, row.takeovers) for row in site.run(site.store.claim(third, 9))] == [
+        (lost[0], 2),
+        (lost[1], 1),
+        (fresh.id, 0),
+    ]
+
+
+def test_an_owner_asks_which_of_its_runs_got_something(site: Site) -> None:
+    first, second = site.started(2)
+    assert site.run(site.store.with_inbox(site.epoch)) == []
+    site.run(site.store.ask_cancel(second, "by hand"))
+    assert site.run(site.store.with_inbox(site.epoch)) == [second]
+    assert site.run(site.store.with_inbox(site.epoch + 1)) == []
+    assert site.load(first).inbox == []
+
+
 def test_closing_an_epoch_frees_its_runs_without_blame(site: Site) -> None:
     (run,) = site.started()
     assert site.run(site.store.close_epoch(site.epoch)) == 1

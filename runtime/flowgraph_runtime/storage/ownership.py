@@ -8,6 +8,8 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection, text
+
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.database import Rows
 from flowgraph_runtime.storage.errors import UnknownRun
@@ -116,8 +118,9 @@ def _park_crashed(tx: Tx, epochs: list[int]) -> list[str]:
 
 
 def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> list[RunRow]:
-    """Become the owner of up to `limit` runs that are queued or have something in their inbox, oldest first. `machines`:
-    fingerprints that this worker can advance, None for all."""
+    """Become the owner of up to `limit` runs that are queued or have something in their inbox: first those that lost owners, so
+    that a run which was only never reached is not taken for one that kills them, then the oldest. `machines`: fingerprints that
+    this worker can advance, None for all."""
     tx.check_epoch(epoch)
     chosen = _claimable(tx, limit, machines)
     claimed = tx.sql.each(
@@ -128,15 +131,24 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     )
     tx.effects.learned.runs.update((str(id), int(number)) for id, number in claimed)
     rows = tx.sql.each(
-        f"SELECT {RUN_COLUMNS} FROM given JOIN fg_run r ON r.number = given.run {RUN_JOINS} ORDER BY r.number",
+        f"SELECT r.number, {RUN_COLUMNS} FROM given JOIN fg_run r ON r.number = given.run {RUN_JOINS}",
         "run int",
         [(row[0],) for row in chosen],
     )
-    return [run_row(row) for row in rows]
+    by_number = {int(row[0]): run_row(row[1:]) for row in rows}
+    return [by_number[int(row[0])] for row in chosen]
+
+
+def with_inbox(connection: Connection, epoch: int) -> list[str]:
+    """Ids of the runs of this owner that have something in their inbox, whoever put it there."""
+    found = connection.execute(
+        text("SELECT DISTINCT r.id FROM fg_run r JOIN fg_inbox i ON i.run = r.number WHERE r.epoch = :epoch"), {"epoch": epoch}
+    )
+    return [str(row[0]) for row in found]
 
 
 def _claimable(tx: Tx, limit: int, machines: Collection[str] | None) -> Rows:
-    locked = f"ORDER BY number LIMIT {int(limit)} {tx.database.skip_locked}"
+    locked = f"ORDER BY takeovers DESC, number LIMIT {int(limit)} {tx.database.skip_locked}"
     where = "ready = 1 AND epoch IS NULL AND ended_at IS NULL AND status <> 'paused'"
     if machines is None:
         return tx.sql.rows(f"SELECT number FROM fg_run WHERE {where} {locked}")

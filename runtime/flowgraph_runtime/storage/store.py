@@ -169,6 +169,11 @@ class Store:
         """Inbox rows of these runs, in commit order."""
         return await self._read(lambda connection: loading.inbox(connection, run_ids))
 
+    async def with_inbox(self, epoch: int) -> list[str]:
+        """Ids of this owner's runs that have something in their inbox. `on_commit` tells only what this process commits; with
+        others on the database (PostgreSQL) an owner asks this now and then."""
+        return await self._read(lambda connection: ownership.with_inbox(connection, epoch))
+
     async def results(self, run_id: str, seqs: Sequence[int]) -> dict[int, str]:
         """Payloads of journal rows of a run, by position."""
         return await self._read(lambda connection: loading.results(connection, run_id, seqs))

@@ -162,6 +162,7 @@ class Run(Table, table=True):
         Index("fg_run_epoch", "epoch", sqlite_where=text("epoch IS NOT NULL"), postgresql_where=text("epoch IS NOT NULL")),
         Index(
             "fg_run_ready",
+            text("takeovers DESC"),
             "number",
             sqlite_where=text("ready = 1 AND epoch IS NULL"),
             postgresql_where=text("ready = 1 AND epoch IS NULL"),
