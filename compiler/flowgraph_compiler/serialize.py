@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from flowgraph_compiler.expressions import Clause
 from flowgraph_compiler.machine import FORMAT, Machine
 from flowgraph_compiler.spans import Span
+from flowgraph_compiler.traversal import is_tuple
 from flowgraph_compiler.verify import MachineError, verify
 
 __all__ = ["MachineError", "fingerprint", "from_json", "to_json"]
@@ -92,9 +93,9 @@ def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
 
 
 def _encode(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if is_tuple(value):
         return [_encode(item) for item in value]
-    cls: type = type(value)
+    cls = value.__class__
     if _is_node(cls):
         return [cls.__name__, *(_field(getattr(value, name), tp) for name, tp in _fields(cls))]
     return _scalar(value)
@@ -148,9 +149,17 @@ def _decoder(tp: Any) -> Decoder:
     return _simple((tp,))
 
 
+def _is_list(tree: Any) -> bool:
+    return isinstance(tree, list)
+
+
+def _is_object(tree: Any) -> bool:
+    return isinstance(tree, dict)
+
+
 def _sequence(item: Any) -> Decoder:
     def read(tree: Any) -> tuple[Any, ...]:
-        if not isinstance(tree, list):
+        if not _is_list(tree):
             _refuse("a list belongs here", tree)
         return tuple(_decoder(item)(part) for part in tree)
 
@@ -159,7 +168,7 @@ def _sequence(item: Any) -> Decoder:
 
 def _record(items: tuple[Any, ...]) -> Decoder:
     def read(tree: Any) -> tuple[Any, ...]:
-        if not isinstance(tree, list) or len(tree) != len(items):
+        if not _is_list(tree) or len(tree) != len(items):
             _refuse(f"a list of {len(items)} belongs here", tree)
         return tuple(_decoder(item)(part) for item, part in zip(items, tree, strict=True))
 
@@ -174,7 +183,7 @@ def _union(members: tuple[Any, ...]) -> Decoder:
     simple = _simple(tuple(member for member in rest if member not in tuples))
 
     def read(tree: Any) -> Any:
-        if not isinstance(tree, list):
+        if not _is_list(tree):
             return simple(tree)
         if tuples:
             return _decoder(tuples[0])(tree)
@@ -198,7 +207,7 @@ def _simple(allowed: tuple[Any, ...]) -> Decoder:
     kinds = tuple(type(None) if each is None else each for each in allowed)
 
     def read(tree: Any) -> Any:
-        value = _untagged(tree) if isinstance(tree, dict) else tree
+        value = _untagged(tree) if _is_object(tree) else tree
         if type(value) not in kinds:
             _refuse(f"{' or '.join(kind.__name__ for kind in kinds) or 'a list'} belongs here", tree)
         return value
@@ -206,7 +215,7 @@ def _simple(allowed: tuple[Any, ...]) -> Decoder:
     return read
 
 
-def _untagged(tree: dict[str, Any]) -> Any:
+def _untagged(tree: Any) -> Any:
     match tree:
         case {"$bytes": str(text), **rest} if not rest:
             return _parsed(lambda: base64.b64decode(text, validate=True), tree)

@@ -17,13 +17,18 @@ def _fields(cls: type) -> tuple[str, ...]:
 
 def parts(tree: Any) -> Iterator[Any]:
     """The values directly inside a node of any form, tuples flattened."""
-    for name in _fields(type(tree)):
+    for name in _fields(tree.__class__):
         yield from _flat(getattr(tree, name))
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
+    if is_tuple(value):
         for item in value:
             yield from _flat(item)
     else:
         yield value
+
+
+def is_tuple(value: Any) -> bool:
+    """Whether the value is a tuple. Not a type guard: what `isinstance` leaves is `tuple` of unknown items for type checkers."""
+    return isinstance(value, tuple)

@@ -13,7 +13,7 @@ from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
 from flowgraph_compiler import statements as s
 from flowgraph_compiler.jumps import successors
-from flowgraph_compiler.traversal import parts
+from flowgraph_compiler.traversal import is_tuple, parts
 from flowgraph_compiler.vocabulary import (
     LAZY_FUNCTIONS,
     METHOD_NAMES,
@@ -60,9 +60,9 @@ class _Verification:
         self._check(len(self._kinds) == len(machine.functions), "has two functions of one name")
         for name in (machine.on_failure, machine.on_cancel):
             self._check(name is None or self._kinds.get(name) == "subflow", f"has no function '{name}' for its handler")
-        self._one_of(machine.parameter_kind, {"event", "batch", "cron", "parameters"})
+        self.one_of(machine.parameter_kind, {"event", "batch", "cron", "parameters"})
         for trigger in machine.triggers:
-            self._one_of(trigger.kind, {"event", "cron"})
+            self.one_of(trigger.kind, {"event", "cron"})
             self._binding((trigger.parameter or "",), trigger.where)
         for key in machine.key_paths:
             self._path(key.path)
@@ -71,7 +71,7 @@ class _Verification:
 
     def _function(self, function: m.Function) -> None:
         self._place = f"function '{function.name}'"
-        self._one_of(function.kind, {"workflow", "subflow", "pure"})
+        self.one_of(function.kind, {"workflow", "subflow", "pure"})
         names = [*function.parameters, *function.keyword_only, *(name for name, _ in function.defaults)]
         self._check(all(_is_variable(name) for name in names), f"parameters {names} are no variables")
         self._tree(function.defaults)
@@ -86,7 +86,7 @@ class _Verification:
         targets = [*successors(block.terminator), *(() if block.handler is None else (block.handler,))]
         self._check(all(0 <= target < count for target in targets), f"jumps to a block out of range 0..{count - 1}: {targets}")
         self._check((block.handler is None) == (block.caught is None), "has a handler without a variable for it, or the reverse")
-        self._variables(block.caught)
+        self.variables(block.caught)
         self._tree(block.ops)
         self._tree(block.terminator)
 
@@ -94,7 +94,7 @@ class _Verification:
 
     def _tree(self, tree: Any) -> None:
         """Check a tree of expressions, statements and actions; other values (names, numbers) belong to the node around them."""
-        if isinstance(tree, tuple):
+        if is_tuple(tree):
             for item in tree:
                 self._tree(item)
         elif hasattr(tree, "__dataclass_fields__"):
@@ -104,7 +104,7 @@ class _Verification:
             self._depth -= 1
 
     def _node(self, tree: Any) -> None:
-        rule = _RULES.get(type(tree))
+        rule = _RULES.get(tree.__class__)
         if rule is not None:
             rule(self, tree)
         match tree:
@@ -125,7 +125,7 @@ class _Verification:
         if isinstance(tree, s.Try):
             self._tree((tree.body, tree.orelse, tree.final))
             for clause in tree.handlers:
-                self._variables(clause.variable)
+                self.variables(clause.variable)
                 self._handlers += 1
                 self._tree(clause.body)
                 self._handlers -= 1
@@ -151,16 +151,19 @@ class _Verification:
     def _fail(self, problem: str) -> NoReturn:
         raise MachineError(f"{self._place}: {problem}")
 
-    def _one_of(self, name: str, allowed: Iterable[str]) -> None:
+    def one_of(self, name: str, allowed: Iterable[str]) -> None:
+        """A name of the vocabulary."""
         self._check(name in allowed, f"'{name}' is not in the vocabulary")
 
     def _path(self, path: str) -> None:
         self._check(all(_is_public(name) for name in path.split(".")), f"'{path}' is no path of fields")
 
-    def _variables(self, *names: str | None) -> None:
+    def variables(self, *names: str | None) -> None:
+        """Names of variables."""
         self._check(all(name is None or _is_variable(name) for name in names), f"{names} are no variables")
 
-    def _named(self, name: str | None) -> None:
+    def named(self, name: str | None) -> None:
+        """A name that users may give."""
         allowed = name is None or (name.isidentifier() and not name.startswith("__"))
         self._check(allowed, f"the name '{name}' is not allowed")
 
@@ -174,12 +177,12 @@ class _Verification:
 
     def captured(self, tree: e.Captured) -> None:
         """A captured name is one of the machine's constants."""
-        self._one_of(tree.name, self._constants)
+        self.one_of(tree.name, self._constants)
 
     def compare(self, tree: e.Compare) -> None:
         """Known operators, one operand each."""
         for op in tree.ops:
-            self._one_of(op, COMPARE)
+            self.one_of(op, COMPARE)
         self._check(0 < len(tree.ops) == len(tree.operands), "a comparison lacks operands")
 
     def dict_of(self, tree: e.DictOf) -> None:
@@ -203,20 +206,20 @@ class _Verification:
         """Key paths, frozen variables and `since`."""
         for path, _ in tree.keys:
             self._path(path)
-        self._variables(*tree.frozen)
-        self._one_of(tree.since, {"start", "now"})
+        self.variables(*tree.frozen)
+        self.one_of(tree.since, {"start", "now"})
 
 
 def _names(pick: Callable[[Any], tuple[str | None, ...]]) -> Callable[[_Verification, Any], None]:
-    return lambda verification, tree: verification._variables(*pick(tree))
+    return lambda verification, tree: verification.variables(*pick(tree))
 
 
 def _name(pick: Callable[[Any], str | None]) -> Callable[[_Verification, Any], None]:
-    return lambda verification, tree: verification._named(pick(tree))
+    return lambda verification, tree: verification.named(pick(tree))
 
 
 def _listed(pick: Callable[[Any], str], allowed: Iterable[str]) -> Callable[[_Verification, Any], None]:
-    return lambda verification, tree: verification._one_of(pick(tree), allowed)
+    return lambda verification, tree: verification.one_of(pick(tree), allowed)
 
 
 _RULES: dict[type, Callable[[_Verification, Any], None]] = {

@@ -24,7 +24,7 @@ class Draft:
     """A block whose jumps are labels: indices into `Drafts.all`."""
 
     guard: Guard = Guard()
-    ops: list[Statement] = field(default_factory=list)
+    ops: list[Statement] = field(default_factory=list[Statement])
     terminator: Terminator | None = None
     node: str = ""
     line: int = 0

@@ -15,7 +15,7 @@ chain: the `jumps[n]` block of the inner one writes the record of the outer one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -51,7 +51,7 @@ class Final:
     record: str
     normal: bool = False
     returns: bool = False
-    jumps: list[tuple[Loop, str]] = field(default_factory=list)
+    jumps: list[tuple[Loop, str]] = field(default_factory=list[tuple[Loop, str]])
 
     def jump(self, loop: Loop, kind: str) -> int:
         """The number of a jump in the record."""
@@ -317,13 +317,13 @@ class Flow:
             self.blocks.goto(final.entry)
 
     @contextmanager
-    def _within(self, around: Loop | Final) -> Iterator[None]:
+    def _within(self, around: Loop | Final) -> Generator[None]:
         self._around.append(around)
         yield
         self._around.pop()
 
     @contextmanager
-    def _handled(self, handling: Handling) -> Iterator[None]:
+    def _handled(self, handling: Handling) -> Generator[None]:
         before, self._handling = self._handling, handling
         yield
         self._handling = before

@@ -13,7 +13,7 @@ from flowgraph_compiler.expressions import ClassRef, New
 from flowgraph_compiler.graph import AnyNode, WorkflowGraph
 from flowgraph_compiler.lower.actions import wire_names
 from flowgraph_compiler.machine import KeyPath, Manifest, StepNeed
-from flowgraph_compiler.traversal import parts
+from flowgraph_compiler.traversal import is_tuple, parts
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -87,13 +87,17 @@ def _inside(tp: Any) -> Iterator[type]:
 
 def _named(tree: Any) -> Iterator[str]:
     """The class names that expressions anywhere in the tree mention."""
+    if is_tuple(tree):
+        for item in tree:
+            yield from _named(item)
+    elif hasattr(tree, "__dataclass_fields__"):
+        yield from _mentioned(tree)
+        for part in parts(tree):
+            yield from _named(part)
+
+
+def _mentioned(tree: Any) -> Iterator[str]:
     if isinstance(tree, New):
         yield tree.cls
     elif isinstance(tree, ClassRef):
         yield tree.name
-    if isinstance(tree, tuple):
-        for item in tree:
-            yield from _named(item)
-    elif hasattr(tree, "__dataclass_fields__"):
-        for part in parts(tree):
-            yield from _named(part)

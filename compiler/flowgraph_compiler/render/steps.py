@@ -87,7 +87,8 @@ class FunctionDiagram:
         self._cluster = None if number == 0 else f"cluster_{number}"
         entries = [target for block in function.blocks for target in successors(block.terminator)]
         self._entries = Counter([*entries, *(block.handler for block in function.blocks if block.handler is not None)])
-        self._fused = {block.terminator.block for block in self._blocks if self._fuses(block)}  # type: ignore[union-attr]
+        ends = [block.terminator for block in self._blocks if self._fuses(block)]
+        self._fused = {end.block for end in ends if isinstance(end, m.Suspend)}
 
     def draw(self) -> None:
         """Add everything."""
