@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from flowgraph_compiler.types import UNKNOWN, class_of, element, generic, is_namedtuple, mapping_of, members, union
 
-Given = tuple[Any, ...]
+Given = Sequence[Any]
 """The types of a call's positional arguments."""
 
 _BOOL_STR = "isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper"

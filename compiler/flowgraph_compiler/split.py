@@ -139,10 +139,13 @@ def _key(expr: Expr, where: _Where) -> tuple[str, Expr] | None:
     """The event's field path and the run's value of an equality that the index can answer."""
     match expr:
         case Compare(left, ("==",), (right,)):
-            for field, value in ((left, right), (right, left)):
-                path = field_path(field, where.parameter)
-                if path is not None and not _mentions(value, where.parameter) and _same_key_type(field, value, where):
-                    return path, value
+            sides = [(left, right), (right, left)]
+        case _:
+            return None
+    for field, value in sides:
+        path = field_path(field, where.parameter)
+        if path is not None and not _mentions(value, where.parameter) and _same_key_type(field, value, where):
+            return path, value
     return None
 
 

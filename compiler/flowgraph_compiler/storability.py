@@ -94,8 +94,8 @@ def private_attributes(tp: Any) -> str | None:
     """The first pydantic private attribute of a model in the type: it is not stored."""
     for member in members(base(tp)):
         cls = class_of(member)
-        private = getattr(cls, "__private_attributes__", None)
-        own = [name for name in private or {} if name in getattr(cls, "__annotations__", {})]
+        private: dict[str, Any] = getattr(cls, "__private_attributes__", None) or {}
+        own = [name for name in private if name in getattr(cls, "__annotations__", {})]
         if own:
             return f"'{own[0]}' of {show(member)}"
     return None

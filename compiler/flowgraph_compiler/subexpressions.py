@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from functools import cache
 from typing import Any
 
 from flowgraph_compiler.expressions import (
@@ -24,23 +23,27 @@ from flowgraph_compiler.expressions import (
     TupleOf,
 )
 from flowgraph_compiler.spans import Span
+from flowgraph_compiler.types import items_of, kind
+
+_NAMES: dict[type, tuple[str, ...]] = {}
 
 
-@cache
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls) if field.name != "span")
+def _names(tree: Any) -> tuple[str, ...]:
+    cls: Any = kind(tree)
+    if cls not in _NAMES:
+        _NAMES[cls] = tuple(field.name for field in fields(cls) if field.name != "span")
+    return _NAMES[cls]
 
 
 def children(tree: Any) -> Iterator[Any]:
     """The forms directly inside a form (expressions, keywords, clauses), in the order of their fields."""
-    cls: Any = type(tree)
-    for name in _names(cls):
+    for name in _names(tree):
         yield from _forms(getattr(tree, name))
 
 
 def _forms(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
-        for item in value:
+    if kind(value) is tuple:
+        for item in items_of(value):
             yield from _forms(item)
     elif is_dataclass(value) and not isinstance(value, Span):
         yield value

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import reduce
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -49,8 +49,20 @@ def base(tp: Any) -> Any:
     if isinstance(tp, typing.NewType):
         return base(tp.__supertype__)
     if get_origin(tp) is typing.Literal:
-        return union(type(value) for value in get_args(tp))
+        return union(kind(value) for value in get_args(tp))
     return tp
+
+
+def kind(value: object) -> Any:
+    """The class of a value, as a type."""
+    return type(value)
+
+
+def items_of(value: object) -> list[Any]:
+    """The items of a tuple, list or frozenset; anything else is its only item."""
+    if not isinstance(value, tuple | list | frozenset):
+        return [value]
+    return list(cast("Iterable[Any]", value))
 
 
 def is_union(tp: Any) -> bool:
@@ -135,7 +147,11 @@ def is_model(tp: Any) -> bool:
 
 def is_namedtuple(tp: Any) -> bool:
     """A named tuple class."""
-    return isinstance(tp, type) and issubclass(tp, tuple) and hasattr(tp, "_fields")
+    return isinstance(tp, type) and _is_tuple(tp) and hasattr(tp, "_fields")
+
+
+def _is_tuple(cls: type) -> bool:
+    return issubclass(cls, tuple)
 
 
 def is_enum(tp: Any) -> bool:
@@ -205,11 +221,12 @@ def type_of_value(value: object) -> Any:
     """The type of a captured constant: what a checker infers for the literal."""
     if isinstance(value, type):
         return generic(type, value)
-    if isinstance(value, tuple) and not is_namedtuple(type(value)):
-        return generic(tuple, *(type_of_value(item) for item in value))
-    if isinstance(value, frozenset):
-        return generic(frozenset, union(type_of_value(item) for item in value) if value else UNKNOWN)
-    return NONE if value is None else type(value)
+    cls: Any = kind(value)
+    if _is_tuple(cls) and not is_namedtuple(cls):
+        return generic(tuple, *(type_of_value(item) for item in items_of(value)))
+    if issubclass(cls, frozenset):
+        return generic(frozenset, union(type_of_value(item) for item in items_of(value)) if value else UNKNOWN)
+    return cls
 
 
 def show(tp: Any) -> str:
@@ -224,14 +241,17 @@ def show(tp: Any) -> str:
     if origin is typing.Literal:
         return f"Literal[{', '.join(_literal(value) for value in args)}]"
     if origin is not None:
-        shown = ", ".join("..." if arg is Ellipsis else f"[{_all(arg)}]" if isinstance(arg, list) else show(arg) for arg in args)
+        shown = ", ".join(_argument(arg) for arg in args)
         return f"{getattr(origin, '__name__', str(origin))}[{shown or '()'}]"
     return getattr(tp, "__name__", None) or str(tp)
 
 
+def _argument(arg: Any) -> str:
+    """`...`, the parameters of a `Callable`, or a type."""
+    if kind(arg) is list:
+        return f"[{', '.join(show(part) for part in items_of(arg))}]"
+    return "..." if arg is Ellipsis else show(arg)
+
+
 def _literal(value: object) -> str:
     return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
-
-
-def _all(parts: Iterable[Any]) -> str:
-    return ", ".join(show(part) for part in parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Assigned, Const, Expr, Local, Logical, Unary
@@ -17,6 +17,7 @@ from flowgraph_compiler.subexpressions import bound_by, read_by_target, reads, w
 from flowgraph_compiler.variables import bound_names, deleted_name, expressions_of, read_by
 
 Names = frozenset[str]
+Ends: TypeAlias = "tuple[Bound | None, Bound | None]"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Bound:
     """The variables that are bound on every path to here; `when` says more, once a temporary's truth is known."""
 
     names: Names
-    when: Mapping[str, tuple[Bound | None, Bound | None]] = field(default_factory=dict, compare=False)
+    when: Mapping[str, Ends] = field(default_factory=dict[str, "Ends"], compare=False)
 
     def plus(self, names: set[str] | Names) -> Bound:
         """After assignments."""

@@ -13,6 +13,7 @@ from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.declared_at import decorator, option
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.types import items_of
 
 EXECUTED = {
     "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises"]),
@@ -66,7 +67,7 @@ def _excluding(given: dict[str, Any], report: Report) -> Iterator[Diagnostic]:
 
 
 def _each(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+    return tuple(items_of(value))
 
 
 def _is_positive(value: object) -> bool:

@@ -59,7 +59,7 @@ def check_call(called: Called, positional: Sequence[Given], keywords: Sequence[t
         if name in known:
             bound[name] = given
         elif not called.open_keywords:
-            findings.add("FG172", given.span, f"{called.title} has no parameter '{name}'", meant(name, known))
+            findings.add("FG172", given.span, f"{called.title} has no parameter '{name}'", meant(name, known, "{}=..."))
     _check_missing(called, bound, findings)
     for parameter in called.parameters:
         if parameter.name in bound:

@@ -28,9 +28,9 @@ class Env:
     """Types by path. `facts` maps a temporary to the expression it was assigned or to its `Outcomes`; `timeouts` maps a
     variable to the wait with a timeout that filled it."""
 
-    types: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Expr | Outcomes] = field(default_factory=dict, compare=False)
-    timeouts: Mapping[str, Span] = field(default_factory=dict, compare=False)
+    types: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Expr | Outcomes] = field(default_factory=dict[str, "Expr | Outcomes"], compare=False)
+    timeouts: Mapping[str, Span] = field(default_factory=dict[str, Span], compare=False)
 
     def narrowed(self, path: str, tp: Any) -> Env:
         """The same place after a test of the path."""

@@ -44,7 +44,7 @@ class Findings:
         self.add("FG174", span, f"{reason}, and {what} takes '{show(without_none(wanted))}'", help_, related)
 
 
-def meant(name: str, known: list[str]) -> str:
-    """A hint for a name that is not known: the nearest one, or all of them."""
+def meant(name: str, known: list[str], shape: str = "{}") -> str:
+    """What to write for a name that is not known: the nearest one in a shape such as `{}=...`, or all of them."""
     near = get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'" if near else f"known: {', '.join(known)}" if known else "it takes none"
+    return shape.format(near[0]) if near else f"one of: {', '.join(known)}" if known else "no argument at all"

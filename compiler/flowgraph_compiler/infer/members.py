@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, get_args, get_origin
 
 from flowgraph_compiler.results import ATTRIBUTES, lookup
-from flowgraph_compiler.types import UNKNOWN, class_of, fields, hints, is_enum, members, normal, type_of_value, union
+from flowgraph_compiler.types import UNKNOWN, class_of, fields, hints, is_enum, kind, members, normal, type_of_value, union
 
 
 def attribute(tp: Any, name: str) -> Any:
@@ -52,4 +52,5 @@ def _of_class(cls: Any, name: str) -> Any:
     known = hints(cls).get(name)
     if known is not None:
         return normal(known)
-    return type_of_value(value) if isinstance(value, str | int | float | bytes | tuple) else UNKNOWN
+    plain = issubclass(kind(value), str | int | float | bytes | tuple)
+    return type_of_value(value) if plain else UNKNOWN

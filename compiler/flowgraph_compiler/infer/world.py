@@ -20,7 +20,7 @@ class World:
     app: Application
     graph: WorkflowGraph
     function: FlowGraph
-    declared: dict[str, Any] = field(default_factory=dict)
+    declared: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def class_named(self, name: str) -> type | None:
         """The class of a bare persisted name: a stored class, an event, a listed type or a builtin exception."""
