@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowgraph import Event
+from flowgraph.errors import CodecError
 from flowgraph.events import meta_of
 from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel
 from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, Decision
@@ -110,10 +111,14 @@ def _step_done(turn: Turn, given: StepDone, decision: Decision) -> bool:
     pending = _attempt(turn, given, decision)
     if pending is None:
         return False
-    value = None if pending.abandoned else decoded(given.payload, turn.program.types)
     turn.state.release_step(pending)
     if pending.abandoned:
         deliver_cancel(turn, pending.token)
+        return True
+    try:
+        value = decoded(given.payload, turn.program.types)
+    except CodecError as error:  # a class that the code does not have: the call has failed, and the text stays in the journal
+        throw(turn, pending.token, error)
     else:
         resume(turn, pending.token, value, turn.state.seq)
     return True

@@ -29,6 +29,7 @@ def fold(program: Program, loaded: LoadedRun, branch_results: BranchResults | No
         state = restore(loaded.snapshot, program, branch_results)
     else:
         state = RunState.new(run.id)
+        state.event_id = run.event_id
         decide(program, state, Started(run.input), run.created_at if run.started_at is None else run.started_at)
     for row in loaded.journal:
         replay(program, state, row)

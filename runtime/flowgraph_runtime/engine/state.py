@@ -18,7 +18,7 @@ from flowgraph.codec import CodecError, Decoder, Encoder, loads
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, capture_traceback
 from flowgraph_runtime.engine.cursors import Cursor, reopen_cursor
 from flowgraph_runtime.engine.program import Program
-from flowgraph_runtime.engine.run_state import ENDED, RunState
+from flowgraph_runtime.engine.run_state import RunState
 from flowgraph_runtime.engine.tokens import (
     ChildPending,
     Frame,
@@ -37,7 +37,19 @@ FORMAT = 1
 BranchResults: TypeAlias = Callable[[list[int]], dict[int, str]]
 Document: TypeAlias = "dict[str, Any]"
 
-_PLAIN = ("run_id", "seq", "at", "next_serial", "next_token", "visits", "phase", "cancel_reason", "started", "started_at")
+_PLAIN = (
+    "run_id",
+    "seq",
+    "at",
+    "next_serial",
+    "next_token",
+    "visits",
+    "phase",
+    "cancel_reason",
+    "started",
+    "started_at",
+    "status",
+)
 
 __all__ = ["BranchResults", "RunState", "references", "restore", "snapshot"]
 
@@ -185,8 +197,6 @@ class _Reader:
         for pending in sorted(self._pending, key=lambda pending: pending.serial):
             state.pending[pending.serial] = pending
             state.count(pending, 1)
-        if state.phase != ENDED:
-            state.status = state.current_status()
         return state
 
     def _token(self, document: Document, group: GroupPending | None, index: int) -> Token:
