@@ -49,10 +49,8 @@ def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> It
         yield from _value(name, value, report)
         if name not in EXECUTED[kind]:
             yield report("FG323", name, f"this version does not carry out '{name}='", f"leave out '{name}='")
-        elif name == "on" and any(isinstance(one, Cron) for one in (value if isinstance(value, tuple | list) else (value,))):
-            yield report(
-                "FG323", name, "this version does not carry out 'Cron' in 'on='", "start it by an event or by 'flowgraph run'"
-            )
+        elif name == "on" and _is_scheduled(value):
+            yield report("FG323", name, "this version does not carry out 'Cron' in 'on='", "on=SomeEvent")
     yield from _excluding(given, report)
 
 
@@ -64,6 +62,10 @@ def _excluding(given: dict[str, Any], report: Report) -> Iterator[Diagnostic]:
         yield report("FG322", "retries", "'retries=' excludes 'at_most_once=True'", "retries=0")
     if given.get("pure") and "compensate" in given:
         yield report("FG322", "compensate", "'compensate=' excludes 'pure=True'", "leave out 'pure=True'")
+
+
+def _is_scheduled(on: Any) -> bool:
+    return any(isinstance(trigger, Cron) for trigger in _each(on))
 
 
 def _each(value: Any) -> tuple[Any, ...]:
