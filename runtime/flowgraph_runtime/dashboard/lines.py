@@ -158,7 +158,9 @@ def _step_line(node: StepOut, depth: int, now: int, ended: bool) -> StepLine:
         _note(node, last, now),
         node.count,
         len(last.attempts) if last is not None else 0,
-        None if last is None else _between(_at(last.started_at), _at(last.ended_at), now if not ended else _at(last.started_at) or now),
+        None
+        if last is None
+        else _between(_at(last.started_at), _at(last.ended_at), now if not ended else _at(last.started_at) or now),
         instances,
     )
 
