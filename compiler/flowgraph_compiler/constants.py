@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from typing import cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -33,7 +35,7 @@ def is_immutable(value: object) -> bool:
     if value is None or isinstance(value, Enum) or type(value) in _SCALARS:
         return True
     if isinstance(value, tuple | frozenset):
-        return all(map(is_immutable, value))
+        return all(map(is_immutable, cast(Iterable[object], value)))
     if isinstance(value, BaseModel):
         return bool(type(value).model_config.get("frozen")) and all(map(is_immutable, vars(value).values()))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

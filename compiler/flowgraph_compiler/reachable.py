@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from types import FunctionType, ModuleType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from pydantic import BaseModel
 
@@ -111,7 +111,8 @@ def is_storable_class(cls: object) -> TypeGuard[type[Any]]:
         return False
     if issubclass(cls, BaseModel | Enum | BaseException):
         return cls not in (BaseModel, Enum) and cls.__module__ != "pydantic.main"
-    return dataclasses.is_dataclass(cls) or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+    made = cast(type[Any], cls)
+    return dataclasses.is_dataclass(made) or (issubclass(made, tuple) and "_fields" in dir(made))
 
 
 def _classes_in(tp: Any) -> Iterator[type]:

@@ -9,7 +9,7 @@ import ast
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from flowgraph import Event, Step, Subflow, Workflow, pure, step, subflow, workflow
 from flowgraph_compiler import signatures
@@ -102,7 +102,7 @@ class _Reading:
             self._add(self.steps, decl, kind)
             return
         if isinstance(obj, Workflow):
-            self.found.extend(signatures.trigger(obj, parameters, head))
+            self.found.extend(signatures.trigger(cast(Workflow[..., Any], obj), parameters, head))
         name = fn.__name__ if kind == "pure" else obj.name
         self._add(self.flows, FlowDecl(name, kind, parameters, result, node, head, vars(source.module), obj, source.name), kind)
 

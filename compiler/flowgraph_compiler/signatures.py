@@ -21,6 +21,7 @@ from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_TYPING = ("typing", "types", "typing_extensions")
 _LONE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -56,12 +57,15 @@ def resolve(fn: FunctionType, name: str, span: Span) -> tuple[Any, list[Diagnost
 def evaluate(annotation: Any, scope: dict[str, Any], span: Span) -> tuple[Any, list[Diagnostic]]:
     """The type that an annotation (text or object) stands for in a module's namespace, or FG160."""
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    shown = annotation if isinstance(annotation, str) else repr(annotation)
     try:
-        return typing.get_type_hints(holder, globalns=scope)["it"], []
+        tp = typing.get_type_hints(holder, globalns=scope)["it"]
     except Exception as error:  # an annotation is an arbitrary expression
-        shown = annotation if isinstance(annotation, str) else repr(annotation)
         help_ = "import it at run time too, not only under 'TYPE_CHECKING'" if isinstance(error, NameError) else None
         return None, [Diagnostic(RULES["FG160"], span, f"annotation '{shown}' cannot be resolved: {error}", help_)]
+    if isinstance(tp, type) or type(tp).__module__ in _TYPING or typing.get_origin(tp) is not None:
+        return tp, []
+    return None, [Diagnostic(RULES["FG160"], span, f"annotation '{shown}' is no type", "write a class or a form of 'typing'")]
 
 
 def _parameter(
@@ -93,7 +97,7 @@ def trigger(obj: Workflow[..., Any], parameters: tuple[Parameter, ...], span: Sp
     if not triggers or any(parameter.type is None for parameter in parameters):
         return
     batched = obj.options.batch is not UNSET
-    events = [given for given in triggers if not isinstance(given, Cron)]
+    events: list[Any] = [given for given in triggers if not isinstance(given, Cron)]
     if any(not (isinstance(event, type) and issubclass(event, Event)) for event in events):
         yield Diagnostic(
             RULES["FG106"],

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from flowgraph import Workflow
 from flowgraph_compiler.declarations import SourceModule
@@ -175,7 +176,9 @@ def _dotted(name: str) -> _Place:
 
 
 def _selected(target: str, workflow: str, modules: Iterable[SourceModule]) -> str:
-    known = {name: value for module in modules for name, value in vars(module.module).items() if isinstance(value, Workflow)}
+    known: dict[str, Workflow[..., Any]] = {
+        name: value for module in modules for name, value in vars(module.module).items() if isinstance(value, Workflow)
+    }
     for name, value in known.items():
         if workflow in (name, value.name, *value.aliases):
             return value.name

@@ -233,6 +233,8 @@ STATEMENTS = {
     "no branches": "await parallel()  # error: FG171",
     "stored iterator of one field": "y = Order(id=map(str, xs))  # error: FG132",
     "local annotation": "y: Missing = 1  # error: FG160",
+    "annotation that is no type": "y: {1, 2} = 1  # error: FG160",
+    "annotation that would run": "y: print(1) = 1  # error: FG160",
     "wait without timeout": "await wait_for(Paid)  # error: FG171",
     "wait for no event": "await wait_for(Order, timeout='1h')  # error: FG170",
     "undefined": "y = missing + 1  # error: FG210",

@@ -9,7 +9,7 @@ from flowgraph import Event
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.calls import Calls
 from flowgraph_compiler.build.refusals import PRIMITIVES
-from flowgraph_compiler.declarations import FlowDecl
+from flowgraph_compiler.declarations import FlowDecl, StepDecl
 from flowgraph_compiler.expressions import Bound, Const, Expr, Keyword, Local
 from flowgraph_compiler.graph import AnyNode, Parallel, Send, Sleep, SleepUntil, Step, Subflow, Wait
 from flowgraph_compiler.places import Located
@@ -93,9 +93,10 @@ class Awaits(Calls):
 
     # --- steps and subflows
 
-    def _call(self, node: ast.Call, kind: str, decl: object, result: str | None, later: Sequence[ast.expr]) -> AnyNode:
-        assert hasattr(decl, "name")
-        name: str = decl.name
+    def _call(
+        self, node: ast.Call, kind: str, decl: StepDecl | FlowDecl, result: str | None, later: Sequence[ast.expr]
+    ) -> AnyNode:
+        name = decl.name
         starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
         stars: list[Located] = [*starred, *(keyword for keyword in node.keywords if keyword.arg is None)]
         for star in stars:

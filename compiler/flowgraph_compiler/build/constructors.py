@@ -19,12 +19,12 @@ _FACTORIES: tuple[Any, ...] = tuple(PURE_TYPES.values())
 _SLOTS = ("field_validators", "validators", "root_validators", "model_validators")
 
 
-def user_code(cls: type) -> str | None:
+def user_code(cls: type[Any]) -> str | None:
     """What of the user's own a constructor call would run, in words, or None."""
     return next(_user_code(cls, set()), None)
 
 
-def _user_code(cls: type, seen: set[type]) -> Iterator[str]:
+def _user_code(cls: type[Any], seen: set[type[Any]]) -> Iterator[str]:
     seen.add(cls)
     if issubclass(cls, BaseModel):
         yield from _of_model(cls, seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,9 +31,9 @@ class Session:
 
     app: Application
     workflow: str
-    constants: dict[str, object] = field(default_factory=dict)
-    called: dict[str, FlowDecl] = field(default_factory=dict)
-    found: list[Diagnostic] = field(default_factory=list)
+    constants: dict[str, object] = field(default_factory=dict[str, object])
+    called: dict[str, FlowDecl] = field(default_factory=dict[str, FlowDecl])
+    found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     is_incomplete: bool = False  # something is missing that has been reported already
 
     def __post_init__(self) -> None:
@@ -127,7 +127,7 @@ class Context:
         return target
 
     @contextmanager
-    def block(self, into: list[AnyNode]) -> Iterator[None]:
+    def block(self, into: list[AnyNode]) -> Generator[None, None, None]:
         """Fill another body."""
         outer, self.body = self.body, into
         try:
@@ -136,7 +136,7 @@ class Context:
             self.body = outer
 
     @contextmanager
-    def scope(self, names: dict[str, Expr]) -> Iterator[None]:
+    def scope(self, names: dict[str, Expr]) -> Generator[None, None, None]:
         """Give names of a comprehension or lambda their meaning."""
         self.scopes.append(names)
         try:

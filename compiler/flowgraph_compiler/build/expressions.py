@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, EllipsisType, FunctionType, ModuleType
 from typing import Any
 
 from flowgraph_compiler.build import callees
@@ -89,7 +89,7 @@ class Expressions(Operands):
 
     def visit_Constant(self, node: ast.Constant) -> Expr:  # noqa: N802
         """A literal."""
-        if node.value is Ellipsis:
+        if isinstance(node.value, EllipsisType):
             return EllipsisConst(self.span(node))
         if isinstance(node.value, complex):
             return self.refuse(node, "a complex number", "compute with it in a '@step'")
@@ -120,16 +120,17 @@ class Expressions(Operands):
             return self.class_value(node, value)
         if id(value) in _CONSTANT_NAMES:
             return NamedConstant(_CONSTANT_NAMES[id(value)], span)
-        if (
-            isinstance(value, Enum)
-            and value.name is not None
-            and self.session.app.classes.get(type(value).__name__) is type(value)
-        ):
+        if isinstance(value, Enum) and self._is_member(value):
             return Attribute(ClassRef(type(value).__name__, span), value.name, span)
         if is_constant(value):
             return self.capture(found.text, value, span)
         self._refused_global(node, found)
         return Const(None, span)
+
+    def _is_member(self, value: Enum) -> bool:
+        """Whether it is a named member (not a combination of flags) of a class that is stored."""
+        cls = type(value)
+        return value.name in cls.__members__ and self.session.app.classes.get(cls.__name__) is cls
 
     def class_value(self, node: ast.expr, cls: type) -> Expr:
         """A class: a listed one, a stored one, or an exception that Python knows."""

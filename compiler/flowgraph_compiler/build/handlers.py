@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.outcomes import outcomes
@@ -47,8 +48,8 @@ class FunctionBuilder(Statements):
         if isinstance(node, ast.Tuple):
             return tuple(name for item in node.elts for name in self._names(item))
         found = callees.static(self, node)
-        classes = found.value if found is not None else None
-        classes = classes if isinstance(classes, tuple) else (classes,)
+        value: Any = found.value if found is not None else None
+        classes: tuple[Any, ...] = value if type(value) is tuple else (value,)
         if not all(isinstance(cls, type) and issubclass(cls, BaseException) for cls in classes):
             self.refuse(node, f"'except {ast.unparse(node)}'", "name exception classes of the module")
             return ()

@@ -8,7 +8,7 @@ import ast
 import inspect
 from functools import cached_property
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.comprehensions import Comprehensions
@@ -65,13 +65,14 @@ class Known(Comprehensions):
 
     # --- classes
 
-    def class_of(self, node: ast.expr) -> type | None:
+    def class_of(self, node: ast.expr) -> type[Any] | None:
         """The class of an expression's values, None apart; None where it is not certain."""
         match node:
             case ast.Name(id=name) if self.inner(name) is None and name in self.bindings:
                 return self._class_of_variable(name)
             case ast.Name() | ast.Attribute() if (found := callees.static(self, node)) is not None:
-                return None if isinstance(found.value, type) else type(found.value)
+                made = cast(type[Any], type(found.value))
+                return None if isinstance(found.value, type) else made
             case ast.Attribute(value=value, attr=attr):
                 owner = self.class_of(value)
                 return None if owner is None else _declared_class((fields(owner) or {}).get(attr))
@@ -79,8 +80,8 @@ class Known(Comprehensions):
                 called = callees.callee(self, func)
                 return _declared_class(called.decl.result) if isinstance(called, callees.Durable) else None
             case ast.Call(func=func):
-                made = callees.callee(self, func)
-                return made.cls if isinstance(made, callees.Class) else None
+                called = callees.callee(self, func)
+                return called.cls if isinstance(called, callees.Class) else None
             case ast.Set() | ast.SetComp():
                 return set
             case _:

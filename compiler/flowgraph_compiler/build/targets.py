@@ -46,6 +46,12 @@ class Targets(Awaits):
                 self._store([node.target], self.translate(value), self.span(node))
 
     def _annotate(self, name: str, annotation: ast.expr) -> None:
+        if any(isinstance(inner, ast.Call | ast.Await | ast.NamedExpr) for inner in ast.walk(annotation)):
+            # Python does not evaluate annotations of variables, so nothing in them may run now.
+            self.report(
+                "FG160", annotation, f"annotation '{ast.unparse(annotation)}' is no type", "write a class or a form of 'typing'"
+            )
+            return
         tp, found = evaluate(ast.unparse(annotation), dict(self.decl.scope), self.span(annotation))
         self.session.found.extend(found)
         if not found:
