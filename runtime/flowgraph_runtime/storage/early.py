@@ -44,8 +44,8 @@ class _Reading:
 
     run: int
     serial: int
-    lookups: list[tuple[str, str, str]] = field(default_factory=list)
-    further: list[list[str]] = field(default_factory=list)
+    lookups: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    further: list[list[str]] = field(default_factory=list[list[str]])
     since: int = 0
     after: int = -1
     trigger: int = -1
@@ -77,7 +77,7 @@ def _readings(tx: Tx, waits: Iterable[tuple[int, int]], condition: str) -> list[
     found: dict[tuple[int, int], _Reading] = {}
     for row in tx.sql.each(f"{_READINGS} WHERE {condition}", "run int, serial int", list(dict.fromkeys(waits))):
         run, serial, name, path, value, more, since, after, trigger = row
-        further = json.loads(more) if more else []
+        further: list[list[str]] = json.loads(more) if more else []
         reading = found.setdefault((run, serial), _Reading(run, serial, [], further, since, after, trigger))
         reading.lookups.append((name, path, value))
     return list(found.values())
@@ -87,7 +87,7 @@ def _offer(tx: Tx, readings: list[_Reading]) -> None:
     cursors: dict[tuple[int, int], int | None] = {(reading.run, reading.serial): None for reading in readings}
     offers: list[tuple[int, Offer]] = []
     while readings:
-        unsatisfied = []
+        unsatisfied: list[_Reading] = []
         for reading, events, end in _next_batches(tx, readings):
             offers += [(number, _early_offer(reading, number, id)) for number, id in events]
             if end is not None and events:

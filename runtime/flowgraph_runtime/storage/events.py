@@ -94,7 +94,7 @@ def _stored_before(tx: Tx, events: Sequence[EventRow]) -> dict[tuple[str, str], 
         "event int",
         [(row[5],) for row in found],
     )
-    answer = {}
+    answer: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {}
     for name, client_id, given_id, id, data, number in found:
         identity = (name, client_id) if client_id is not None else ("", given_id)
         answer[identity] = (str(id), str(data), tuple(str(run) for event, run in runs if event == number))

@@ -98,7 +98,7 @@ def violations(store: Store) -> list[str]:
 
 
 def _violations(connection: Connection) -> list[str]:
-    found = []
+    found: list[str] = []
     for name, statement in INVARIANTS.items():
         rows = connection.execute(text(statement)).fetchmany(5)
         if rows:

@@ -40,7 +40,9 @@ def load(connection: Connection, run_ids: Collection[str]) -> list[LoadedRun]:
         run = run_row(row)
         runs[run.id] = (number, run)
     numbers = [number for number, _ in runs.values()]
-    snapshots = {run: (seq, state) for run, seq, state in connection.execute(_SNAPSHOTS, {"ids": numbers})}
+    snapshots: dict[int, tuple[int, str]] = {}
+    for run, *snapshot in connection.execute(_SNAPSHOTS, {"ids": numbers}):
+        snapshots[run] = (snapshot[0], snapshot[1])
     names = {number: run.id for number, run in runs.values()}
     journals: dict[int, list[JournalRow]] = defaultdict(list)
     for number, *row in connection.execute(_JOURNAL, {"ids": numbers}):
@@ -48,8 +50,11 @@ def load(connection: Connection, run_ids: Collection[str]) -> list[LoadedRun]:
     waiting: dict[str, list[InboxRow]] = defaultdict(list)
     for offered in inbox(connection, run_ids):
         waiting[offered.run_id].append(offered)
-    found = [runs[id] for id in dict.fromkeys(run_ids) if id in runs]
-    return [LoadedRun(run, *snapshots.get(number, (0, None)), journals[number], waiting[run.id]) for number, run in found]
+    loaded: list[LoadedRun] = []
+    for number, run in (runs[id] for id in dict.fromkeys(run_ids) if id in runs):
+        seq, state = snapshots.get(number, (0, None))
+        loaded.append(LoadedRun(run, seq, state, journals[number], waiting[run.id]))
+    return loaded
 
 
 def inbox(connection: Connection, run_ids: Collection[str]) -> list[InboxRow]:

@@ -27,9 +27,9 @@ _CRASHED = json.dumps({"type": "Crashed", "message": f"{MOST_TAKEOVERS} workers 
 class TakeOver:
     """What a take-over did: the epochs found dead, how many runs it freed, the ids of those it parked as crashed."""
 
-    epochs: list[int] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list[int])
     freed: int = 0
-    crashed: list[str] = field(default_factory=list)
+    crashed: list[str] = field(default_factory=list[str])
 
 
 def open_epoch(tx: Tx, node: str) -> int:

@@ -59,6 +59,13 @@ def _runs() -> Any:
     )
 
 
+def _rows(connection: Connection, query: Any) -> list[Any]:
+    """Of a query with more columns than SQLModel's types foresee."""
+    session: Any = Session(connection)
+    with session:
+        return list(session.exec(query).all())
+
+
 def _run_row(row: Any) -> RunRow:
     run, workflow, machine, event_id, payload, parent = row
     return RunRow(
@@ -87,9 +94,8 @@ def _run_row(row: Any) -> RunRow:
 
 def run(connection: Connection, id: str) -> RunRow | None:
     """One run."""
-    with Session(connection) as session:
-        row = session.exec(_runs().where(col(Run.id) == id)).first()
-    return None if row is None else _run_row(row)
+    found = _rows(connection, _runs().where(col(Run.id) == id))
+    return _run_row(found[0]) if found else None
 
 
 def runs(
@@ -114,8 +120,7 @@ def runs(
         query = query.where(col(Run.created_at) >= since)
     if cursor is not None:
         query = query.where(col(Run.number) < cursor)
-    with Session(connection) as session:
-        found = session.exec(query.order_by(col(Run.number).desc()).limit(limit + 1)).all()
+    found = _rows(connection, query.order_by(col(Run.number).desc()).limit(limit + 1))
     page = found[:limit]
     return [_run_row(row) for row in page], (page[-1][0].number if len(found) > limit else None)
 

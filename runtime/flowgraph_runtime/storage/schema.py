@@ -16,7 +16,7 @@ def create_schema(engine: Engine) -> None:
     with Session(engine) as session:
         if engine.dialect.name == "postgresql":  # processes that start together do not make them twice
             session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        if inspect(session.connection()).has_table(str(Meta.__tablename__)):
+        if inspect(session.connection()).has_table("fg_meta"):
             _check(session)
             return
         METADATA.create_all(session.connection(), checkfirst=False)

@@ -6,6 +6,9 @@ on SQLite: 1.4 times the rows a second of a table clustered by (run, seq)).
 Names carry the prefix `fg_`, because an application may keep its own tables in the same database.
 """
 
+# SQLModel reads `__tablename__` as text, whatever its type says:
+# pyright: reportAssignmentType=false, reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 from typing import Any, ClassVar

@@ -19,11 +19,11 @@ class CommitNews:
 
     sequence: int = 0
     at: int = 0
-    inbox_runs: list[str] = field(default_factory=list)  # ids of runs that got inbox rows
-    created: list[str] = field(default_factory=list)  # ids of new runs
-    ready: list[str] = field(default_factory=list)  # ids of unowned runs that can be claimed now
-    events: list[str] = field(default_factory=list)  # ids of stored events
-    transitions: list[Transition] = field(default_factory=list)
+    inbox_runs: list[str] = field(default_factory=list[str])  # ids of runs that got inbox rows
+    created: list[str] = field(default_factory=list[str])  # ids of new runs
+    ready: list[str] = field(default_factory=list[str])  # ids of unowned runs that can be claimed now
+    events: list[str] = field(default_factory=list[str])  # ids of stored events
+    transitions: list[Transition] = field(default_factory=list[Transition])
 
     def __bool__(self) -> bool:
         """Whether anything changed that somebody may wait for."""
@@ -55,9 +55,9 @@ class Offer:
 class Catalog:
     """Numbers of names that never change once committed: of runs, machines and workflows."""
 
-    runs: dict[str, int] = field(default_factory=dict)
-    machines: dict[str, int] = field(default_factory=dict)
-    workflows: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict[str, int])
+    machines: dict[str, int] = field(default_factory=dict[str, int])
+    workflows: dict[str, int] = field(default_factory=dict[str, int])
 
     def absorb(self, other: Catalog) -> None:
         """Take over what a committed transaction learned."""
@@ -73,11 +73,13 @@ class Effects:
     """What a job leaves to be done at the end of the group, when all rows of runs are locked in one order (no deadlocks):
     `updates` of the runs' columns, `offers` to their inboxes, `freed` runs that may be claimable. Dropped when the job fails."""
 
-    offers: list[Offer] = field(default_factory=list)
-    updates: dict[int, dict[str, Any]] = field(default_factory=dict)
-    owners: dict[int, tuple[int, str]] = field(default_factory=dict)  # run -> (epoch that must own it, its id)
-    freed: set[int] = field(default_factory=set)
-    ended: set[int] = field(default_factory=set)
+    offers: list[Offer] = field(default_factory=list[Offer])
+    updates: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    owners: dict[int, tuple[int, str]] = field(
+        default_factory=dict[int, tuple[int, str]]
+    )  # run -> (epoch that must own it, its id)
+    freed: set[int] = field(default_factory=set[int])
+    ended: set[int] = field(default_factory=set[int])
     news: CommitNews = field(default_factory=CommitNews)
     learned: Catalog = field(default_factory=Catalog)
 

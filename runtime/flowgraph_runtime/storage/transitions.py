@@ -39,20 +39,20 @@ def transition_buckets(transition: Transition) -> Iterator[int]:
 class _Rows:
     """The rows of a group of transitions, with what a later transition undoes of an earlier one left out."""
 
-    timers: dict[tuple[int, int], TimerRow] = field(default_factory=dict)
-    waits: dict[tuple[int, int], WaitRow] = field(default_factory=dict)
-    cleared_timers: set[tuple[int, int]] = field(default_factory=set)
-    closed_waits: set[tuple[int, int]] = field(default_factory=set)
-    inbox: list[tuple[int, int]] = field(default_factory=list)
-    needed: set[int] = field(default_factory=set)  # inbox positions that became journal rows
-    taken: list[tuple[int, str]] = field(default_factory=list)
-    snapshots: dict[int, tuple[int, str]] = field(default_factory=dict)
-    events: list[EventRow] = field(default_factory=list)
-    event_runs: list[NewRun] = field(default_factory=list)
-    runs: list[NewRun] = field(default_factory=list)
-    cancels: list[tuple[str, str]] = field(default_factory=list)
-    read_on: list[tuple[int, int]] = field(default_factory=list)  # waits whose batch of early events is used up
-    ended: list[tuple[int, str, str]] = field(default_factory=list)  # run, status, result or error
+    timers: dict[tuple[int, int], TimerRow] = field(default_factory=dict[tuple[int, int], TimerRow])
+    waits: dict[tuple[int, int], WaitRow] = field(default_factory=dict[tuple[int, int], WaitRow])
+    cleared_timers: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    closed_waits: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    inbox: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    needed: set[int] = field(default_factory=set[int])  # inbox positions that became journal rows
+    taken: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    snapshots: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
+    events: list[EventRow] = field(default_factory=list[EventRow])
+    event_runs: list[NewRun] = field(default_factory=list[NewRun])
+    runs: list[NewRun] = field(default_factory=list[NewRun])
+    cancels: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    read_on: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # waits whose batch of early events is used up
+    ended: list[tuple[int, str, str]] = field(default_factory=list[tuple[int, str, str]])  # run, status, result or error
 
     def add(self, run: int, transition: Transition) -> None:
         """Append what a transition has beside journal rows."""
