@@ -53,10 +53,11 @@ def declaration(world: World) -> FlowDecl | None:
 
 
 def handler_parameters(world: World) -> dict[str, Any]:
-    """`trigger` is what the workflow received (ruling 16), `error` any exception."""
+    """`trigger` is the event that the workflow received (or its input object, ruling 16), `error` any exception."""
     main = world.app.workflows.get(world.graph.name)
-    given = [] if main is None else [annotated(parameter) for parameter in main.parameters]
-    known: dict[str, Any] = {"trigger": given[0] if len(given) == 1 else UNKNOWN, "error": Exception}
+    by_event = main is not None and bool(main.target.options.triggers()) and len(main.parameters) == 1
+    trigger = annotated(main.parameters[0]) if main is not None and by_event else UNKNOWN
+    known: dict[str, Any] = {"trigger": trigger, "error": Exception}
     return {name: known.get(name, UNKNOWN) for name in world.function.parameters}
 
 
