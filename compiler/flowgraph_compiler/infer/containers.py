@@ -23,7 +23,20 @@ from flowgraph_compiler.expressions import (
 from flowgraph_compiler.infer.asked import Asked
 from flowgraph_compiler.infer.environment import Env, path_of
 from flowgraph_compiler.spans import Span
-from flowgraph_compiler.types import UNKNOWN, class_of, covers, element, generic, is_any, mapping_of, members, normal, union
+from flowgraph_compiler.types import (
+    UNKNOWN,
+    class_of,
+    covers,
+    element,
+    fields,
+    generic,
+    is_any,
+    is_namedtuple,
+    mapping_of,
+    members,
+    normal,
+    union,
+)
 
 
 def display(asked: Asked, expr: Expr) -> Any:
@@ -141,8 +154,9 @@ def _settled(declared: Any, value: Any) -> list[Any]:
 
 def unpacked(tp: Any, items: tuple[Expr, ...]) -> list[Any]:
     """The types of the targets that a value is unpacked into."""
-    args = get_args(tp)
-    exact = get_origin(tp) is tuple and Ellipsis not in args
+    named = is_namedtuple(tp)
+    args = tuple((fields(tp) or {}).values()) if named else get_args(tp)
+    exact = named or (get_origin(tp) is tuple and Ellipsis not in args)
     stars = [i for i, item in enumerate(items) if isinstance(item, Starred)]
     if exact and not stars and len(args) == len(items):
         return list(args)
