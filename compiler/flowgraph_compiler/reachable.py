@@ -112,7 +112,7 @@ def is_storable_class(cls: object) -> TypeGuard[type[Any]]:
     if issubclass(cls, BaseModel | Enum | BaseException):
         return cls not in (BaseModel, Enum) and cls.__module__ != "pydantic.main"
     made = cast(type[Any], cls)
-    return dataclasses.is_dataclass(made) or (issubclass(made, tuple) and "_fields" in dir(made))
+    return dataclasses.is_dataclass(made) or (tuple in made.__mro__ and hasattr(made, "_fields"))
 
 
 def _classes_in(tp: Any) -> Iterator[type]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.outcomes import outcomes
@@ -48,11 +47,9 @@ class FunctionBuilder(Statements):
         if isinstance(node, ast.Tuple):
             return tuple(name for item in node.elts for name in self._names(item))
         found = callees.static(self, node)
-        value: Any = found.value if found is not None else None
-        classes: tuple[Any, ...] = value if type(value) is tuple else (value,)
-        if not all(isinstance(cls, type) and issubclass(cls, BaseException) for cls in classes):
+        classes = _exceptions(found.value) if found is not None else ()
+        if not classes:
             self.refuse(node, f"'except {ast.unparse(node)}'", "name exception classes of the module")
-            return ()
         # `IOError` is another name of `OSError`: what a handler matches by is the class's own name.
         return tuple(cls.__name__ for cls in classes)
 
@@ -70,3 +67,13 @@ class FunctionBuilder(Statements):
         every = [each for each in ast.walk(self.decl.tree) if isinstance(each, ast.ExceptHandler) and each.name == name]
         is_nested = any(inner in every for each in every for inner in ast.walk(each) if inner is not each)
         return len(self.bindings[name]) == len(every) and not is_nested
+
+
+def _exceptions(value: object) -> tuple[type[BaseException], ...]:
+    """The classes that an object names as a handler: itself, or those of a tuple; nothing for anything else."""
+    if isinstance(value, type):
+        return (value,) if issubclass(value, BaseException) else ()
+    if not isinstance(value, tuple):
+        return ()
+    parts = [_exceptions(item) for item in value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return tuple(cls for part in parts for cls in part) if all(parts) else ()

@@ -8,7 +8,7 @@ import ast
 import inspect
 from functools import cached_property
 from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.comprehensions import Comprehensions
@@ -71,10 +71,9 @@ class Known(Comprehensions):
             case ast.Name(id=name) if self.inner(name) is None and name in self.bindings:
                 return self._class_of_variable(name)
             case ast.Name() | ast.Attribute() if (found := callees.static(self, node)) is not None:
-                made = cast(type[Any], type(found.value))
-                return None if isinstance(found.value, type) else made
-            case ast.Attribute(value=value, attr=attr):
-                owner = self.class_of(value)
+                return _class_of_object(found.value)
+            case ast.Attribute(value=inner, attr=attr):
+                owner = self.class_of(inner)
                 return None if owner is None else _declared_class((fields(owner) or {}).get(attr))
             case ast.Await(value=ast.Call(func=func)):
                 called = callees.callee(self, func)
@@ -112,6 +111,10 @@ class Known(Comprehensions):
             if isinstance(target, ast.Name) and target.id == name
         ]
         return found if len(found) == len(self.bindings[name]) else []
+
+
+def _class_of_object(value: object) -> type[Any] | None:
+    return None if isinstance(value, type) else type(value)
 
 
 def _declared_class(tp: Any) -> type | None:
