@@ -58,11 +58,11 @@ async def run_to_end(compiled: Compilation, order: Order, settings: Settings, wa
         service = Service(registry, store, settings)
         await service.prepare()
         run_id, _ = await service.intake.start(order.workflow, order.given)
-        if order.events:
-            await service.intake.send([Posted(name, data) for name, data in order.events])
+        accepted = await service.intake.send([Posted(name, data) for name, data in order.events]) if order.events else []
+        aside = {started for result in accepted for started in result.run_ids}
         async with interruptible() as interrupted, service.running():
             await _follow(service, run_id, watch, interrupted)
-            await _others(service, interrupted)
+            await _others(service, interrupted, aside)
         row = await store.run(run_id)
         assert row is not None
         return row, registry
@@ -138,12 +138,12 @@ async def nothing_can_happen(service: Service) -> bool:
     return idle and await service.store.next_timer() is None
 
 
-async def _others(service: Service, interrupted: asyncio.Event) -> None:
-    """Wait for the runs that were started on the way, as far as they can get."""
+async def _others(service: Service, interrupted: asyncio.Event, aside: set[str]) -> None:
+    """Wait for the runs that this one started or sent events to, as far as they can get; not for those that `--event` started."""
     quiet = 0
     while quiet < _SETTLED and not interrupted.is_set() and service.failure is None:
         rows, _ = await service.store.runs(limit=200)
-        if all(row.status in ENDED for row in rows):
+        if all(row.status in ENDED or row.id in aside for row in rows):
             return
         quiet = quiet + 1 if await nothing_can_happen(service) else 0
         await asyncio.sleep(_PAUSE)

@@ -29,5 +29,5 @@ def _listen(client: Client, run_id: str, news: threading.Event) -> None:
         with client.stream(run_id) as messages:
             for _ in messages:
                 news.set()
-    except Exception:  # noqa: BLE001 - whatever cuts the stream, also our own closing of the client
+    except Exception:
         news.set()
