@@ -248,6 +248,10 @@ LOOPS = {
             await sleep("1h")
         return a  # error: FG201
     """,
+    "assertion that always holds": """
+        assert True, "never raised"
+        return a
+    """,
     "never entered": """
         if False:  # error: FG213
             await tell("a")  # error: FG201

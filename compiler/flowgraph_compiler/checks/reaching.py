@@ -62,7 +62,13 @@ def unreached(body: Body, reached: set[str]) -> Iterator[AnyNode]:
             yield node
             return
         for part in bodies(node):
-            yield from unreached(part, reached)
+            if not _is_assertion(node, part):
+                yield from unreached(part, reached)
+
+
+def _is_assertion(node: AnyNode, part: Body) -> bool:
+    """The `raise` of an `assert` is not in the source."""
+    return len(part) == 1 and isinstance(part[0], Raise) and part[0].span == node.span
 
 
 def _is_ours(node: AnyNode) -> bool:
