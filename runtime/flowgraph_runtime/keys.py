@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -34,7 +34,7 @@ def key_text(value: Any) -> str:
     if isinstance(value, bytes):
         return f"b:{value.hex()}"
     if isinstance(value, tuple):
-        return f"({','.join(_quoted(key_text(item)) for item in value)})"
+        return f"({','.join(_items(value))})"
     raise TypeError(
         f"a value of type '{type(value).__name__}' cannot be a key: use str, int, Enum, UUID, date or a tuple of them"
     )
@@ -51,8 +51,9 @@ def _number(value: float | Decimal) -> str:
     return f"{numerator}/{denominator}"
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace(",", "\\,")
+def _items(values: Iterable[object]) -> Iterator[str]:
+    for value in values:
+        yield key_text(value).replace("\\", "\\\\").replace(",", "\\,")
 
 
 def event_keys(event: BaseModel, paths: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -66,7 +66,8 @@ class Actions:
                 return SleepAction(action.site, until=True)
             case form.SendEvent():
                 return SendAction(action.site)
-        return self._larger(action)
+            case _:
+                return self._larger(action)
 
     def _larger(self, action: form.Action) -> AnyAction:
         match action:
@@ -76,7 +77,8 @@ class Actions:
                 return GroupAction(action.site, action.kind, tuple(self.build(branch) for branch in action.branches))
             case form.FanOutGroup() if action.kind in _KINDS[form.FanOutGroup]:
                 return FanOutAction(action.site, action.kind, self.build(action.branch))
-        raise ProgramError(f"the machine contains {type(action).__name__!r}, which is no action of the vocabulary")
+            case _:
+                raise ProgramError(f"the machine contains {type(action).__name__!r}, which is no action of the vocabulary")
 
     def _wait(self, action: form.WaitFor) -> WaitAction:
         residual = None if action.residual is None else self._residual(action.residual, action.parameter)
@@ -104,12 +106,15 @@ class Actions:
             case form.FanOutGroup():
                 limit = ast.Constant(None) if action.limit is None else x(action.limit)
                 return _tuple(list_of(x, self.payload(action.branch), action.clauses), limit)
-        return self._call(action)
+            case _:
+                return self._call(action)
 
     def _call(self, action: form.CallStep | form.CallFlow | form.CallChild | form.StartRun) -> ast.expr:
         x = self._expressions
         if any(keyword.name is None for keyword in action.keywords):
             raise ProgramError(f"the machine passes '**' at '{action.site}'")
+        if action.keywords and isinstance(action, form.CallChild | form.StartRun):
+            raise ProgramError(f"the machine passes keywords at '{action.site}': a run's input is a list of arguments")
         keywords: ast.expr = ast.Constant(None)
         if action.keywords:
             keywords = ast.Dict([ast.Constant(k.name) for k in action.keywords], [x(k.value) for k in action.keywords])

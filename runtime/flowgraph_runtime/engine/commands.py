@@ -116,7 +116,7 @@ class Decision:
     run's status after it (architecture page, "Statuses"). `parked`: nothing is executing or ready, so the run can leave memory.
     `site`, `visit`: the step call that the input was about, for the journal's columns. `digest`: a checksum of the commands."""
 
-    commands: list[Command] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list["Command"])
     status: str = "running"
     parked: bool = False
     ignored: bool = False

@@ -99,7 +99,7 @@ class Simple(Cursor):
         self._count, self._size, self._done = state
         if self._done:
             self._items = iter(())
-        elif self.kind == "iter" and isinstance(self.operands[0], _FIXED):
+        elif self.kind == "iter" and type(self.operands[0]) in _FIXED:
             self._items = iter(self.operands[0][self._count :])
         else:
             self._items = _OPENERS[self.kind](self.operands[0])
@@ -195,13 +195,14 @@ def _over(kind: str, value: Any) -> Cursor:
     return OverList("iter", [list(_OPENERS[kind](value))])
 
 
-def open_cursor(kind: str, *operands: Any, **options: Any) -> Cursor:
+def open_cursor(kind: str, *given: Any, **options: Any) -> Cursor:
     """Begin iterating: `kind` and operands as in `expressions.Cursor`. Raises TypeError for what cannot be iterated."""
+    operands = list(given)
     if kind == "enumerate":
         start = operands[1] if len(operands) > 1 else options.get("start", 0)
         return Enumerated(kind, [operands[0]], start)
     if kind == "zip":
-        return Zipped(kind, list(operands), bool(options.get("strict", False)))
+        return Zipped(kind, operands, bool(options.get("strict", False)))
     if kind == "iter" and isinstance(operands[0], Cursor):
         return operands[0]
     return _over(kind, operands[0])

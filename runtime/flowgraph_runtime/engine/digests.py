@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from zlib import crc32
 from flowgraph_runtime.engine import commands as c
 
 _SHOWN = frozenset({int, float, bool, str, bytes, type(None), Decimal, UUID, date, datetime})
+_SIZED = frozenset({list, tuple, dict, set})
 
 
 def digest(commands: Iterable[c.Command]) -> int:
@@ -22,11 +23,11 @@ def digest(commands: Iterable[c.Command]) -> int:
     return total
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     kind = type(value)
     if kind in _SHOWN:
         return repr(value)
-    return f"{kind.__name__}{len(value)}" if isinstance(value, list | tuple | dict | set) else kind.__name__
+    return f"{kind.__name__}{len(value)}" if isinstance(value, Sized) and kind in _SIZED else kind.__name__
 
 
 def _run_step(x: c.RunStep) -> str:

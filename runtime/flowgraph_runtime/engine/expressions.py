@@ -40,6 +40,7 @@ _CONSUMING_METHODS = frozenset(
 )  # fmt: skip
 _WIDTH_METHODS = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 _DUMPS_KEYWORDS = frozenset({"indent", "sort_keys", "separators", "ensure_ascii", "allow_nan", "skipkeys"})
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _RECORDED = frozenset({"now", "uuid", "run_info"})
 
 
@@ -82,7 +83,8 @@ class Expressions:
                 return ast.Tuple([self.target(_as_target(item)) for item in target.items], ast.Store())
             case forms.ListOf():
                 return ast.List([self.target(_as_target(item)) for item in target.items], ast.Store())
-        raise ProgramError(f"the machine assigns to {type(target).__name__!r}")
+            case _:
+                raise ProgramError(f"the machine assigns to {type(target).__name__!r}")
 
     def consumed(self, expr: forms.Expr) -> ast.expr:
         """Return an operand of a call that runs through all of it."""
@@ -116,7 +118,7 @@ def _operator(table: dict[str, Any], op: str) -> Any:
 
 
 def _const(_: Expressions, expr: forms.Const) -> ast.expr:
-    if not isinstance(expr.value, None | bool | int | float | str | bytes):
+    if type(expr.value) not in _SCALARS:
         raise ProgramError(f"the machine contains a constant of type {type(expr.value).__name__!r}")
     return ast.Constant(expr.value)
 
@@ -221,7 +223,8 @@ def _comprehension(x: Expressions, expr: forms.Comprehension) -> ast.expr:
             return ast.GeneratorExp(element, clauses)
         case "dict" if expr.value is not None:
             return ast.DictComp(element, x(expr.value), clauses)
-    raise ProgramError(f"the machine contains a comprehension of kind {expr.kind!r}")
+        case _:
+            raise ProgramError(f"the machine contains a comprehension of kind {expr.kind!r}")
 
 
 def list_of(x: Expressions, element: ast.expr, clauses: Sequence[Any]) -> ast.expr:

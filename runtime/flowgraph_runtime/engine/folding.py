@@ -88,7 +88,8 @@ def input_of(row: JournalRow | InboxRow) -> Input:
             return ChildEnded(row.serial, child["status"], child["payload"])
         case "cancel":
             return CancelAsked(row.payload)
-    raise ValueError(f"a row of kind '{row.kind}' is no input of a run")
+        case _:
+            raise ValueError(f"a row of kind '{row.kind}' is no input of a run")
 
 
 def _attempt(row: JournalRow | InboxRow) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from string import Formatter
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -96,7 +96,9 @@ def shift_left(left: Any, right: Any) -> Any:
 
 def capped_pow(base: Any, exp: Any, mod: Any = None) -> Any:
     """`pow`, capped."""
-    return pow(base, exp, mod) if mod is not None else power(base, exp)
+    if mod is None:
+        return power(base, exp)
+    return cast("Any", pow(base, exp, mod))
 
 
 def width(value: Any) -> Any:
@@ -134,7 +136,7 @@ def capped_perm(n: Any, k: Any = None, /) -> Any:
 
 def consume(budget: Budget, value: Any) -> Any:
     """Return the iterable for a call that runs through all of it, with its operations counted."""
-    kind = type(value)
+    kind = type(cast("object", value))
     if kind is range:
         budget.charge(max(0, (value.stop - value.start) // value.step))
     elif kind in _LAZY:
@@ -164,7 +166,7 @@ _TABLES = (PURE_METHODS, MUTATING_METHODS)
 
 def method(receiver: Any, name: str) -> Any:
     """Return the receiver's listed method. Raises AttributeError, as Python does, when its type has none of that name."""
-    kind = type(receiver)
+    kind = type(cast("object", receiver))
     if (kind, name) not in _LISTED:
         if not _is_listed(kind, name):
             raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'")

@@ -161,6 +161,8 @@ def _check_jumps(block: form.Block, count: int) -> None:
             targets += [block.terminator.body, block.terminator.done]
         case form.Resume():
             targets += [block.terminator.normal, block.terminator.returns, *block.terminator.jumps]
+        case _:
+            pass
     if any(target is not None and not 0 <= target < count for target in targets):
         raise ProgramError(f"the machine jumps out of a function of {count} blocks")
 

@@ -78,7 +78,7 @@ def run(turn: Turn, token: Token) -> None:
         if turn.left < 0:
             turn.tick()
         try:
-            outcome = block.run(frame.variables, turn)
+            outcome: Any = block.run(frame.variables, turn)
             if block.action is not None:
                 if token.cancel == ASKED:
                     _deliver_asked(token, block.action)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from flowgraph.codec import CodecError, Decoder, Encoder, loads
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, capture_traceback
@@ -65,8 +65,8 @@ def restore(text: str, program: Program, branch_results: BranchResults | None = 
     """Return the state that `snapshot` wrote. `branch_results` gives the payloads of the rows that it refers to.
 
     Raises `CodecError` for a text that is no snapshot of this machine, or a class that is gone."""
-    document = json.loads(text)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    document: Any = json.loads(text)
+    if not _is_snapshot(document):
         raise CodecError(f"not a snapshot of format {FORMAT}")
     rows = _referenced(document["main"])
     payloads = branch_results(rows) if rows and branch_results is not None else {}
@@ -74,6 +74,10 @@ def restore(text: str, program: Program, branch_results: BranchResults | None = 
     if missing:
         raise CodecError(f"the snapshot refers to journal rows {missing} whose payloads were not given")
     return _Reader(program, payloads).read(document)
+
+
+def _is_snapshot(document: Any) -> bool:
+    return isinstance(document, dict) and cast("Document", document).get("format") == FORMAT
 
 
 def references(text: str) -> list[int]:
@@ -115,7 +119,8 @@ class _Writer:
         return {"id": token.id, "cancel": token.cancel, "frames": frames, "wait": wait}
 
     def _frame(self, frame: Frame) -> list[Any]:
-        variables, cursors = {}, {}
+        variables: Document = {}
+        cursors: dict[str, Cursor] = {}
         for name in frame.current.live:
             if name in frame.variables:
                 value = frame.variables[name]
@@ -171,10 +176,10 @@ _WRITERS: dict[type, Callable[[_Writer, Any], list[Any]]] = {
 }
 
 
-def _keep_traceback(value: Any) -> None:
+def _keep_traceback(value: object) -> None:
     """An exception in a variable or in a completion record keeps its traceback as text."""
-    if isinstance(value, tuple) and len(value) == 2:
-        value = value[1]
+    if isinstance(value, tuple) and value:
+        value = cast("object", value[-1])
     if isinstance(value, BaseException) and TRACEBACK_ATTRIBUTE not in vars(value):
         capture_traceback(value)
 
@@ -208,6 +213,7 @@ class _Reader:
         return token
 
     def _frame(self, document: list[Any]) -> Frame:
+        function: int
         function, block, variables, cursors = document
         decoded = Variables((name, self._decoder.decode(tree)) for name, tree in variables.items())
         for name, cursor in cursors.items():

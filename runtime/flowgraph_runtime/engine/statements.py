@@ -119,7 +119,8 @@ def _once(x: Statements, target: forms.Target) -> tuple[list[ast.stmt], ast.expr
             ]
             place = ast.Subscript(load(owner), load(index), ast.Store())
             return before, place, ast.Subscript(load(owner), load(index), ast.Load())
-    raise ProgramError(f"the machine assigns in place to {type(target).__name__!r}")
+        case _:
+            raise ProgramError(f"the machine assigns in place to {type(target).__name__!r}")
 
 
 def _index(x: Statements, index: forms.Expr) -> ast.expr:

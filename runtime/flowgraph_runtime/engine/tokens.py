@@ -46,7 +46,7 @@ class Token:
     id: int
     group: GroupPending | None = None
     index: int = 0
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list[Frame])
     pending: Pending | None = None
     cancel: int = UNTOUCHED
 
@@ -120,12 +120,12 @@ class GroupPending:
     action: GroupAction | FanOutAction
     results: list[Any]
     references: list[int | None]
-    children: dict[int, Token] = field(default_factory=dict)
-    waiting: deque[tuple[int, Any]] = field(default_factory=deque)
+    children: dict[int, Token] = field(default_factory=dict[int, Token])
+    waiting: deque[tuple[int, Any]] = field(default_factory=deque[tuple[int, Any]])
     outcome: str = UNDECIDED
     winner: Any = None
     failure: BaseException | None = None
-    others: list[BaseException] = field(default_factory=list)
+    others: list[BaseException] = field(default_factory=list[BaseException])
 
 
 Pending: TypeAlias = StepPending | SleepPending | WaitPending | ChildPending | GroupPending

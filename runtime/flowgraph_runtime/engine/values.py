@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from flowgraph.codec import copy_value, loads
 from flowgraph.registry import TypeRegistry
@@ -28,7 +28,7 @@ def copied_call(arguments: tuple[Any, ...], keywords: dict[str, Any] | None, by:
     """Return copies of a call's arguments, made together, so that sharing between them survives. Raises `CodecError`."""
     if not keywords:
         for value in arguments:
-            kind = type(value)
+            kind = type(cast("object", value))
             if kind not in _SCALARS and not (kind is str and value.isascii()):
                 break
         else:
