@@ -33,7 +33,7 @@ def key_text(value: Any) -> str:
         return f"d:{value.isoformat()}"
     if isinstance(value, bytes):
         return f"b:{value.hex()}"
-    if isinstance(value, tuple):
+    if issubclass(type(value), tuple):
         return f"({','.join(_items(value))})"
     raise TypeError(
         f"a value of type '{type(value).__name__}' cannot be a key: use str, int, Enum, UUID, date or a tuple of them"
