@@ -149,6 +149,13 @@ def test_an_owner_asks_which_of_its_runs_got_something(site: Site) -> None:
     assert site.load(first).inbox == []
 
 
+def test_an_owner_asks_what_it_owns_after_a_claim_whose_answer_was_lost(site: Site) -> None:
+    first, second = site.started(2)
+    site.commit(site.wait(first))
+    assert site.run(site.store.owned(site.epoch)) == [second]
+    assert site.run(site.store.owned(site.epoch + 1)) == []
+
+
 def test_closing_an_epoch_frees_its_runs_without_blame(site: Site) -> None:
     (run,) = site.started()
     assert site.run(site.store.close_epoch(site.epoch)) == 1

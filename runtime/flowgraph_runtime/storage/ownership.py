@@ -139,6 +139,12 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     return [by_number[int(row[0])] for row in chosen]
 
 
+def owned(connection: Connection, epoch: int) -> list[str]:
+    """Ids of the runs that an epoch owns, oldest first."""
+    found = connection.execute(text("SELECT id FROM fg_run WHERE epoch = :epoch ORDER BY number"), {"epoch": epoch})
+    return [str(row[0]) for row in found]
+
+
 def with_inbox(connection: Connection, epoch: int) -> list[str]:
     """Ids of the runs of this owner that have something in their inbox, whoever put it there."""
     found = connection.execute(

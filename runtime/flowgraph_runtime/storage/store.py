@@ -174,6 +174,10 @@ class Store:
         others on the database (PostgreSQL) an owner asks this now and then."""
         return await self._read(lambda connection: ownership.with_inbox(connection, epoch))
 
+    async def owned(self, epoch: int) -> list[str]:
+        """Ids of the runs that this epoch owns: what a worker asks after a claim whose outcome it did not hear."""
+        return await self._read(lambda connection: ownership.owned(connection, epoch))
+
     async def results(self, run_id: str, seqs: Sequence[int]) -> dict[int, str]:
         """Payloads of journal rows of a run, by position."""
         return await self._read(lambda connection: loading.results(connection, run_id, seqs))
