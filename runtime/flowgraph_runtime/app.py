@@ -65,7 +65,7 @@ def create_app(
 ) -> Starlette:
     """Return an ASGI application that serves the workflows of `targets` (as on the command line, or imported modules).
 
-    `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` are the dashboard's routes, None leaves them out.
+    `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` are the dashboard's routes (None: none).
     Raises `CompilationRefused` when the workflows have errors. The database is opened when the server starts."""
     settings = settings or Settings()
     registry = Registry.from_compilation(compiled(targets))

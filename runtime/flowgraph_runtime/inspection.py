@@ -11,11 +11,13 @@ from flowgraph_runtime.service import Service
 async def history_of(row: RunRow, service: Service) -> History:
     """Return the history of a run as it is committed. Raises `MissingCode` when its machine needs code that is gone."""
     registry = service.registry
-    if row.machine not in registry.machines:
+    if row.machine in registry.machines:
+        missing = registry.missing(row.machine)
+    else:
         stored = await service.store.machine(row.machine)
         missing = [f"machine {row.machine}"] if stored is None else registry.add_machine(row.machine, stored.text)
-        if missing:
-            raise MissingCode(row.machine, missing)
+    if missing:
+        raise MissingCode(row.machine, missing)
     journal = await service.store.journal(row.id)
     live = service.worker.owned.get(row.id) if service.worker is not None else None
     attempts = live.attempts if live is not None else {}

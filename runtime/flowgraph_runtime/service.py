@@ -25,12 +25,14 @@ from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.steps import StepRunner
 from flowgraph_runtime.storage import CommitNews, Store
-from flowgraph_runtime.storage.errors import Fenced
+from flowgraph_runtime.storage.errors import Fenced, StorageError
 from flowgraph_runtime.timers import SchedulerAlarm, Skipper, SkippingClock, Timers
 from flowgraph_runtime.watchdog import Watchdog
 from flowgraph_runtime.worker import Worker, WorkerOptions
 
 _LOG = logging.getLogger("flowgraph")
+RESTART_AFTER = 1.0
+"""Seconds between a worker's failure and the next one's start."""
 SWITCH_INTERVAL = 0.0005
 """Seconds of the interpreter's switch interval: with the default 5 ms a busy loop starves the writer's thread."""
 
@@ -120,20 +122,22 @@ class Service:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _work(self) -> None:
-        """Run workers, one epoch after the other: a fenced one drops everything and begins anew."""
+        """Run workers, one epoch after the other: a fenced one drops everything and begins anew, and so does one that failed;
+        meanwhile `failure` says why the server is not ready."""
         while not self._stopping:
             try:
                 await self._one_epoch()
             except Fenced as fenced:
                 _LOG.warning("%s; starting over with a new epoch", fenced)
             except Exception as error:
-                _LOG.exception("the worker has ended")
+                _LOG.exception("the worker has ended; starting over with a new epoch in %g s", RESTART_AFTER)
                 self.failure = error
-                return
+                await asyncio.sleep(RESTART_AFTER)
 
     async def _one_epoch(self) -> None:
         epoch = await self.store.open_epoch(self.settings.node)
         await self.store.take_over(epoch)
+        self.failure = None
         with ThreadPoolExecutor(self.settings.step_threads, thread_name_prefix="flowgraph-step") as executor:
             runner = StepRunner(self.registry.steps, self.clock, executor, self._resources)
             self.worker = Worker(
@@ -142,7 +146,10 @@ class Service:
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
                 async with self._time():
                     await self.worker.run()
-        await self.store.close_epoch(epoch)
+        try:
+            await self.store.close_epoch(epoch)
+        except StorageError as error:
+            _LOG.warning("epoch %d was not closed, the next worker takes its runs over: %s", epoch, error)
 
     def _options(self) -> WorkerOptions:
         settings = self.settings

@@ -137,9 +137,13 @@ class Skipper:
         """Skip for ever."""
         while True:
             await asyncio.sleep(self._rest)
-            if not self._idle():
-                continue
-            due = await self._store.next_timer()
-            if due is not None and self._idle():
-                self._clock.skip_to(due)
-                await self._store.fire_timers(FIRE_BATCH)
+            try:
+                await self._skip()
+            except Exception as error:
+                _LOG.warning("cannot skip to the next timer; trying again: %s", error)
+
+    async def _skip(self) -> None:
+        due = await self._store.next_timer() if self._idle() else None
+        if due is not None and self._idle():
+            self._clock.skip_to(due)
+            await self._store.fire_timers(FIRE_BATCH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flowgraph.codec import TypeRegistry, loads, plain
@@ -10,7 +11,7 @@ from flowgraph.errors import error_names
 from flowgraph_runtime.api.shapes import ErrorOut, EventOut, JournalEntry, KeyOut, RunOut, RunStatus
 from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
-from flowgraph_runtime.storage.apikeys import KeyRow
+from flowgraph_runtime.storage import ENDED, KeyRow
 
 
 def time(at: int) -> str:
@@ -40,19 +41,21 @@ def run_status(row: RunRow) -> RunStatus:
     return status  # type: ignore[no-any-return]
 
 
-def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None) -> RunOut:
-    """Return a run. An event workflow's input is its event's data; by hand, the list of arguments."""
+def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None, missing: Sequence[str] = ()) -> RunOut:
+    """Return a run. An event workflow's input is its event's data; by hand, the list of arguments. A run that needs code which
+    is `missing` is shown as paused, with the reason: no worker of this deployment takes it."""
     arguments = plain_text(row.input)
+    parked = bool(missing) and row.status not in ENDED
     return RunOut(
         id=row.id,
         workflow=row.workflow,
         machine=row.machine,
-        status=run_status(row),
+        status="paused" if parked else run_status(row),
         input=arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else arguments,
         event_id=row.event_id,
         result=plain_text(row.result),
         error=error_view(row.error, types, row.failed_step, row.failed_attempt),
-        reason=row.reason,
+        reason=f"the deployed code lacks {', '.join(missing)}" if parked else row.reason,
         created_at=time(row.created_at),
         started_at=rfc3339(row.started_at),
         ended_at=rfc3339(row.ended_at),

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 
 from flowgraph_runtime.api.endpoints import Endpoint
 from flowgraph_runtime.api.table import ENDPOINTS
@@ -72,11 +73,23 @@ def test_every_route_declares_a_known_scope(guarded):
     declared = {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
     served = {
         (method, route.path)
-        for route in create_app(compilation(), settings=Settings(db="sqlite://")).routes
+        for route in create_app(compilation(), settings=Settings(db="sqlite://"), pages=None).routes
         for method in route.methods - {"HEAD"}
     }
     assert served - declared == {("GET", "/openapi.json")}
     assert client.get("/openapi.json").status_code == 200
+
+
+def test_pages_are_for_readers(guarded):
+    client, secrets = guarded
+    app = create_app(compilation(), settings=Settings(db="sqlite://"))
+    pages = {route.path for route in app.routes if isinstance(route, Route)} - {endpoint.path for endpoint in ENDPOINTS}
+    assert {"/", "/runs/{id}"} <= pages
+    for path in pages - {"/login", "/openapi.json"}:
+        there = path.replace("{name}", "fulfil").replace("{id}", "run_none")
+        assert client.get(there).status_code in (303, 401), path
+        assert client.get(there, headers=_header("event:write", secrets)).status_code in (303, 401, 403), path
+        assert client.get(there, headers=_header("read", secrets)).status_code in (200, 404), path
 
 
 def test_a_cookie_is_good_for_reading_only(guarded):

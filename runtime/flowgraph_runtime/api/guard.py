@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flowgraph_runtime.api.endpoints import Call, Endpoint, checked_text
 from flowgraph_runtime.api.problems import Problem, plain_problem
 from flowgraph_runtime.auth import COOKIE, allowed_host, allowed_origin
-from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
+from flowgraph_runtime.errors import InputRejected, MissingCode, TooLarge, UnknownWorkflow
 from flowgraph_runtime.service import Service
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage.errors import Conflict, StoreClosed, UnknownRun, UnstorableText
@@ -143,6 +143,8 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(422, "the data does not fit", str(error), error.faults)
         case UnknownWorkflow() | UnknownRun():
             return Problem(404, "not found", str(error))
+        case MissingCode():
+            return Problem(409, "the run's code is not deployed", str(error))
         case Conflict():
             return Problem(409, "conflict", str(error))
         case TooLarge():

@@ -12,7 +12,6 @@ from flowgraph_runtime.api.paging import page_of
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
 from flowgraph_runtime.diagrams import live_svg
-from flowgraph_runtime.history import History
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
@@ -32,7 +31,7 @@ async def start(call: Call) -> Response:
         raise Problem(400, "bad Idempotency-Key", "it has 1 to 200 printable ASCII characters")
     run_id, created = await call.service.intake.start(call.path["name"], body.input, key)
     row = await (_ended_within(call, run_id, seconds) if seconds else _row(call, run_id))
-    return answer(run_view(row, call.service.registry.types), 201 if created else 200, {"Location": f"/v1/runs/{run_id}"})
+    return answer(shown(call, row), 201 if created else 200, {"Location": f"/v1/runs/{run_id}"})
 
 
 def _wait(text: str | None) -> float:
@@ -77,7 +76,7 @@ async def listing(call: Call) -> Response:
         cursor=cursor,
         limit=limit,
     )
-    items = [run_view(row, call.service.registry.types) for row in rows]
+    items = [shown(call, row) for row in rows]
     return answer(RunPage(items=items, next_cursor=None if following is None else str(following)))
 
 
@@ -93,24 +92,24 @@ def _since(text: str | None) -> int | None:
 async def single(call: Call) -> Response:
     """Show a run and where it is."""
     row = await _row(call, call.path["id"])
-    return answer(await shown(call, row))
+    going_on = row.status not in ENDED and not _missing(call, row)
+    current = (await history_of(row, call.service)).current() if going_on else []
+    return answer(shown(call, row, current))
 
 
-async def shown(call: Call, row: RunRow) -> RunOut:
-    """Return a run with its current nodes."""
-    current: list[str] = []
-    if row.status not in ENDED:
-        current = (await _history(call, row)).current()
-    return run_view(row, call.service.registry.types, current)
+def shown(call: Call, row: RunRow, current: list[str] | None = None) -> RunOut:
+    """Return a run as the interface shows it."""
+    return run_view(row, call.service.registry.types, current, _missing(call, row))
 
 
-async def _history(call: Call, row: RunRow) -> History:
-    return await history_of(row, call.service)
+def _missing(call: Call, row: RunRow) -> list[str]:
+    registry = call.service.registry
+    return registry.missing(row.machine) if row.machine in registry.machines else []
 
 
 async def steps(call: Call) -> Response:
     """Show every node of the run's machine, reached or not."""
-    history = await _history(call, await _row(call, call.path["id"]))
+    history = await history_of(await _row(call, call.path["id"]), call.service)
     return answer(StepsOut(items=history.steps()))
 
 
@@ -127,7 +126,7 @@ async def journal(call: Call) -> Response:
 async def diagram(call: Call) -> Response:
     """Draw the run's machine with the state of each node."""
     row = await _row(call, call.path["id"])
-    history = await _history(call, row)
+    history = await history_of(row, call.service)
     return await live_svg(call.service.registry.machines[row.machine], history.statuses())
 
 

@@ -81,7 +81,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Every step of the machine, pending ones too",
         runs.steps,
         answer=s.StepsOut,
-        errors=(404,),
+        errors=(404, 409),
     ),
     Endpoint(
         "GET",
@@ -93,7 +93,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         query=PAGE,
         errors=(404,),
     ),
-    Endpoint("GET", "/v1/runs/{id}/diagram.svg", "read", "Draw a run's live state", runs.diagram, media=_SVG, errors=(404, 501)),
+    Endpoint(
+        "GET", "/v1/runs/{id}/diagram.svg", "read", "Draw a run's live state", runs.diagram, media=_SVG, errors=(404, 409, 501)
+    ),
     Endpoint(
         "GET", "/v1/runs/{id}/stream", "read", "Follow a run", streams.one_run, media=_STREAM, headers=(_RESUME,), errors=(404,)
     ),

@@ -12,19 +12,21 @@ from flowgraph_runtime.records import RunRow
 class Claimer:
     """Claims in batches until none is left, then rests until woken or for `interval` seconds.
 
-    `room` says how many more runs the worker can hold in memory."""
+    `room` says how many more runs the worker can hold in memory; `look` is called at each poll, for what other processes did."""
 
     def __init__(
         self,
         claim: Callable[[int], Awaitable[list[RunRow]]],
         adopt: Callable[[list[RunRow]], Awaitable[None]],
         room: Callable[[], int],
+        look: Callable[[], Awaitable[None]],
         batch: int,
         interval: float,
     ) -> None:
         self._claim = claim
         self._adopt = adopt
         self._room = room
+        self._look = look
         self._batch = batch
         self._interval = interval
         self._wanted = asyncio.Event()
@@ -49,15 +51,21 @@ class Claimer:
     async def run(self) -> None:
         """Claim until stopped."""
         while not self._stopped:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval):
-                    await self._wanted.wait()
+            woken = await self._rest()
             self._claiming = True
             self._wanted.clear()
             try:
+                if not woken:
+                    await self._look()
                 await self._claim_all()
             finally:
                 self._claiming = False
+
+    async def _rest(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                await self._wanted.wait()
+        return self._wanted.is_set()
 
     async def _claim_all(self) -> None:
         while not self._stopped:

@@ -33,6 +33,7 @@ class Loader:
         self._resume = resume
         self._unusable = unusable
         self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
         self._loading = False
 
     @property
@@ -41,8 +42,10 @@ class Loader:
         return self._queue.empty() and not self._loading
 
     def load(self, run_id: str) -> None:
-        """Queue a run."""
-        self._queue.put_nowait(run_id)
+        """Queue a run, unless it is queued already."""
+        if run_id not in self._queued:
+            self._queued.add(run_id)
+            self._queue.put_nowait(run_id)
 
     async def run(self) -> None:
         """Load for ever."""
@@ -52,6 +55,7 @@ class Loader:
             try:
                 await self._load(run_id)
             finally:
+                self._queued.discard(run_id)
                 self._loading = False
 
     async def _load(self, run_id: str) -> None:

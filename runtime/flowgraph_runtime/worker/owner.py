@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from flowgraph.errors import StepInterrupted
@@ -64,32 +64,40 @@ class Worker:
         self._on_started = on_started
         self._refused: dict[str, int] = {}
         self._stopping = False
+        self._claim_unclear = False
         self._halt: asyncio.Future[None] | None = None
         self._writer = Writer(registry, distribution, lambda live: snapshot(live.state, live.program, by_reference=True))
         self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
         self._committer = Committer(lambda group: store.commit(self.epoch, group), self._committed)
         self._pump = InboxPump(store.inbox, self._deliver)
         self._loader = Loader(store, registry, self._resume, self._unusable)
-        self._claimer = Claimer(self._claim, self._adopt, self._room, self.options.claim_batch, self.options.poll_interval)
+        self._claimer = Claimer(
+            self._claim, self._adopt, self._room, self._look_around, self.options.claim_batch, self.options.poll_interval
+        )
 
     # --- life
 
     async def run(self) -> None:
         """Work until stopped. Raises `Fenced`, and whatever else ends the worker."""
         self._halt = asyncio.get_running_loop().create_future()
-        parts = [part.run() for part in (self._committer, self._pump, self._loader, self._claimer)]
-        tasks = [asyncio.ensure_future(part) for part in parts]
+        parts = (self._committer, self._pump, self._loader, self._claimer)
+        tasks = [asyncio.ensure_future(self._watched(part.run())) for part in parts]
         try:
-            await asyncio.wait([self._halt, *tasks[:3]], return_when=asyncio.FIRST_COMPLETED)
-            for task in (self._halt, *tasks):
-                if task.done():
-                    task.result()
+            await self._halt
         finally:
             await self._pool.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.owned.clear()
+
+    async def _watched(self, part: Coroutine[Any, Any, None]) -> None:
+        try:
+            await part
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._end(error)
 
     async def stop(self, grace: float = 0.0) -> None:
         """Finish the attempts that are running, for at most `grace` seconds, park every run and end `run()`."""
@@ -134,9 +142,22 @@ class Worker:
             return await self._store.claim(self.epoch, limit, self._registry.satisfied())
         except Fenced as fenced:
             self._end(fenced)
-        except Exception:
-            _LOG.exception("cannot claim runs; trying again in %g s", self.options.poll_interval)
+        except Exception as error:
+            _LOG.warning("cannot claim runs, trying again in %g s: %s", self.options.poll_interval, error)
+            self._claim_unclear = True
         return []
+
+    async def _look_around(self) -> None:
+        """Find what no commit of this process told of: inbox rows by others, and runs of a claim whose answer was lost."""
+        try:
+            self._pump.look(await self._store.with_inbox(self.epoch))
+            if self._claim_unclear:
+                for run_id in await self._store.owned(self.epoch):
+                    if run_id not in self.owned:
+                        self._loader.load(run_id)
+                self._claim_unclear = False
+        except Exception as error:
+            _LOG.warning("cannot look for work, trying again in %g s: %s", self.options.poll_interval, error)
 
     async def _adopt(self, rows: list[RunRow]) -> None:
         for row in rows:
@@ -167,7 +188,7 @@ class Worker:
     def _resume(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
         """Go on with a run that has a history."""
         row = loaded.run
-        if row.epoch != self.epoch or row.ended_at is not None:
+        if row.epoch != self.epoch or row.ended_at is not None or row.id in self.owned:
             return
         if loaded.snapshot is None and not loaded.journal:
             self._begin(row)
@@ -175,6 +196,7 @@ class Worker:
             self._continue(loaded, branch_results)
         for inbox in loaded.inbox:
             self._deliver(inbox)
+        self._pump.look([row.id])  # for what came after it was read and before it was owned
 
     def _continue(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
         row = loaded.run

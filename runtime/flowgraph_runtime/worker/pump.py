@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from flowgraph_runtime.records import InboxRow
+
+_LOG = logging.getLogger("flowgraph.worker")
 
 
 class InboxPump:
@@ -41,8 +44,9 @@ class InboxPump:
             asked, self._asked = sorted(self._asked), set()
             self._loading = True
             try:
-                rows = await self._load(asked)
+                for row in await self._load(asked):
+                    self._deliver(row)
+            except Exception as error:
+                _LOG.warning("cannot load inboxes, they are found again at the next poll: %s", error)
             finally:
                 self._loading = False
-            for row in rows:
-                self._deliver(row)

@@ -1,0 +1,151 @@
+"""Groups of decisions: merged per run, written in order, void after a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowgraph_runtime.records import JournalRow, TimerRow, Transition, WaitRow
+from flowgraph_runtime.worker.committer import Committer, Entry, merge
+from flowgraph_runtime.worker.live import LiveRun
+
+
+def _row(seq: int) -> JournalRow:
+    return JournalRow("r", seq, seq, "done", seq, "null", 0)
+
+
+def _live(run_id: str = "r") -> LiveRun:
+    return LiveRun(run_id, None, None, None, 0, "running")  # type: ignore[arg-type]  # the committer looks at its flags only
+
+
+@st.composite
+def _histories(draw):
+    """Transitions that set timers and open waits, and later clear some of what is there."""
+    there: dict[str, set[int]] = {"timers": set(), "waits": set()}
+    transitions = []
+    serial = 0
+    for seq in range(draw(st.integers(1, 6))):
+        transition = Transition("r", rows=[_row(seq)], inbox=[seq])
+        for kind, present in there.items():
+            gone = {number for number in present if draw(st.booleans())}
+            present.difference_update(gone)
+            if kind == "timers":
+                transition.cleared_timers += sorted(gone)
+            else:
+                transition.closed_waits += sorted(gone)
+        for _ in range(draw(st.integers(0, 2))):
+            serial += 1
+            transition.timers.append(TimerRow("r", serial, serial, "sleep"))
+            there["timers"].add(serial)
+            serial += 1
+            transition.waits.append(WaitRow("r", serial, ("e",), (), True))
+            there["waits"].add(serial)
+        transition.status = draw(st.sampled_from([None, "running", "waiting"]))
+        transitions.append(transition)
+    return transitions
+
+
+def _applied(transitions: list[Transition]) -> tuple[object, ...]:
+    """What the database holds after these, each deleting before it inserts."""
+    timers: set[int] = set()
+    waits: set[int] = set()
+    rows, inbox, status = [], [], None
+    for transition in transitions:
+        timers -= set(transition.cleared_timers)
+        waits -= set(transition.closed_waits)
+        timers |= {timer.serial for timer in transition.timers}
+        waits |= {wait.serial for wait in transition.waits}
+        rows += [row.seq for row in transition.rows]
+        inbox += transition.inbox
+        status = transition.status or status
+    return timers, waits, rows, inbox, status
+
+
+@given(_histories())
+def test_merging_writes_what_the_parts_would_have_written(transitions):
+    expected = _applied(transitions)
+    merged, *rest = transitions
+    assert all(merge(merged, other) for other in rest)
+    assert _applied([merged]) == expected
+
+
+def test_two_taken_events_are_not_merged_and_nothing_is_changed():
+    first, second = Transition("r", taken="e1"), Transition("r", taken="e2", rows=[_row(1)])
+    assert not merge(first, second)
+    assert first == Transition("r", taken="e1")
+
+
+def test_merging_forgets_no_field():
+    merged = Transition("r")
+    other = Transition("r")
+    for field in fields(Transition):
+        if field.name in ("run_id", "release"):
+            continue
+        kept = getattr(other, field.name)
+        setattr(other, field.name, [object()] if isinstance(kept, list) else "given")
+    other.timers, other.waits = [TimerRow("r", 1, 1, "sleep")], [WaitRow("r", 2, (), (), True)]
+    other.cleared_timers, other.closed_waits, other.release = [8], [9], True
+    assert merge(merged, other)
+    assert merged == other
+
+
+def test_a_group_is_everything_that_came_while_the_last_one_was_written(run):
+    written: list[list[str]] = []
+    done: list[str] = []
+    gate = asyncio.Event()
+
+    async def commit(group):
+        written.append([f"{transition.run_id}{[row.seq for row in transition.rows]}" for transition in group])
+        await gate.wait()
+        return [None] * len(group)
+
+    async def scenario() -> None:
+        committer = Committer(commit, lambda entry, error: done.append(entry.transition.run_id))
+        task = asyncio.create_task(committer.run())
+        lives = {name: _live(name) for name in "abc"}
+        committer.add(Entry(lives["a"], Transition("a", rows=[_row(1)]), []))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for name, seq in (("a", 2), ("b", 1), ("a", 3), ("c", 1)):
+            committer.add(Entry(lives[name], Transition(name, rows=[_row(seq)]), []))
+        assert not committer.idle
+        gate.set()
+        await committer.settled()
+        assert committer.idle
+        task.cancel()
+
+    run(scenario())
+    assert written == [["a[1]"], ["a[2, 3]", "b[1]", "c[1]"]]
+    assert done == ["a", "a", "b", "c"]
+
+
+def test_what_was_decided_on_a_refused_state_is_never_written_but_the_reloaded_run_is(run):
+    written: list[str] = []
+    lives = [_live(), _live()]
+    committer: Committer
+
+    async def commit(group):
+        written.extend(transition.reason for transition in group)
+        if len(written) == 1:
+            committer.add(Entry(lives[0], Transition("r", reason="void"), []))
+            return [RuntimeError("refused")]
+        return [None] * len(group)
+
+    def committed(entry, error):
+        if error is not None:
+            lives[0].discarded = True
+            committer.add(Entry(lives[1], Transition("r", reason="after the reload"), []))
+
+    async def scenario() -> None:
+        nonlocal committer
+        committer = Committer(commit, committed)
+        task = asyncio.create_task(committer.run())
+        committer.add(Entry(lives[0], Transition("r", reason="refused"), []))
+        await committer.settled()
+        task.cancel()
+
+    run(scenario())
+    assert written == ["refused", "after the reload"]
