@@ -172,7 +172,7 @@ def fields(tp: Any) -> dict[str, Any] | None:
     if is_namedtuple(cls):
         known = hints(cls)
         return {name: known.get(name, UNKNOWN) for name in cls._fields}  # type: ignore[attr-defined]
-    return dict(hints(cls)) if typing.is_typeddict(cls) else None
+    return hints(cls) if typing.is_typeddict(cls) else None
 
 
 def substituted(tp: Any, found: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def _element(tp: Any) -> Any:
         return UNKNOWN
     if is_namedtuple(cls):
         return union(hints(cls).values())
-    if issubclass(cls, tuple):
+    if _is_tuple(cls):
         return union(args) if args else UNKNOWN
     if get_origin(tp) is not None:
         return args[0] if args else UNKNOWN

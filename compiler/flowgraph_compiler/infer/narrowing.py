@@ -86,7 +86,8 @@ def _always_true(tp: Any) -> bool:
     if get_origin(tp) is tuple:
         return bool(get_args(tp)) and Ellipsis not in get_args(tp)
     cls = class_of(tp)
-    return cls is not None and is_enum(cls) and not issubclass(cls, int | str) and not getattr(cls, "__bool__", None)
+    plain = cls is not None and not hasattr(cls, "__bool__")
+    return plain and cls is not None and is_enum(cls) and not issubclass(cls, int | str)
 
 
 def _temporary(evaluator: Asked, name: str, tp: Any, truth: bool) -> Env | None:
