@@ -172,7 +172,7 @@ def fields(tp: Any) -> dict[str, Any] | None:
     if is_namedtuple(cls):
         known = hints(cls)
         return {name: known.get(name, UNKNOWN) for name in cls._fields}  # type: ignore[attr-defined]
-    return hints(cls) if typing.is_typeddict(cls) else None
+    return hints(tp) if typing.is_typeddict(tp) else None
 
 
 def substituted(tp: Any, found: dict[str, Any]) -> dict[str, Any]:
