@@ -1,6 +1,6 @@
 """The physical limit here: a loop that inserts one 130-byte row per step, 1,000 rows a commit, with the engine's durability.
 
-    python benchmarks/raw.py sqlite:///FILE ROWS [--per-commit N]
+python benchmarks/raw.py sqlite:///FILE ROWS [--per-commit N]
 """
 
 from __future__ import annotations
@@ -40,7 +40,16 @@ def main() -> None:
     parser.add_argument("--per-commit", type=int, default=1000)
     args = parser.parse_args()
     elapsed = sqlite_rows(Path(args.url.removeprefix("sqlite:///")), args.rows, args.per_commit)
-    print(json.dumps({"rows": args.rows, "per_commit": args.per_commit, "seconds": round(elapsed, 4), "rows_per_s": round(args.rows / elapsed)}))
+    print(
+        json.dumps(
+            {
+                "rows": args.rows,
+                "per_commit": args.per_commit,
+                "seconds": round(elapsed, 4),
+                "rows_per_s": round(args.rows / elapsed),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from sqlalchemy import text
+
 from flowgraph.codec import dumps
 from flowgraph.virtual import VirtualLoop, run_virtual
 from flowgraph_compiler.pipeline import Compilation, compile_application
@@ -38,6 +40,16 @@ STARTABLE = ("chain", "forked", "sleepy", "caught", "patient")
 PATIENCE = 3 * 3600.0
 """Virtual seconds in which everything must end once the faults have stopped: the longest wait takes one hour."""
 ENDED = ("completed", "failed", "cancelled", "crashed")
+
+
+WAITS: dict[str, tuple[int, Callable[[int], str], Callable[[int], str]]] = {
+    "patient": (3600, lambda _: dumps("got"), lambda _: dumps("none")),
+    "kicked": (1800, lambda n: dumps(n + 2), lambda n: dumps(n + 1)),
+}
+"""Seconds from the start in which an event must be taken, and the results with and without it."""
+_OUTCOMES = text(
+    "SELECT j.site, j.visit FROM fg_journal j JOIN fg_run r ON r.number = j.run WHERE r.id = :run AND j.kind = 'done'"
+)
 
 
 class Violation(AssertionError):
@@ -66,7 +78,9 @@ class LoopClock:
         self._start = datetime(2026, 1, 1, tzinfo=UTC)
 
     def now(self) -> int:
-        return round(((self._start - datetime(1970, 1, 1, tzinfo=UTC)) + timedelta(seconds=self._loop.time())).total_seconds() * 1e6)
+        return round(
+            ((self._start - datetime(1970, 1, 1, tzinfo=UTC)) + timedelta(seconds=self._loop.time())).total_seconds() * 1e6
+        )
 
 
 class LoopAlarm:
@@ -167,6 +181,8 @@ class Simulation:
         self.cancelled: set[str] = set()
         self.events: dict[str, int] = {}
         self.ended: list[Any] = []
+        self.received: dict[str, tuple[int, int]] = {}
+        self.broken: str | None = None
         self.process: Process | None = None
         self.zombies: list[Process] = []
 
@@ -288,7 +304,17 @@ class Simulation:
 
     async def _work(self, run_id: str, key: str, seconds: float) -> None:
         self.tally.counts["attempts"] += 1
+        if f"{run_id}:chain/" in key:
+            self._check_predecessors(run_id, key)
         await asyncio.sleep(self.random.choice([0, 0, 0.01, 1, 20]))
+
+    def _check_predecessors(self, run_id: str, key: str) -> None:
+        """In a sequence, a step may begin only when the outcomes of all steps before it are stored."""
+        stored = self.store.read(lambda connection: connection.execute(_OUTCOMES, {"run": run_id}).all())
+        done = {f"{run_id}:{site}:{visit}" for site, visit in stored}
+        for run, earlier, _ in workload.STARTED:
+            if run == run_id and earlier != key and earlier not in done:
+                self.broken = self._text(f"{key} began before the outcome of {earlier} was stored")
 
     # --- load
 
@@ -330,10 +356,9 @@ class Simulation:
     async def _cancel(self, intake: Intake, number: int) -> None:
         if self.runs and self.random.random() < 0.5:
             run_id = self.random.choice(sorted(self.runs))
-            answer = await self._insist(lambda: self.store.ask_cancel(run_id, "simulated"))
-            if answer == "cancelling":
-                self.cancelled.add(run_id)
-                self.tally.counts["cancels"] += 1
+            self.cancelled.add(run_id)  # also when the answer is lost: the request may have been stored
+            await self._insist(lambda: self.store.ask_cancel(run_id, "simulated"))
+            self.tally.counts["cancels"] += 1
 
     # --- verdict
 
@@ -349,6 +374,13 @@ class Simulation:
         found = violations(self.store)
         if found:
             raise Violation(self._text(f"invariants: {found}"))
+        if self.broken is not None:
+            raise Violation(self.broken)
+        for event_id, n in self.events.items():
+            page = await self.store.event(event_id)
+            if page is None:
+                raise Violation(self._text(f"the acknowledged event {event_id} is gone"))
+            self.received[event_id] = (n if page.event.name == "ping" else -1, page.event.received_at)
         self.ended = [await self.store.run(run_id) for run_id in self.runs]
         again = Counter(workload.STARTED)
         self.tally.counts["repeated attempts"] = sum(count - 1 for count in again.values())
@@ -360,12 +392,14 @@ class Simulation:
             return  # the parking of a run that took its owners down is a promise too
         if run.status != "completed":
             raise Violation(self._text(f"{workflow}({n}) {run.id} ended {run.status}: {run.error}"))
-        if workflow == "patient":
-            allowed = {dumps("got"), dumps("none")}
-        elif workflow == "kicked":
-            allowed = {dumps(n + 1), dumps(n + 2)}
+        if workflow in WAITS:
+            seconds, got, none = WAITS[workflow]
+            came = any(ping == n and run.received_at <= at <= run.started_at + seconds * 10**6 for ping, at in self.received.values())
+            allowed = {got(n)} if came else {got(n), none(n)}
         else:
             allowed = {expected(workflow, n)}
+        if workflow == "sleepy" and run.ended_at - run.started_at < 600 * 10**6:
+            raise Violation(self._text(f"{run.id} slept for less than 10 minutes"))
         if run.result not in allowed:
             raise Violation(self._text(f"{workflow}({n}) {run.id} returned {run.result}, Python returns {allowed}"))
 

@@ -1,0 +1,65 @@
+"""Bugs planted into the engine, each of which the simulator must find: one that finds none is decoration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flowgraph_runtime.storage import matching, timers
+from flowgraph_runtime.storage.transaction import Tx
+from flowgraph_runtime.worker.owner import Worker
+
+EARLY = 300_000_000
+
+
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    """A worker that was taken over goes on committing."""
+    patch.setattr(Tx, "check_epoch", lambda self, epoch: None)
+
+
+def early_events_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """A wait sees only events that come after it was registered."""
+    patch.setattr(matching, "begin_reading", lambda tx, waits: None)
+
+
+def timers_fire_early(patch: pytest.MonkeyPatch) -> None:
+    """Timers are due five minutes too soon."""
+    fire = timers.fire_timers
+
+    def too_soon(tx: Tx, limit: int) -> list[str]:
+        tx.now += EARLY
+        try:
+            return fire(tx, limit)
+        finally:
+            tx.now -= EARLY
+
+    patch.setattr(timers, "fire_timers", too_soon)
+
+
+def acts_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    """The next step begins while the outcome of the one before it is still being stored."""
+    take = Worker._take
+
+    def speculative(self: Any, live: Any, given: Any, **keywords: Any) -> None:
+        adding = self._committer.add
+
+        def act_and_add(entry: Any) -> None:
+            if entry.live is not None:
+                self._act(entry.live, entry.commands)
+                entry.commands = []
+            adding(entry)
+
+        self._committer.add = act_and_add
+        try:
+            take(self, live, given, **keywords)
+        finally:
+            self._committer.add = adding
+
+    patch.setattr(Worker, "_take", speculative)
+
+
+PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    plant.__name__: plant for plant in (no_fence, early_events_are_lost, timers_fire_early, acts_before_the_commit)
+}

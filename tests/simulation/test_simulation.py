@@ -1,0 +1,61 @@
+"""The real worker, engine and storage under seeded faults; and bugs planted into them, which the same simulation must find."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import pytest
+
+from tests.simulation.planted import PLANTS
+from tests.simulation.simulator import Simulation, Violation
+
+CHUNK = 10
+FAST = 60
+CI = 1_000
+FAULTS = ("rejected", "applied-error", "crash-before", "crash-after", "crashes", "zombies", "repeated")
+SEEDS = {"no_fence": 60, "early_events_are_lost": 120, "timers_fire_early": 20, "acts_before_the_commit": 10}
+"""How many seeds, from 0, each planted bug is given; it was found well before."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+
+def simulate_chunk(first: int) -> Counter[str]:
+    happened: Counter[str] = Counter()
+    for seed in range(first, first + CHUNK):
+        happened += Simulation(seed).run().counts
+    assert happened["completed"] > CHUNK
+    return happened
+
+
+@pytest.mark.parametrize("first", range(0, FAST, CHUNK))
+def test_nothing_is_lost_or_stuck_under_faults(first: int) -> None:
+    simulate_chunk(first)
+
+
+def test_the_faults_do_happen() -> None:
+    happened = simulate_chunk(0) + simulate_chunk(CHUNK)
+    assert [fault for fault in FAULTS if not happened[fault]] == []
+    assert happened["repeated attempts"] > 0
+    assert happened["cancelled"] > 0
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("first", range(FAST, CI, CHUNK))
+def test_nothing_is_lost_or_stuck_under_many_faults(first: int) -> None:
+    simulate_chunk(first)
+
+
+@pytest.mark.parametrize("name", sorted(PLANTS))
+def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    PLANTS[name](monkeypatch)
+    with pytest.raises(Violation):
+        for seed in range(SEEDS[name]):
+            Simulation(seed).run()
+
+
+def test_a_seed_is_the_same_simulation_every_time() -> None:
+    assert Simulation(3).run().counts == Simulation(3).run().counts
