@@ -60,6 +60,8 @@ def connected(url: str | None, key: str | None) -> Iterator[Client]:
         with Client(server_url(url), server_key(key)) as client:
             yield client
     except Unreachable as error:
-        raise Failure(str(error), "start one with 'flowgraph dev TARGET', or name another with --url") from error
+        raise Failure(
+            f"{error.title}: {error.detail}", "start one with 'flowgraph dev TARGET', or name another with --url"
+        ) from error
     except ApiError as error:
         raise Failure(str(error), "give a key with --key or FLOWGRAPH_KEY" if error.status == 401 else None) from error

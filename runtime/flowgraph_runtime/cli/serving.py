@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowgraph_runtime.cli.compiling import Targets
 from flowgraph_runtime.cli.connection import Database
-from flowgraph_runtime.cli.console import Exit, Failure, messages, tell
+from flowgraph_runtime.cli.console import Exit, Failure, messages
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from flowgraph_runtime.settings import Settings
 
 Port = Annotated[int | None, typer.Option(help="8288 when nothing is set; 0 takes a free one.")]
@@ -76,37 +78,40 @@ def serve(
 
 def serve_targets(targets: Sequence[str], chosen: Settings, bound: socket.socket) -> None:
     """Compile and serve on the socket until told to end; in dev, code that does not compile is served as a page that says so."""
+    from flowgraph_compiler.source import TargetError
     from flowgraph_runtime.app import create_app
+    from flowgraph_runtime.cli.logs import log_to_stderr
+    from flowgraph_runtime.dashboard import pages
+    from flowgraph_runtime.dashboard.broken import create_broken_app
     from flowgraph_runtime.errors import CompilationRefused, StartupRefused
 
+    log_to_stderr()
     try:
-        app = create_app(targets, settings=chosen)
-    except CompilationRefused as refused:
-        messages().file.write(refused.report)
+        app = create_app(targets, settings=chosen, pages=pages)
+    except (CompilationRefused, TargetError) as refused:
+        if not chosen.dev and isinstance(refused, TargetError):
+            raise Failure(str(refused), code=Exit.USAGE) from refused
+        text = refused.report if isinstance(refused, CompilationRefused) else f"{refused}\n"
+        messages().file.write(text)
         if not chosen.dev:
             raise SystemExit(Exit.FAILED) from None
-        app = broken_app(refused.report)
+        app = create_broken_app(text, chosen)
     except StartupRefused as refused:
         raise Failure(str(refused)) from refused
-    tell(f"flowgraph is at http://{chosen.host}:{chosen.port}", style="bold green")
     run_server(app, chosen, bound)
 
 
-def run_server(app: Any, chosen: Settings, bound: socket.socket) -> None:
-    """Run uvicorn on a socket that is listening already. Raises `SystemExit` when the application did not start."""
-    import uvicorn
+def run_server(app: ASGIApp, chosen: Settings, bound: socket.socket) -> None:
+    """Serve on a socket that is listening already, until told to end. Raises `Failure` when the application does not start."""
+    from flowgraph_runtime.cli.server import Server, Watched
+    from flowgraph_runtime.errors import RuntimeProblem
+    from flowgraph_runtime.storage.errors import StorageError
 
-    config = uvicorn.Config(
-        app, lifespan="on", access_log=False, log_level="warning", timeout_graceful_shutdown=2 if chosen.dev else 30
-    )
-    server = uvicorn.Server(config)
-    server.run([bound])
-    if not server.started:
-        raise SystemExit(Exit.FAILED)
-
-
-def broken_app(report: str) -> Any:
-    """An application that answers everything with the compile errors."""
-    from flowgraph_runtime.dashboard.broken import create_broken_app
-
-    return create_broken_app(report)
+    watched = Watched(app)
+    server = Server(watched, f"http://{chosen.host}:{chosen.port}", grace=2 if chosen.dev else 30)
+    server.serve_on(bound)
+    if watched.failure is None:
+        return
+    if server.started or not isinstance(watched.failure, RuntimeProblem | StorageError | ValueError):
+        raise watched.failure
+    raise Failure(str(watched.failure)) from watched.failure
