@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,7 +136,7 @@ class Service:
 
     async def _one_epoch(self) -> None:
         epoch = await self.store.open_epoch(self.settings.node)
-        await self.store.take_over(epoch)
+        await self._take_over(epoch)
         self.failure = None
         with ThreadPoolExecutor(self.settings.step_threads, thread_name_prefix="flowgraph-step") as executor:
             runner = StepRunner(self.registry.steps, self.clock, executor, self._resources)
@@ -144,12 +144,28 @@ class Service:
                 self.store, self.registry, self.distribution, runner, self.clock, epoch, self._options(), self.hub.started
             )
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
-                async with self._time():
+                async with self._time(), _background(self._take_over_for_ever(epoch)):
                     await self.worker.run()
         try:
             await self.store.close_epoch(epoch)
         except StorageError as error:
             _LOG.warning("epoch %d was not closed, the next worker takes its runs over: %s", epoch, error)
+
+    async def _take_over(self, epoch: int) -> None:
+        taken = await self.store.take_over(epoch, round(self.settings.lease * 1_000_000))
+        if taken.epochs:
+            _LOG.warning(
+                "took over %d runs of %d dead workers; crashed: %s", taken.freed, len(taken.epochs), taken.crashed or "none"
+            )
+
+    async def _take_over_for_ever(self, epoch: int) -> None:
+        """Look for workers that fell silent. On SQLite there are no others once the start has taken everything over."""
+        while True:
+            await asyncio.sleep(self.settings.lease / 3)
+            try:
+                await self._take_over(epoch)
+            except Exception as error:
+                _LOG.warning("cannot look for dead workers; trying again: %s", error)
 
     def _options(self) -> WorkerOptions:
         settings = self.settings
@@ -159,13 +175,8 @@ class Service:
     async def _time(self) -> AsyncIterator[None]:
         """What wakes timers: an alarm, or with a skipping clock a jump whenever nothing else is going on."""
         if isinstance(self.clock, SkippingClock):
-            skipper = Skipper(self.store, self.clock, self._idle)
-            task = asyncio.create_task(skipper.run(), name="flowgraph time skipper")
-            try:
+            async with _background(Skipper(self.store, self.clock, self._idle).run()):
                 yield
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
             return
         self._timers = Timers(self.store, SchedulerAlarm(self.settings.poll_interval))
         await self._timers.start()
@@ -200,6 +211,16 @@ class Service:
                 for timer in transition.timers:
                     self._timers.heard(timer.due)
         self.hub.committed(news)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _tune() -> None:

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     step_threads: int = Field(default=64, ge=1, description="threads for synchronous steps")
     claim_batch: int = Field(default=100, ge=1)
     poll_interval: float = Field(default=1.0, gt=0, description="how often to look for work that nobody announced")
+    lease: float = Field(default=15.0, gt=0, description="PostgreSQL: silence after which another worker is taken for dead")
     heartbeat_interval: float = Field(default=2.0, gt=0)
     grace: float = Field(default=10.0, ge=0, description="how long a stop waits for running attempts")
     body_limit: int = Field(default=8_000_000, ge=1024)

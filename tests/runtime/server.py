@@ -17,7 +17,8 @@ import httpx2
 _MAIN = """
 import sys, uvicorn
 from flowgraph_runtime import Settings, create_app
-app = create_app(sys.argv[1], settings=Settings(db=sys.argv[2], port=int(sys.argv[3]), grace=1.0))
+settings = Settings(db=sys.argv[2], port=int(sys.argv[3]), grace=1.0, lease=1.5, heartbeat_interval=0.3)
+app = create_app(sys.argv[1], settings=settings)
 config = uvicorn.Config(app, port=int(sys.argv[3]), log_level="warning", timeout_graceful_shutdown=1)
 uvicorn.Server(config).run()
 """

@@ -12,7 +12,7 @@ from flowgraph_runtime.records import RunRow
 class Claimer:
     """Claims in batches until none is left, then rests until woken or for `interval` seconds.
 
-    `room` says how many more runs the worker can hold in memory; `look` is called at each poll, for what other processes did."""
+    `room` says how many more runs the worker can hold in memory; `look` is called once in `interval`, for what others did."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Claimer:
         self._wanted.set()
         self._stopped = False
         self._claiming = False
+        self._next_look = 0.0
 
     @property
     def idle(self) -> bool:
@@ -51,21 +52,23 @@ class Claimer:
     async def run(self) -> None:
         """Claim until stopped."""
         while not self._stopped:
-            woken = await self._rest()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._wanted.wait()
             self._claiming = True
             self._wanted.clear()
             try:
-                if not woken:
-                    await self._look()
+                await self._look_around()
                 await self._claim_all()
             finally:
                 self._claiming = False
 
-    async def _rest(self) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._interval):
-                await self._wanted.wait()
-        return self._wanted.is_set()
+    async def _look_around(self) -> None:
+        """A busy process is woken all the time, and must not forget what others do meanwhile."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_look:
+            self._next_look = now + self._interval
+            await self._look()
 
     async def _claim_all(self) -> None:
         while not self._stopped:
