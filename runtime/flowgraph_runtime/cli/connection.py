@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -27,14 +27,14 @@ def configured(folder: Path | None = None) -> dict[str, Any]:
     """The table `[tool.flowgraph]` of the `pyproject.toml` in a folder (default: the current one), empty when there is none."""
     file = (folder or Path.cwd()) / "pyproject.toml"
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("flowgraph", {})
+        table: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("flowgraph", {})
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failure(f"'{file}' is not valid TOML: {error}", code=Exit.USAGE) from error
     if not isinstance(table, dict):
         raise Failure(f"[tool.flowgraph] in '{file}' is not a table", code=Exit.USAGE)
-    return table
+    return cast("dict[str, Any]", table)
 
 
 def server_url(flag: str | None) -> str:
@@ -52,7 +52,7 @@ def server_key(flag: str | None) -> str | None:
 
 
 @contextmanager
-def connected(url: str | None, key: str | None) -> Iterator[Client]:
+def connected(url: str | None, key: str | None) -> Generator[Client, None, None]:
     """A client of the server; what it refuses ends the program with exit code 1."""
     from flowgraph_runtime.client import ApiError, Client, Unreachable
 

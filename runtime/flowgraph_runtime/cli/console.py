@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, redirect_stdout
 from enum import IntEnum
 from pathlib import Path
@@ -74,7 +74,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def stdout_to_stderr() -> Iterator[None]:
+def stdout_to_stderr() -> Generator[None, None, None]:
     """While the user's own code runs, what it prints, or its child processes write, goes to stderr: stdout is for the result."""
     sys.stdout.flush()
     kept = os.dup(1)

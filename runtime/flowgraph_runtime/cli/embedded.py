@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +71,7 @@ async def run_to_end(compiled: Compilation, order: Order, settings: Settings, wa
 
 
 @asynccontextmanager
-async def interruptible() -> AsyncIterator[asyncio.Event]:
+async def interruptible() -> AsyncGenerator[asyncio.Event, None]:
     """An event that Ctrl-C sets, so that the engine stops in good order; a second Ctrl-C ends the process at once."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()

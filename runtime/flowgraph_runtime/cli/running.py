@@ -10,7 +10,7 @@ import typer
 
 from flowgraph_compiler.diagnostics import Diagnostic, Level
 from flowgraph_compiler.pipeline import Compilation
-from flowgraph_runtime.cli.arguments import parsed
+from flowgraph_runtime.cli.arguments import parsed, parsed_object
 from flowgraph_runtime.cli.compiling import compile_targets, print_findings
 from flowgraph_runtime.cli.connection import Database
 from flowgraph_runtime.cli.console import Exit, Failure, show, stdout_to_stderr
@@ -77,7 +77,4 @@ def _event(text: str) -> tuple[str, dict[str, Any]]:
     name, equals, data = text.partition("=")
     if not equals or not name:
         raise Failure(f"--event: '{text}' is not NAME=JSON", '--event order.paid=\'{"order_id": "o-1"}\'', Exit.USAGE)
-    value = parsed(data, "--event")
-    if not isinstance(value, dict):
-        raise Failure(f"--event: the data of '{name}' is not a JSON object", code=Exit.USAGE)
-    return name, value
+    return name, parsed_object(data, "--event", f"the data of '{name}'")

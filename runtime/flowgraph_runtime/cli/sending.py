@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from flowgraph_runtime.cli.arguments import parsed
+from flowgraph_runtime.cli.arguments import parsed_object
 from flowgraph_runtime.cli.connection import AsJson, Key, Url, connected
-from flowgraph_runtime.cli.console import Exit, Failure, show, show_json
+from flowgraph_runtime.cli.console import show, show_json
 
 
 def send(
@@ -20,9 +20,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send an event to a server; prints the event's id and the runs that it started."""
-    value = parsed(data, "--data")
-    if not isinstance(value, dict):
-        raise Failure("--data: an event's data is a JSON object", code=Exit.USAGE)
+    value = parsed_object(data, "--data", "the data of an event")
     with connected(url, key) as client:
         accepted = client.send(name, value, id=id)
     if as_json:
