@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -72,7 +72,7 @@ def create_app(
     slot: list[Service] = []
 
     @asynccontextmanager
-    async def live(app: Starlette) -> AsyncIterator[None]:
+    async def live(app: Starlette) -> AsyncGenerator[None]:
         async with _resources(lifespan) as resources, _service(registry, settings, resources) as service:
             slot.append(service)
             app.state.service = service
@@ -95,7 +95,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def _resources(lifespan: Lifespan | None) -> AsyncIterator[Resources]:
+async def _resources(lifespan: Lifespan | None) -> AsyncGenerator[Resources]:
     if lifespan is None:
         yield {}
         return
@@ -104,7 +104,7 @@ async def _resources(lifespan: Lifespan | None) -> AsyncIterator[Resources]:
 
 
 @asynccontextmanager
-async def _service(registry: Registry, settings: Settings, resources: Resources) -> AsyncIterator[Service]:
+async def _service(registry: Registry, settings: Settings, resources: Resources) -> AsyncGenerator[Service]:
     store = open_store(settings)
     try:
         async with Service(registry, store, settings, resources).running() as service:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -63,9 +63,9 @@ class _Ask(Generic[T]):
     answer: type[T]
     method: str
     path: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def given(self) -> dict[str, Any]:
         params = {name: value for name, value in self.params.items() if value is not None}
@@ -194,7 +194,7 @@ class Client:
         return self._ask(_Ask(EventOut, "GET", _path("events", event_id)))
 
     @contextmanager
-    def stream(self, run_id: str | None = None, *, last_event_id: str | None = None) -> Iterator[Iterator[StreamEvent]]:
+    def stream(self, run_id: str | None = None, *, last_event_id: str | None = None) -> Generator[Iterator[StreamEvent]]:
         """Follow one run until it has ended, or all runs: a context that gives an iterator of changes."""
         path = "/v1/stream" if run_id is None else _path("runs", run_id, "stream")
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
@@ -263,7 +263,7 @@ class AsyncClient:
     @asynccontextmanager
     async def stream(
         self, run_id: str | None = None, *, last_event_id: str | None = None
-    ) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+    ) -> AsyncGenerator[AsyncIterator[StreamEvent]]:
         """Follow one run until it has ended, or all runs; see `Client.stream`."""
         path = "/v1/stream" if run_id is None else _path("runs", run_id, "stream")
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}

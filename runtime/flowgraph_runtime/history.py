@@ -42,7 +42,7 @@ class Visit:
     payload: str | None = None
     error: str | None = None
     due: int | None = None
-    rows: list[JournalRow] = field(default_factory=list)
+    rows: list[JournalRow] = field(default_factory=list[JournalRow])
 
 
 class History:
@@ -114,6 +114,8 @@ class History:
                 visit.payload = payload
             case StepFailed(payload=payload) | ChildEnded(payload=payload):
                 visit.status, visit.error = "failed", payload
+            case _:  # a timer has no outcome of its own
+                pass
 
     def _is_group(self, site: str) -> bool:
         return any(node.site == site and node.kind in ("parallel", "settle", "race", "fan_out") for node in self._machine.nodes)

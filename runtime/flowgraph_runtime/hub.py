@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +90,7 @@ class Hub:
         return [message for message in self._kept if message.sequence > after and run_id in (None, message.run_id)]
 
     @contextmanager
-    def subscribe(self, run_id: str | None) -> Iterator[Subscription]:
+    def subscribe(self, run_id: str | None) -> Generator[Subscription]:
         """Receive, inside the block, what is published from now on about one run, or about all (None)."""
         if self._kept_from is None:
             self._kept_from = self._sequence

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
@@ -164,17 +164,21 @@ class Intake:
 
     def _event(self, workflow: str, given: object, now: int) -> Event:
         names = [name for trigger in self._registry.machine_of(workflow).triggers for name in trigger.names]
-        name, data = names[0], given
-        if len(names) > 1:
-            if not isinstance(given, dict) or set(given) != {"name", "data"} or given["name"] not in names:
-                raise InputRejected(
-                    f"workflow '{workflow}' takes several events", [("", f'give {{"name", "data"}}, name one of {names}')]
-                )
-            name, data = given["name"], given["data"]
+        name, data = (names[0], given) if len(names) == 1 else _chosen(workflow, given, names)
         pointer = "/data" if len(names) > 1 else ""
         event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)
         attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
         return event
+
+
+def _chosen(workflow: str, given: object, names: Sequence[str]) -> tuple[str, object]:
+    """The event that the input of a workflow with several event types names."""
+    members = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    if set(members) != {"name", "data"} or members["name"] not in names:
+        raise InputRejected(
+            f"workflow '{workflow}' takes several events", [("", f'give {{"name", "data"}}, name one of {list(names)}')]
+        )
+    return members["name"], members["data"]
 
 
 def parameters_model(declared: FlowDecl) -> type[BaseModel]:

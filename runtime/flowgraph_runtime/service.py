@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -103,7 +103,7 @@ class Service:
     # --- running
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Service]:
+    async def running(self) -> AsyncGenerator[Service]:
         """Prepare, work inside the block, and stop in good order."""
         await self.prepare()
         if not self.settings.worker:
@@ -172,7 +172,7 @@ class Service:
         return WorkerOptions(slots=settings.step_slots, claim_batch=settings.claim_batch, poll_interval=settings.poll_interval)
 
     @asynccontextmanager
-    async def _time(self) -> AsyncIterator[None]:
+    async def _time(self) -> AsyncGenerator[None]:
         """What wakes timers: an alarm, or with a skipping clock a jump whenever nothing else is going on."""
         if isinstance(self.clock, SkippingClock):
             async with _background(Skipper(self.store, self.clock, self._idle).run()):
@@ -214,7 +214,7 @@ class Service:
 
 
 @asynccontextmanager
-async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     task = asyncio.create_task(work)
     try:
         yield

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -116,8 +117,8 @@ class StepRunner:
         context.run(enter_step, self._describe(run_id, command))
         fn = declared.step.fn
         if not declared.is_async:
-            loop = asyncio.get_running_loop()
-            return loop.run_in_executor(self._executor, context.run, _call, fn, command.arguments, command.keywords)
+            call = partial(_call, context, fn, command.arguments, command.keywords)
+            return asyncio.get_running_loop().run_in_executor(self._executor, call)
         try:
             coroutine = context.run(fn, *command.arguments, **command.keywords)
         except TypeError as error:
@@ -162,10 +163,10 @@ class _Raised(Exception):
         self.error = error
 
 
-def _call(fn: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def _call(context: Context, fn: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """A synchronous step, in its thread."""
     try:
-        return fn(*arguments, **keywords)
+        return context.run(fn, *arguments, **keywords)
     except TypeError as error:
         traceback = error.__traceback__
         if traceback is not None and traceback.tb_next is None:  # raised by the call itself, not by the body

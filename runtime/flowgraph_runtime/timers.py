@@ -36,7 +36,7 @@ class SchedulerAlarm:
 
     def __init__(self, interval: float = 1.0) -> None:
         self._interval = interval
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler: Any = AsyncIOScheduler(timezone=UTC)
         self._ring: Callable[[], Awaitable[None]] | None = None
 
     def start(self, ring: Callable[[], Awaitable[None]]) -> None:
@@ -64,9 +64,11 @@ class TimerStore(Protocol):
 
     async def fire_timers(self, limit: int) -> list[str]:
         """Turn due timers into inbox rows; return the ids of their runs."""
+        ...
 
     async def next_timer(self) -> int | None:
         """Return when the next timer is due."""
+        ...
 
 
 class Timers:

@@ -28,8 +28,8 @@ def error_view(text: str | None, types: TypeRegistry, step: str | None = None, a
     """Return a stored error as type, message, step and attempt."""
     if text is None:
         return None
-    tree = json.loads(text)
-    if isinstance(tree, dict) and set(tree) == {"type", "message"}:
+    tree: Any = json.loads(text)
+    if set(tree) == {"type", "message"}:
         return ErrorOut(type=tree["type"], message=tree["message"], step=step, attempt=attempt)
     error = loads(text, types)
     return ErrorOut(type=error_names(error)[0], message=str(error), step=step, attempt=attempt)
@@ -44,14 +44,14 @@ def run_status(row: RunRow) -> RunStatus:
 def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None, missing: Sequence[str] = ()) -> RunOut:
     """Return a run. An event workflow's input is its event's data; by hand, the list of arguments. A run that needs code which
     is `missing` is shown as paused, with the reason: no worker of this deployment takes it."""
-    arguments = plain_text(row.input)
+    arguments: list[Any] = plain_text(row.input)
     parked = bool(missing) and row.status not in ENDED
     return RunOut(
         id=row.id,
         workflow=row.workflow,
         machine=row.machine,
         status="paused" if parked else run_status(row),
-        input=arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else arguments,
+        input=arguments[0] if len(arguments) == 1 else arguments,
         event_id=row.event_id,
         result=plain_text(row.result),
         error=error_view(row.error, types, row.failed_step, row.failed_attempt),

@@ -48,7 +48,7 @@ class Watchdog:
                 self._report(*busy)
 
     def _report(self, run_id: str, step: str) -> None:
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage]  # there is no other way
         stack = "".join(traceback.format_stack(frame)[-6:]) if frame is not None else ""
         _LOG.warning(
             "step '%s' of run %s blocks the event loop for over %g s: make it a plain function, which runs in a thread\n%s",

@@ -51,6 +51,13 @@ async def engine(
         store.close()
 
 
+async def until(holds: Callable[[], bool], patience: float = 10.0) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(patience):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
 async def ended(service: Service, run_id: str, patience: float = 10.0) -> RunRow:
     """Wait for the end of a run."""
     async with asyncio.timeout(patience):

@@ -113,5 +113,6 @@ def checked_text(text: str, what: str) -> str:
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a shape (or plain data) as a JSON response."""
-    content = TypeAdapter(type(value)).dump_json(value, by_alias=True)
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]  # of Any
+    content = TypeAdapter[Any](kind).dump_json(value, by_alias=True)
     return Response(content, status, headers, media_type="application/json")

@@ -153,7 +153,8 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(400, "bad characters", str(error))
         case StoreClosed():
             return Problem(503, "the server is stopping", headers={"Retry-After": "1"})
-    return None
+        case _:
+            return None
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

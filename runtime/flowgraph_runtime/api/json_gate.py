@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 DEPTH_LIMIT = 64
 
@@ -84,13 +83,11 @@ def check_strings(value: Any) -> None:
         if isinstance(item, str):
             _check_string(item)
         elif isinstance(item, dict):
-            pending.extend(_flat(item.items()))
+            members = cast("dict[str, Any]", item)
+            pending.extend(members)
+            pending.extend(members.values())
         elif isinstance(item, list):
-            pending.extend(item)
-
-
-def _flat(pairs: Iterable[tuple[Any, Any]]) -> Iterable[Any]:
-    return (part for pair in pairs for part in pair)
+            pending.extend(iter(item))  # pyright: ignore[reportUnknownArgumentType]  # of JSON
 
 
 def _check_string(text: str) -> None:

@@ -84,8 +84,10 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_kind(endpoint: Endpoint) -> set[int]:
-    found = set() if endpoint.scope == OPEN else {401, 403}
-    return found | ({413, 415, 422} if endpoint.body is not None else set()) | ({403} if endpoint.method != "GET" else set())
+    found: set[int] = set() if endpoint.scope == OPEN else {401, 403}
+    if endpoint.body is not None:
+        found |= {413, 415, 422}
+    return found if endpoint.method == "GET" else found | {403}
 
 
 def _schema(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class EventIn(Shape):
     """An event to send. `id` is the sender's own, so that a repetition is harmless. `ts`: RFC 3339, or milliseconds."""
 
     name: Name
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict[str, Any])
     id: Name | None = None
     ts: Annotated[int, Field(ge=315_532_800_000, le=253_402_300_799_999)] | SentMoment | None = None
 
@@ -78,7 +78,7 @@ class RunOut(Shape):
     created_at: Moment
     started_at: Moment | None
     ended_at: Moment | None
-    current: list[str] = Field(default_factory=list, description="ids of the nodes where the run is (single run only)")
+    current: list[str] = Field(default_factory=list[str], description="ids of the nodes where the run is (single run only)")
 
 
 class RunPage(Shape):
@@ -163,7 +163,7 @@ class WorkflowOut(Shape):
     triggers: list[dict[str, Any]]
     input_schema: dict[str, Any] = Field(alias="schema")
     options: dict[str, Any]
-    runs: dict[str, int] = Field(default_factory=dict, description="how many recent runs ended how")
+    runs: dict[str, int] = Field(default_factory=dict[str, int], description="how many recent runs ended how")
 
 
 class WorkflowPage(Shape):
@@ -254,4 +254,4 @@ class ProblemOut(Shape):
     title: str
     status: int
     detail: str | None = None
-    errors: list[Fault] = Field(default_factory=list)
+    errors: list[Fault] = Field(default_factory=list[Fault])

@@ -15,6 +15,17 @@ SNAPSHOT_FLOOR = 65_536
 
 
 @dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt, queued or running. `abandoned`: its outcome is not wanted; `task`: the pool's task while it runs."""
+
+    live: LiveRun
+    command: RunStep
+    started_at: int | None = None
+    task: asyncio.Task[None] | None = None
+    abandoned: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class LiveRun:
     """A run owned by this worker. `at`: of its last input; `status`: as last handed to the database; `tail`: bytes of journal
     since the last snapshot (of `snapshot_size` bytes); `positions`: inbox rows decided but not yet deleted; `closed`: parked,
@@ -30,21 +41,10 @@ class LiveRun:
     snapshot_size: int = 0
     closed: bool = False
     discarded: bool = False
-    positions: set[int] = field(default_factory=set)
-    attempts: dict[int, Attempt] = field(default_factory=dict)
+    positions: set[int] = field(default_factory=set[int])
+    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
 
     @property
     def wants_snapshot(self) -> bool:
         """Whether folding the journal's tail would cost more than a snapshot (the total stays within twice the inputs)."""
         return self.tail > max(SNAPSHOT_FLOOR, self.snapshot_size)
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One attempt, queued or running. `abandoned`: its outcome is not wanted; `task`: the pool's task while it runs."""
-
-    live: LiveRun
-    command: RunStep
-    started_at: int | None = None
-    task: asyncio.Task[None] | None = None
-    abandoned: bool = False

@@ -1,0 +1,171 @@
+"""Timers, the alarm behind them, skipped time, heartbeats and the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+from flowgraph_runtime.clock import ManualClock, SystemClock
+from flowgraph_runtime.heartbeat import Heartbeat
+from flowgraph_runtime.identifiers import Identifiers
+from flowgraph_runtime.moments import microseconds, moment, parse_rfc3339, rfc3339
+from flowgraph_runtime.timers import SchedulerAlarm, Skipper, SkippingClock, Timers
+from flowgraph_runtime.watchdog import Watchdog
+from tests.runtime.conftest import until
+
+
+class Table:
+    """Due times, as a store holds them."""
+
+    def __init__(self, clock, *due: int) -> None:
+        self.clock, self.due, self.fired = clock, sorted(due), []
+
+    async def fire_timers(self, limit: int) -> list[str]:
+        now = self.clock.now()
+        ready = [due for due in self.due if due <= now][:limit]
+        self.due = self.due[len(ready) :]
+        self.fired += [(due, now) for due in ready]
+        return ["run"] * len(ready)
+
+    async def next_timer(self) -> int | None:
+        return self.due[0] if self.due else None
+
+
+class Bell:
+    """An alarm that notes what it is set to."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+
+    def start(self, ring) -> None:
+        self.ring = ring
+
+    def set(self, due: int) -> None:
+        self.times.append(due)
+
+    def stop(self) -> None:
+        self.times.append(-1)
+
+
+def test_the_alarm_is_set_to_the_next_timer_and_to_earlier_ones_that_come(run):
+    clock = ManualClock(100)
+
+    async def scenario():
+        table, bell = Table(clock, 50, 200, 300), Bell()
+        timers = Timers(table, bell)
+        await timers.start()
+        timers.heard(400)
+        timers.heard(150)
+        clock.set(250)
+        await bell.ring()
+        timers.stop()
+        return table.fired, bell.times
+
+    fired, times = run(scenario())
+    assert fired == [(50, 100), (200, 250)]
+    assert times == [200, 150, 300, -1]
+
+
+def test_the_scheduler_rings_on_time_and_never_early(run):
+    async def scenario():
+        clock = SystemClock()
+        start = clock.now()
+        table = Table(clock, start + 50_000, start + 100_000, start + 100_001)
+        timers = Timers(table, SchedulerAlarm(interval=30))
+        await timers.start()
+        await until(lambda: not table.due)
+        timers.stop()
+        return table.fired
+
+    assert all(0 <= at - due < 1_000_000 for due, at in run(scenario()))
+
+
+def test_an_error_is_not_the_end_of_timers(run, caplog):
+    class Broken(Table):
+        async def next_timer(self) -> int | None:
+            raise OSError("no database")
+
+    async def scenario():
+        bell = Bell()
+        timers = Timers(Broken(ManualClock(100), 50), bell)
+        await timers.start()
+        await bell.ring()
+        return bell.times
+
+    assert run(scenario()) == []
+    assert "no database" in caplog.text
+
+
+def test_time_is_skipped_only_while_nothing_else_can_happen(run):
+    async def scenario():
+        clock = SkippingClock(ManualClock(0))
+        table = Table(clock, 1_000_000, 5_000_000)
+        idle = [False]
+        task = asyncio.create_task(Skipper(table, clock, lambda: idle[0]).run())
+        await asyncio.sleep(0.02)
+        assert clock.now() == 0
+        idle[0] = True
+        await until(lambda: not table.due)
+        task.cancel()
+        return table.fired, clock.now()
+
+    assert run(scenario()) == ([(1_000_000, 1_000_000), (5_000_000, 5_000_000)], 5_000_000)
+
+
+def test_the_heart_beats_while_the_loop_is_blocked():
+    beats: list[int] = []
+
+    class Beats:
+        async def heartbeat(self, epoch: int) -> None:
+            beats.append(epoch)
+            if len(beats) == 2:
+                raise OSError("once")
+
+    with Heartbeat(Beats(), 7, 0.01):
+        time.sleep(0.2)
+    assert len(beats) >= 4
+    assert set(beats) == {7}
+
+
+def test_the_watchdog_names_the_step_that_blocks_the_loop(caplog):
+    class Runner:
+        busy: tuple[str, str] | None = None
+
+    runner = Runner()
+    with caplog.at_level(logging.WARNING), Watchdog(runner, patience=0.05):
+        for _ in range(20):
+            runner.busy = tuple(["run_1", "quick"])  # a new one for each slice
+            time.sleep(0.01)
+        assert not caplog.records, "many short slices are no block"
+        runner.busy = ("run_1", "slow_one")
+        time.sleep(0.3)
+        runner.busy = None
+    (record,) = caplog.records
+    assert "step 'slow_one' of run run_1" in record.getMessage()
+    assert "test_the_watchdog_names" in record.getMessage(), "the stack says where"
+    assert not [thread for thread in threading.enumerate() if "watchdog" in thread.name]
+
+
+def test_ids_sort_by_creation_and_repeat_under_the_same_clock_and_dice():
+    def made():
+        clock = ManualClock(1_700_000_000_000_000)
+        ids = Identifiers(clock, lambda size: b"\x01" * size)
+        first = [ids.run() for _ in range(3)]
+        clock.advance(5_000)
+        return [*first, ids.run()], ids.event()
+
+    runs, event = made()
+    assert runs == sorted(runs)
+    assert len(set(runs)) == 4
+    assert all(run.startswith("run_") and len(run) == 30 for run in runs)
+    assert event.startswith("evt_")
+    assert made() == (runs, event)
+
+
+def test_times_are_exact_both_ways():
+    for at in (0, 1, 1_700_000_000_123_456, 253_402_300_799_999_999):
+        assert microseconds(moment(at)) == at
+        assert microseconds(parse_rfc3339(rfc3339(at) or "")) == at
+    assert rfc3339(None) is None
