@@ -68,14 +68,18 @@ def load(targets: Sequence[str]) -> Loaded:
     _make_importable(Path.cwd())
     modules: dict[str, SourceModule] = {}
     selected: list[str] = []
+    whole: list[str] = []  # workflows of targets that name none: all of them count when another target names one
     diagnostics: list[Diagnostic] = []
     for target in targets:
         where, workflow = _split(target)
         found = [module for place in _places(where) if (module := _load_one(place, diagnostics)) is not None]
         modules.update((module.file, module) for module in found)
-        if workflow is not None and not (diagnostics and not found):
+        if workflow is None:
+            whole += [value.name for value in _workflows(found).values()]
+        elif not (diagnostics and not found):
             selected.append(_selected(target, workflow, found))
-    return Loaded(tuple(modules.values()), tuple(dict.fromkeys(selected)), tuple(diagnostics))
+    picked = dict.fromkeys([*selected, *whole] if selected else ())
+    return Loaded(tuple(modules.values()), tuple(picked), tuple(diagnostics))
 
 
 def from_text(text: str, name: str) -> SourceModule:
@@ -175,10 +179,12 @@ def _dotted(name: str) -> _Place:
     return _Place(name, Path(spec.origin), Path.cwd())
 
 
+def _workflows(modules: Iterable[SourceModule]) -> dict[str, Workflow[..., Any]]:
+    return {name: value for module in modules for name, value in vars(module.module).items() if isinstance(value, Workflow)}
+
+
 def _selected(target: str, workflow: str, modules: Iterable[SourceModule]) -> str:
-    known: dict[str, Workflow[..., Any]] = {
-        name: value for module in modules for name, value in vars(module.module).items() if isinstance(value, Workflow)
-    }
+    known = _workflows(modules)
     for name, value in known.items():
         if workflow in (name, value.name, *value.aliases):
             return value.name
