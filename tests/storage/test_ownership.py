@@ -8,6 +8,7 @@ import pytest
 
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage import Conflict, Fenced, UnknownMachine, UnknownRun
+from flowgraph_runtime.storage.ownership import TakeOver
 from tests.storage.site import SECOND, Site
 
 
@@ -98,27 +99,136 @@ def test_take_over_fences_the_dead_and_frees_their_runs(site: Site) -> None:
     assert {(row.id, row.takeovers) for row in site.run(site.store.claim(successor, 10))} == {(runs[1], 1), (runs[2], 1)}
 
 
-def test_a_run_that_takes_down_three_owners_is_parked(site: Site) -> None:
+def _lose(site: Site, epoch: int, lived: int = SECOND) -> tuple[int, TakeOver]:
+    """The owner beats once more and dies -> its successor, and what that found."""
+    site.clock.advance(lived)
+    site.run(site.store.heartbeat(epoch))
+    site.clock.advance(60 * SECOND)
+    successor = site.run(site.store.open_epoch(f"after {epoch}"))
+    return successor, site.run(site.store.take_over(successor, lease=10 * SECOND))
+
+
+def _claimed(site: Site, epoch: int, limit: int = 100) -> list[str]:
+    return [row.id for row in site.run(site.store.claim(epoch, limit))]
+
+
+def _claimed_in_time(site: Site, epoch: int) -> list[str]:
+    """What one owner gets in the course of time, sorted."""
+    claimed: list[str] = []
+    while more := _claimed(site, epoch):
+        claimed += more
+        site.clock.advance(600 * SECOND)
+    return sorted(claimed)
+
+
+def _suspects(site: Site, count: int) -> tuple[list[str], int]:
+    """Runs that lost two owners without progress, and a fresh epoch."""
+    runs = site.started(count)
+    epoch, _ = _lose(site, site.epoch)
+    assert _claimed(site, epoch) == runs
+    return runs, _lose(site, epoch)[0]
+
+
+def test_a_run_that_takes_down_four_owners_is_parked(site: Site) -> None:
     poison, healthy = site.started(2)
     child = site.new_run(parent_run=healthy, parent_serial=9)
     site.commit(Transition(healthy, [site.journal(healthy, 1)], runs=[child]))
     epoch = site.epoch
-    for round_ in range(3):
-        site.run(site.store.claim(epoch, 10))
-        errors = site.run(site.store.commit(epoch, [site.step(healthy, 2 + round_)]))
-        assert errors == [None]
-        site.clock.advance(60 * SECOND)
-        successor = site.run(site.store.open_epoch(f"after {round_}"))
-        taken = site.run(site.store.take_over(successor, lease=SECOND))
-        assert taken.crashed == ([poison, child.id] if round_ == 2 else [])
-        epoch = successor
+    for round_ in range(4):
+        assert poison in _claimed(site, epoch) or round_ == 0
+        assert site.run(site.store.commit(epoch, [site.step(healthy, 2 + round_)])) == [None]
+        epoch, taken = _lose(site, epoch)
+        assert taken.crashed == ([poison] if round_ == 3 else [])
     crashed = site.load(poison).run
     assert (crashed.status, crashed.ended_at, crashed.epoch) == ("crashed", site.clock.now(), None)
-    assert "3 workers in a row went down" in str(crashed.error)
-    assert [row.id for row in site.run(site.store.claim(epoch, 10))] == [healthy]
-    (told,) = site.load(healthy).inbox
+    assert "4 workers in a row went down" in str(crashed.error)
+    assert _claimed(site, epoch) == [child.id, healthy]
+
+
+def test_the_parent_of_a_parked_run_hears_of_it(site: Site) -> None:
+    (parent,) = site.started()
+    child = site.new_run(parent_run=parent, parent_serial=9)
+    wait = site.wait(parent)
+    site.commit(Transition(parent, [site.journal(parent, 1)], runs=[child]))
+    site.commit(wait)
+    epoch = site.epoch
+    for _ in range(4):
+        assert _claimed(site, epoch) == [child.id]
+        epoch, taken = _lose(site, epoch)
+    assert taken.crashed == [child.id]
+    (told,) = site.load(parent).inbox
     assert (told.kind, told.serial) == ("child", 9)
     assert '"status": "crashed"' in told.payload
+
+
+@pytest.mark.parametrize("place", [0, 11, 20])
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_run_that_kills_its_owners_is_found_among_innocent_ones(site: Site, place: int, progress: bool) -> None:
+    """Nobody writes a journal row while a killer is about; `progress`: those that are tried do."""
+    runs = site.started(21)
+    poison = runs[place]
+    epoch, owners, crashed = site.epoch, 1, list[str]()
+    epoch, _ = _lose(site, epoch)
+    while not crashed:
+        owners += 1
+        assert owners <= 4
+        for _ in range(21):
+            tried = _claimed(site, epoch)
+            if poison in tried:
+                break
+            if progress:
+                steps = [site.step(run, 1) for run in tried if not site.seqs(run)]
+                assert site.run(site.store.commit(epoch, steps)) == [None] * len(steps)
+            site.clock.advance(6 * SECOND)
+        epoch, taken = _lose(site, epoch)
+        crashed = taken.crashed
+    assert crashed == [poison]
+    assert _claimed_in_time(site, epoch) == sorted(set(runs) - {poison})
+
+
+def test_suspects_are_tried_a_few_at_a_time_and_all_others_are_claimed(site: Site) -> None:
+    runs, epoch = _suspects(site, 9)
+    fresh = site.new_run()
+    site.run(site.store.start_run(fresh))
+    assert _claimed(site, epoch) == [*runs[:3], fresh.id]
+    assert _claimed(site, epoch) == []
+    assert site.run(site.store.commit(epoch, [site.step(run, 1) for run in runs[:2]])) == [None, None]
+    assert _claimed(site, epoch) == []
+    site.run(site.store.commit(epoch, [Transition(runs[2], status="failed", error="{}")]))
+    assert _claimed(site, epoch) == runs[3:6]
+
+
+def test_a_suspect_that_outlives_its_trial_makes_room_for_others_and_is_not_blamed(site: Site) -> None:
+    (first, second, third), epoch = _suspects(site, 3)
+    assert _claimed(site, epoch) == [first, second]
+    site.clock.advance(6 * SECOND)
+    assert _claimed(site, epoch) == [third]
+    site.run(site.store.heartbeat(epoch))
+    epoch, _ = _lose(site, epoch)
+    assert [(row.id, row.takeovers) for row in site.run(site.store.claim(epoch, 9))] == [(third, 3)]
+    site.clock.advance(60 * SECOND)
+    epoch, taken = _lose(site, epoch)
+    assert taken.crashed == [], "the trial was over when the owner died"
+
+
+def test_a_trial_lasts_twice_as_long_as_the_last_owner_lived(site: Site) -> None:
+    runs = site.started(2)
+    epoch, _ = _lose(site, site.epoch)
+    _claimed(site, epoch)
+    epoch, _ = _lose(site, epoch, lived=100 * SECOND)
+    assert _claimed(site, epoch, limit=1) == runs[:1]
+    site.clock.advance(199 * SECOND)
+    assert _claimed(site, epoch) == []
+    site.clock.advance(2 * SECOND)
+    assert _claimed(site, epoch) == runs[1:]
+
+
+def test_each_owner_tries_its_own_suspects(site: Site) -> None:
+    runs, epoch = _suspects(site, 9)
+    other = site.run(site.store.open_epoch("second"))
+    assert _claimed(site, epoch) == runs[:3]
+    assert _claimed(site, other) == runs[3:6]
+    assert _claimed(site, epoch) == _claimed(site, other) == []
 
 
 def test_runs_that_lost_an_owner_are_claimed_first(site: Site) -> None:

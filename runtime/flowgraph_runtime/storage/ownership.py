@@ -1,4 +1,16 @@
-"""Who owns which run: epochs, claims, take-over, and cancel requests to owners."""
+"""Who owns which run: epochs, claims, take-over, and cancel requests to owners.
+
+A run whose step takes the process down must not take others down with it for ever, and they must not be blamed for it:
+
+- A run that lost two owners without one more journal row is a suspect. Everything else is claimed as it comes.
+- Suspects are tried: an owner gets only some at a time, of n that wait the square root of n, and more when each of these has
+  written a journal row, has ended, or has outlived its trial. A trial lasts twice as long as the last dead owner lived, at least
+  5 seconds and at most 10 minutes. Who outlived it, and nothing more, is a suspect again after the next loss.
+- Those that were on trial when their owner died are prime suspects: they are tried first, and each alone.
+- A prime suspect that loses its owner while it is tried alone is parked as `crashed`. So a run that kills takes four owners
+  with it at most, and one that does not has to be alone under trial when something else kills the owner to be taken for it.
+- A run that kills only after more than 10 minutes without a journal row is never found.
+"""
 
 # ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
 
@@ -7,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from math import isqrt
 
 from sqlalchemy import Connection, text
 
@@ -17,10 +30,22 @@ from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
 from flowgraph_runtime.storage.transaction import Offer, Tx
 from flowgraph_runtime.storage.transitions import ENDED, offer_ends
 
-MOST_TAKEOVERS = 3
-"""A run that lost so many owners without one more journal row is parked as crashed."""
+SUSPECT = 2
+"""Owners lost in a row, without a journal row between, that make a run a suspect."""
+PRIME_SUSPECT = 3
+"""`takeovers` of a suspect that was on trial when its owner died; one loss more, and it is parked."""
+SHORTEST_TRIAL = 5_000_000
+LONGEST_TRIAL = 600_000_000
+"""Microseconds."""
+_MOST_COUNTED = 10_000
 
-_CRASHED = json.dumps({"type": "Crashed", "message": f"{MOST_TAKEOVERS} workers in a row went down while they owned this run"})
+_CRASHED = json.dumps(
+    {
+        "type": "Crashed",
+        "message": f"{PRIME_SUSPECT + 1} workers in a row went down while they owned this run, the last one when no other run"
+        " was suspected",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -54,7 +79,7 @@ def heartbeat(tx: Tx, epoch: int) -> None:
 def close_epoch(tx: Tx, epoch: int) -> int:
     """End a worker's life in good order: its runs may be claimed at once, no owner counts as lost. How many runs were freed."""
     _bury(tx, [epoch])
-    return _free(tx, [epoch], lost=False)
+    return _free(tx, [epoch])
 
 
 def take_over(tx: Tx, epoch: int, lease: int) -> TakeOver:
@@ -63,16 +88,17 @@ def take_over(tx: Tx, epoch: int, lease: int) -> TakeOver:
     tx.check_epoch(epoch)
     silent = "AND h.at < :before" if tx.database.has_other_writers else "AND :before IS NOT NULL"
     found = tx.sql.rows(
-        f"SELECT e.id, e.writer FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id WHERE e.state = 'alive'"
-        f" AND e.id <> :epoch {silent}",
+        "SELECT e.id, e.writer, CASE WHEN h.at <= h.trial_until THEN 1 ELSE 0 END"
+        " FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id"
+        f" WHERE e.state = 'alive' AND e.id <> :epoch {silent}",
         epoch=epoch,
         before=tx.now - lease,
     )
     dead = [int(row[0]) for row in found]
     tx.database.end_writers([row[1] for row in found if row[1] is not None])
     _bury(tx, dead)
-    crashed = _park_crashed(tx, dead)
-    return TakeOver(dead, _free(tx, dead, lost=True), crashed)
+    crashed = _park_crashed(tx, [int(row[0]) for row in found if row[2]])
+    return TakeOver(dead, _free_lost(tx, [(int(row[0]), int(row[2])) for row in found]), crashed)
 
 
 def _bury(tx: Tx, epochs: list[int]) -> None:
@@ -89,13 +115,12 @@ def _bury(tx: Tx, epochs: list[int]) -> None:
 
 
 _PROGRESS = "(SELECT COALESCE(MAX(j.seq), -1) FROM fg_journal j WHERE j.run = fg_run.number)"
-_LOST = f"""takeovers = CASE WHEN takeover_seq = {_PROGRESS} THEN takeovers + 1 ELSE 1 END, takeover_seq = {_PROGRESS},"""
+_SUSPECTED = f"takeovers >= {SUSPECT} AND takeover_seq = {_PROGRESS}"
 
 
-def _free(tx: Tx, epochs: list[int], *, lost: bool) -> int:
+def _free(tx: Tx, epochs: list[int]) -> int:
     freed = tx.sql.each(
-        f"UPDATE fg_run SET {_LOST if lost else ''} epoch = NULL, ready = 1"
-        " WHERE epoch IN (SELECT epoch FROM given) RETURNING id",
+        "UPDATE fg_run SET epoch = NULL, ready = 1 WHERE epoch IN (SELECT epoch FROM given) RETURNING id",
         "epoch int",
         [(epoch,) for epoch in epochs],
     )
@@ -103,10 +128,24 @@ def _free(tx: Tx, epochs: list[int], *, lost: bool) -> int:
     return len(freed)
 
 
+def _free_lost(tx: Tx, epochs: list[tuple[int, int]]) -> int:
+    """Free what dead epochs, each with 1 if it died during a trial, owned; count the loss."""
+    freed = tx.sql.each(
+        f"UPDATE fg_run SET takeovers = CASE WHEN takeover_seq IS NULL OR takeover_seq <> {_PROGRESS} THEN 1"
+        f" WHEN takeovers < {SUSPECT} OR given.tried = 1 THEN takeovers + 1 ELSE {SUSPECT} END,"
+        f" takeover_seq = {_PROGRESS}, epoch = NULL, ready = 1 FROM given WHERE fg_run.epoch = given.epoch RETURNING fg_run.id",
+        "epoch int, tried int",
+        epochs,
+    )
+    tx.effects.news.ready += [str(row[0]) for row in freed]
+    return len(freed)
+
+
 def _park_crashed(tx: Tx, epochs: list[int]) -> list[str]:
+    """Park the prime suspects of epochs that died during a trial: each was the only one."""
     crashed = tx.sql.each(
         "UPDATE fg_run SET status = 'crashed', epoch = NULL, ready = 0, ended_at = given.now, error = given.error,"
-        f" takeovers = takeovers + 1 FROM given WHERE fg_run.epoch = given.epoch AND takeovers >= {MOST_TAKEOVERS - 1}"
+        f" takeovers = takeovers + 1 FROM given WHERE fg_run.epoch = given.epoch AND takeovers >= {PRIME_SUSPECT}"
         f" AND takeover_seq = {_PROGRESS} RETURNING number, id",
         "epoch int, now int, error text",
         [(epoch, tx.now, _CRASHED) for epoch in epochs],
@@ -118,11 +157,11 @@ def _park_crashed(tx: Tx, epochs: list[int]) -> list[str]:
 
 
 def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> list[RunRow]:
-    """Become the owner of up to `limit` runs that are queued or have something in their inbox: first those that lost owners, so
-    that a run which was only never reached is not taken for one that kills them, then the oldest. `machines`: fingerprints that
-    this worker can advance, None for all."""
+    """Become the owner of up to `limit` runs that are queued or have something in their inbox: suspects as far as it is their
+    turn, then those that lost an owner, then the oldest. `machines`: fingerprints that this worker can advance, None for all."""
     tx.check_epoch(epoch)
-    chosen = _claimable(tx, limit, machines)
+    chosen = _suspects_to_try(tx, epoch, limit, machines)
+    chosen += _claimable(tx, f"NOT ({_SUSPECTED})", limit - len(chosen), machines)
     claimed = tx.sql.each(
         "UPDATE fg_run SET epoch = given.epoch, ready = 0, started_at = COALESCE(started_at, given.now) FROM given"
         " WHERE fg_run.number = given.run RETURNING fg_run.id, fg_run.number",
@@ -139,6 +178,37 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     return [by_number[int(row[0])] for row in chosen]
 
 
+def _suspects_to_try(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> Rows:
+    """The suspects whose turn it is, none while others are on trial; those who outlived theirs are suspects no more."""
+    waiting = _claimable(tx, _SUSPECTED, _MOST_COUNTED, machines)
+    if not waiting or _on_trial(tx, epoch):
+        return []
+    tx.sql.run(f"UPDATE fg_run SET takeovers = 1 WHERE epoch = :epoch AND takeovers >= {SUSPECT}", epoch=epoch)
+    until = tx.now + _trial_length(tx)
+    tx.sql.run("UPDATE fg_heartbeat SET trial_until = :until WHERE epoch = :epoch", until=until, epoch=epoch)
+    alone = int(waiting[0][1]) >= PRIME_SUSPECT
+    return waiting[: 1 if alone else min(limit, isqrt(len(waiting) - 1) + 1)]
+
+
+def _on_trial(tx: Tx, epoch: int) -> bool:
+    found = tx.sql.rows(
+        f"SELECT 1 FROM fg_run JOIN fg_heartbeat h ON h.epoch = fg_run.epoch"
+        f" WHERE fg_run.epoch = :epoch AND h.trial_until >= :now AND {_SUSPECTED} LIMIT 1",
+        epoch=epoch,
+        now=tx.now,
+    )
+    return bool(found)
+
+
+def _trial_length(tx: Tx) -> int:
+    """Twice the life of the last dead owner: who killed it after so long had its chance. Microseconds."""
+    found = tx.sql.rows(
+        "SELECT h.at - e.opened_at FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id WHERE e.state = 'dead'"
+        " ORDER BY e.closed_at DESC, e.id DESC LIMIT 1"
+    )
+    return min(max(2 * int(found[0][0]) if found else 0, SHORTEST_TRIAL), LONGEST_TRIAL)
+
+
 def owned(connection: Connection, epoch: int) -> list[str]:
     """Ids of the runs that an epoch owns, oldest first."""
     found = connection.execute(text("SELECT id FROM fg_run WHERE epoch = :epoch ORDER BY number"), {"epoch": epoch})
@@ -153,13 +223,14 @@ def with_inbox(connection: Connection, epoch: int) -> list[str]:
     return [str(row[0]) for row in found]
 
 
-def _claimable(tx: Tx, limit: int, machines: Collection[str] | None) -> Rows:
+def _claimable(tx: Tx, which: str, limit: int, machines: Collection[str] | None) -> Rows:
+    """Numbers and lost owners of runs that could be claimed and of which `which` is true, locked."""
     locked = f"ORDER BY takeovers DESC, number LIMIT {int(limit)} {tx.database.skip_locked}"
-    where = "ready = 1 AND epoch IS NULL AND ended_at IS NULL AND status <> 'paused'"
+    where = f"ready = 1 AND epoch IS NULL AND ended_at IS NULL AND status <> 'paused' AND {which}"
     if machines is None:
-        return tx.sql.rows(f"SELECT number FROM fg_run WHERE {where} {locked}")
+        return tx.sql.rows(f"SELECT number, takeovers FROM fg_run WHERE {where} {locked}")
     return tx.sql.each(
-        f"SELECT number FROM fg_run WHERE {where}"
+        f"SELECT number, takeovers FROM fg_run WHERE {where}"
         f" AND machine IN (SELECT m.number FROM given JOIN fg_machine m ON m.fingerprint = given.machine) {locked}",
         "machine text",
         [(machine,) for machine in machines],

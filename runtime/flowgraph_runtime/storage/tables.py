@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Written to `fg_meta`; a store refuses a database with another one."""
 
 METADATA = MetaData()
@@ -76,11 +76,13 @@ class Epoch(Table, table=True):
 
 
 class Heartbeat(Table, table=True):
-    """When an epoch was last heard of. Apart from `Epoch`: every commit locks that row, a beat must not queue behind them."""
+    """When an epoch was last heard of. Apart from `Epoch`: every commit locks that row, a beat must not queue behind them.
+    `trial_until`: until when what it has of suspected runs is on trial (see `ownership`)."""
 
     __tablename__ = "fg_heartbeat"
     epoch: int = _key_part()
     at: int = _big()
+    trial_until: int | None = _optional_big()
 
 
 class Workflow(Table, table=True):
@@ -155,7 +157,8 @@ class EventKey(Table, table=True):
 
 class Run(Table, table=True):
     """A run. `epoch`: its owner. `ready`: 1 when it should be claimed as soon as nobody owns it. `takeovers`: owners lost since
-    the journal last grew, `takeover_seq`: how far it was then. `input` is NULL when it is just the event's payload in a list."""
+    the journal last grew, as far as it is blamed for them (see `ownership`); `takeover_seq`: how far it was then.
+    `input` is NULL when it is just the event's payload in a list."""
 
     __tablename__ = "fg_run"
     __table_args__ = (
