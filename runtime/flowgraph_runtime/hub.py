@@ -44,6 +44,7 @@ class Hub:
         self._queues: dict[asyncio.Queue[Message | None], str | None] = {}
         self._sequence = 0
         self._kept_from: int | None = None
+        self._unheard = 0
         self._closed = False
 
     @property
@@ -54,13 +55,21 @@ class Hub:
     def committed(self, news: CommitNews) -> None:
         """Publish a commit. No message is built before the first client has come: a busy server without one pays nothing."""
         self._sequence = news.sequence
-        if self._kept_from is None:
+        if self._kept_from is None or self._forgotten():
             return
         for run_id in news.created:
             self._publish(Message(news.sequence, run_id, "run", {"id": run_id, "status": "queued"}))
         for transition in news.transitions:
             for message in messages(transition, news.sequence):
                 self._publish(message)
+
+    def _forgotten(self) -> bool:
+        """Stop keeping when nobody has listened for as many commits as are kept."""
+        self._unheard = 0 if self._queues else self._unheard + 1
+        if self._unheard > KEPT:
+            self._kept.clear()
+            self._kept_from = None
+        return self._kept_from is None
 
     def started(self, run_id: str, command: RunStep, at: int) -> None:
         """Publish the start of an attempt: not a commit, so it takes the last one's sequence."""

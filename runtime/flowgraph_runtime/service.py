@@ -140,12 +140,18 @@ class Service:
         self.failure = None
         with ThreadPoolExecutor(self.settings.step_threads, thread_name_prefix="flowgraph-step") as executor:
             runner = StepRunner(self.registry.steps, self.clock, executor, self._resources)
+            if self._stopping:  # while the epoch was being opened
+                await self._close(epoch)
+                return
             self.worker = Worker(
                 self.store, self.registry, self.distribution, runner, self.clock, epoch, self._options(), self.hub.started
             )
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
                 async with self._time(), _background(self._take_over_for_ever(epoch)):
                     await self.worker.run()
+        await self._close(epoch)
+
+    async def _close(self, epoch: int) -> None:
         try:
             await self.store.close_epoch(epoch)
         except StorageError as error:

@@ -9,6 +9,8 @@ from typing import Any
 from flowgraph.codec import TypeRegistry, loads, plain
 from flowgraph.errors import error_names
 from flowgraph_runtime.api.shapes import ErrorOut, EventOut, JournalEntry, KeyOut, RunOut, RunStatus
+from flowgraph_runtime.engine.folding import input_of
+from flowgraph_runtime.engine.inputs import CancelAsked, ChildEnded, EventOffered, Input, StepDone, StepFailed
 from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
 from flowgraph_runtime.storage import ENDED, KeyRow
@@ -64,11 +66,7 @@ def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None,
 
 
 def journal_view(row: JournalRow) -> JournalEntry:
-    """Return one input of a run; `data` is its payload in plain JSON where it is JSON, else its text."""
-    try:
-        data = plain_text(row.payload) if row.payload else None
-    except ValueError:
-        data = row.payload
+    """Return one input of a run with what it carries in plain JSON."""
     return JournalEntry(
         seq=row.seq,
         at=time(row.at),
@@ -78,8 +76,24 @@ def journal_view(row: JournalRow) -> JournalEntry:
         visit=row.visit,
         attempt=row.attempt,
         started_at=rfc3339(row.started_at),
-        data=data,
+        data=_carried(input_of(row)),
     )
+
+
+def _carried(given: Input) -> Any:
+    match given:
+        case StepDone(payload=payload):
+            return plain_text(payload)
+        case StepFailed(payload=payload, retry_at=retry_at, final=final):
+            return {"error": plain_text(payload), "final": final, "retry_at": rfc3339(retry_at)}
+        case EventOffered(event_id=event_id, payload=payload):
+            return {"event_id": event_id, "event": plain_text(payload)}
+        case ChildEnded(status=status, payload=payload):
+            return {"status": status, "outcome": plain_text(payload)}
+        case CancelAsked(reason=reason):
+            return {"reason": reason}
+        case _:
+            return None
 
 
 def event_view(row: EventRow, runs: tuple[str, ...] = ()) -> EventOut:

@@ -254,3 +254,17 @@ async def stops() -> str:
         return await crooked("no")
     except Exception as error:
         return str(error)
+
+
+@step
+async def chatter(number: int) -> str:
+    STAGE.enter("chatter")
+    return "x" * 5_000
+
+
+@workflow
+async def talkative(times: int) -> int:
+    total = 0
+    for number in range(times):
+        total += len(await chatter(number))
+    return total

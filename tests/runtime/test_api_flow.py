@@ -133,6 +133,7 @@ def test_the_journal_is_paged(client):
     second = client.journal(run.id, limit=50, cursor=first.next_cursor)
     assert [entry.seq for entry in (*first.items, *second.items)] == [1, 2, 3, 4]
     assert (first.items[0].kind, first.items[0].data) == ("done", "res-j1")
+    assert second.items[-1].kind == "done"
 
 
 def test_a_wait_is_shown_as_waiting_and_cancel_answers_the_truth(client):

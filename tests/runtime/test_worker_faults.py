@@ -125,7 +125,7 @@ def test_a_worker_whose_epoch_was_taken_over_drops_its_runs_and_begins_anew(run,
     assert found == []
 
 
-def test_a_run_that_took_three_owners_down_is_crashed_and_shown_as_such(run, stage, tmp_path):
+def test_a_run_that_took_its_owners_down_is_crashed_and_shown_as_such(run, stage, tmp_path):
     url = f"sqlite:///{tmp_path}/x.db"
 
     async def doomed() -> str:
@@ -139,11 +139,11 @@ def test_a_run_that_took_three_owners_down_is_crashed_and_shown_as_such(run, sta
     async def scenario():
         async with engine(url, worker=False) as service:
             run_id, _ = await service.intake.start("thank", {"order_id": "x"})
-        statuses = [await doomed() for _ in range(3)]
+        statuses = [await doomed() for _ in range(4)]
         async with engine(url) as service:
             return statuses, await ended(service, run_id)
 
     statuses, row = run(scenario())
-    assert statuses == ["queued"] * 3
+    assert statuses == ["queued"] * 4
     assert row.status == "crashed"
     assert stage.calls == []

@@ -9,7 +9,7 @@ import pytest
 
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.storage.invariants import violations
-from tests.runtime.conftest import ended, engine, reaches
+from tests.runtime.conftest import ended, engine, reaches, until
 from tests.runtime.orders import Pool
 
 
@@ -222,3 +222,44 @@ def test_many_runs_at_once_all_end(run, stage):
     assert {row.status for row in rows} == {"completed"}
     assert stage.count("charge") == 100
     assert found == []
+
+
+@pytest.mark.parametrize("pause", [0, 0.001, 0.01, 0.03])
+def test_a_service_may_be_stopped_while_it_starts(run, stage, pause):
+    async def scenario():
+        async with engine():
+            await asyncio.sleep(pause)
+
+    run(scenario())
+
+
+def test_an_orderly_stop_finishes_the_attempts_that_run(run, stage, tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db"
+
+    async def scenario():
+        async with engine(url) as service:
+            run_id, _ = await service.intake.start("thank", {"order_id": "o"})
+            results = await service.intake.send([Posted("order.placed", {"order_id": f"o{n}"}) for n in range(20)])
+            await until(lambda: stage.count("label") > 2)
+        first = stage.calls.copy()
+        async with engine(url) as service:
+            rows = [await ended(service, run_id) for run_id in (run_id, *(result.run_ids[0] for result in results))]
+            return rows, first, violations(service.store)
+
+    rows, _, found = run(scenario())
+    assert {row.status for row in rows} == {"completed"}
+    assert len({call[1] for call in stage.calls}) == len(stage.calls), "no attempt was burned: each step was called once"
+    assert found == []
+
+
+def test_the_long_journal_of_a_run_is_cut_short_by_snapshots(run, stage):
+    async def scenario():
+        async with engine() as service:
+            row = await ended(service, await _start(service, "talkative", times=60), 20)
+            loaded = await service.store.load(row.id)
+            return row, loaded, len(await service.store.journal(row.id))
+
+    row, loaded, length = run(scenario())
+    assert (row.status, length) == ("completed", 60)
+    assert 0 < loaded.snapshot_seq < 60
+    assert len(loaded.journal) == 60 - loaded.snapshot_seq

@@ -79,6 +79,8 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped. Raises `Fenced`, and whatever else ends the worker."""
+        if self._stopping:
+            return
         self._halt = asyncio.get_running_loop().create_future()
         parts = (self._committer, self._pump, self._loader, self._claimer)
         tasks = [asyncio.ensure_future(self._watched(part.run())) for part in parts]
