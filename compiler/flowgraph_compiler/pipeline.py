@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from flowgraph_compiler.build import build
+from flowgraph_compiler.build import build, subflow_findings
 from flowgraph_compiler.checks import check, check_declarations, check_together
 from flowgraph_compiler.declarations import Application, SourceModule
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
@@ -56,6 +56,8 @@ def compile_application(
     for name in selected or app.workflows:
         if name in app.workflows:
             diagnostics += _compile(name, app, graphs, machines, misdeclared)
+    if not selected:
+        diagnostics += subflow_findings(app)
     diagnostics += check_together(graphs, app)
     return Compilation(app, graphs, machines, _settled(diagnostics, app))
 

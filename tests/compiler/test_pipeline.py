@@ -54,6 +54,18 @@ def test_findings_are_in_the_order_of_the_source_and_stand_once() -> None:
     assert len(places) == len(set(places))
 
 
+def test_a_subflow_is_checked_once_whether_or_not_a_workflow_reaches_it() -> None:
+    broken = GOOD.replace("step, workflow", "step, subflow, workflow") + (
+        "\n@subflow\nasync def alone(x: int) -> int:\n    f(x)\n    return x\n"
+        "\n@subflow\nasync def reached(x: int) -> int:\n    return print(x)\n"
+        "\n@workflow\nasync def caller(x: int) -> int:\n    return await reached(x)\n"
+    )
+    compilation = compile_application([from_text(broken, "lonely_subflow")])
+    assert [found.rule.code for found in compilation.diagnostics] == ["FG113", "FG140"]
+    assert set(compilation.machines) == {"good"}
+    assert compile_application([from_text(broken, "lonely_selected")], ["good"]).ok
+
+
 def test_only_the_selected_workflows_are_compiled() -> None:
     compilation = compile_application([from_text(GOOD + BAD, "selected")], ["good"])
     assert set(compilation.machines) == {"good"}

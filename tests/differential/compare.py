@@ -48,7 +48,12 @@ def compiled(program: Program) -> Compilation:
     """Compile a generated program; that it is refused is a difference too."""
     compilation = compile_application((from_text(program.text, f"generated_{program.seed}"),))
     if has_errors(compilation.diagnostics):
-        raise Difference(f"seed {program.seed} refused: " + "; ".join(f"{d.rule.code} line {d.span.line}: {d.message}" for d in compilation.diagnostics if d.severity is Level.ERROR))
+        raise Difference(
+            f"seed {program.seed} refused: "
+            + "; ".join(
+                f"{d.rule.code} line {d.span.line}: {d.message}" for d in compilation.diagnostics if d.severity is Level.ERROR
+            )
+        )
     return compilation
 
 
@@ -76,9 +81,7 @@ def _run_machine(program: Program, compilation: Compilation, namespace: dict[str
     calls = namespace["CALLS"]
     assert isinstance(calls, list)
     calls.clear()
-    outcome = drive(
-        compilation, "flow", [program.argument], schedule_seed=program.seed, events=pings(program, namespace)
-    )
+    outcome = drive(compilation, "flow", [program.argument], schedule_seed=program.seed, events=pings(program, namespace))
     value = outcome.payload if outcome.error is None else describe_error(outcome.error)
     return Observed(outcome.status, value, Counter(map(repr, calls))), len(outcome.journal)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-PRELUDE = '''
+PRELUDE = """
 from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -140,7 +140,7 @@ async def tally(counts: dict[str, int]) -> int:
     CALLS.append(("tally", tuple(sorted(counts.items()))))
     return sum(counts.values())
 
-'''
+"""
 
 FEATURES = (
     "await_in_expression", "short_circuit", "conditional", "comprehension", "await_comprehension", "walrus", "while", "for",
@@ -189,7 +189,7 @@ class Generator:
         self.indent = 0
         self.fresh = 0
         self.subflows: list[str] = []
-        self.budget = self.random.randint(6, 40)
+        self.budget = self.random.randint(5, 24)
         self.pure_depth = 0
 
     # --- text
@@ -345,7 +345,10 @@ class Generator:
             "list": (f"for {name} in {self.copied(scope)}:", {name: "int"}),
             "range": (f"for {name} in range({self.random.randint(0, 3)}):", {name: "int"}),
             "enumerate": (f"for {other}, {name} in enumerate({self.copied(scope)}):", {name: "int", other: "int"}),
-            "items": (f"for {other}, {name} in {{'a': {self.value(scope, 'int', 0)}, 'b': 2}}.items():", {name: "int", other: "str"}),
+            "items": (
+                f"for {other}, {name} in {{'a': {self.value(scope, 'int', 0)}, 'b': 2}}.items():",
+                {name: "int", other: "str"},
+            ),
             "zip": (f"for {name}, {other} in zip({self.copied(scope)}, {self.copied(scope)}):", {name: "int", other: "int"}),
             "str": (f"for {name} in {self.value(scope, 'str', 0)}:", {name: "str"}),
             "names": (f"for {name} in NAMES:", {name: "str"}),
@@ -478,10 +481,14 @@ class Generator:
     def unpack(self, scope: _Scope, _: str) -> None:
         a, b, c = self.name(), self.name(), self.name()
         if self.on("starred", 0.5):
-            self.emit(f"{a}, *{b}, {c} = [{self.value(scope, 'int', 1)}, *{self.value(scope, 'list', 1)}, {self.value(scope, 'int', 0)}]")
+            self.emit(
+                f"{a}, *{b}, {c} = [{self.value(scope, 'int', 1)}, *{self.value(scope, 'list', 1)}, {self.value(scope, 'int', 0)}]"
+            )
             scope.variables.update({a: "int", b: "list", c: "int"})
         else:
-            self.emit(f"{a}, ({b}, {c}) = {self.value(scope, 'int', 1)}, ({self.value(scope, 'str', 1)}, {self.value(scope, 'bool', 1)})")
+            self.emit(
+                f"{a}, ({b}, {c}) = {self.value(scope, 'int', 1)}, ({self.value(scope, 'str', 1)}, {self.value(scope, 'bool', 1)})"
+            )
             scope.variables.update({a: "int", b: "str", c: "bool"})
 
     def chain(self, scope: _Scope, _: str) -> None:
@@ -542,8 +549,12 @@ class Generator:
             "int": lambda: self.random.choice([str(self.random.randint(0, 9)), "BASE", str(self.random.randint(10, 99))]),
             "str": lambda: repr(self.random.choice(["", "a", "b", "xyz", "é"])),
             "bool": lambda: self.random.choice(["True", "False"]) if known is None else known,
-            "list": lambda: self.random.choice(["[7][:0]", f"[{', '.join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(1, 3)))}]"]),
-            "dict": lambda: "{" + ", ".join(f'"{k}": {self.random.randint(0, 9)}' for k in "abc"[: self.random.randint(0, 3)]) + "}",
+            "list": lambda: self.random.choice(
+                ["[7][:0]", f"[{', '.join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(1, 3)))}]"]
+            ),
+            "dict": lambda: (
+                "{" + ", ".join(f'"{k}": {self.random.randint(0, 9)}' for k in "abc"[: self.random.randint(0, 3)]) + "}"
+            ),
             "item": lambda: f"Item(n={self.random.randint(0, 9)}, tags=['t'])",
             "pair": lambda: f"Pair({self.random.randint(0, 9)}, [1])",
             "none": lambda: "None",
@@ -600,9 +611,13 @@ class Generator:
         v = lambda k: self.value(scope, k, depth)  # noqa: E731
         options = [lambda: f"({v('str')} + {v('str')})", lambda: f"str({v('int')})", lambda: f"{v('str')}.upper()"]
         if self.on("fstring"):
-            options.append(lambda: self.pure(lambda: 'f"{' + self.leaf(scope, "int") + '!r}-{' + self.leaf(scope, "int") + ':>4}"'))
+            options.append(
+                lambda: self.pure(lambda: 'f"{' + self.leaf(scope, "int") + "!r}-{" + self.leaf(scope, "int") + ':>4}"')
+            )
         if self.on("comprehension"):
-            options.append(lambda: self.pure(lambda: f'",".join([str(c) for c in {v("list")} if c != {self.leaf(scope, "int")}])'))
+            options.append(
+                lambda: self.pure(lambda: f'",".join([str(c) for c in {v("list")} if c != {self.leaf(scope, "int")}])')
+            )
         return self.random.choice(options)()
 
     def bool_value(self, scope: _Scope, depth: int) -> str:
@@ -630,7 +645,9 @@ class Generator:
             options.append(lambda: self.pure(lambda: f"[c + {self.leaf(scope, 'int')} for c in {v('list')} if c > 0]"))
             options.append(lambda: self.pure(lambda: f"sorted({v('list')}, key=lambda c: (-c, {self.leaf(scope, 'int')}))"))
         if self.pure_depth == 0 and self.on("await_comprehension") and "await_in_expression" in self.features:
-            options.append(lambda: f"[await add(c, {self.leaf(scope, 'int')}) for c in {v('list')} if c != {self.leaf(scope, 'int')}]")
+            options.append(
+                lambda: f"[await add(c, {self.leaf(scope, 'int')}) for c in {v('list')} if c != {self.leaf(scope, 'int')}]"
+            )
         return self.random.choice(options)()
 
     def dict_value(self, scope: _Scope, depth: int) -> str:
