@@ -8,6 +8,7 @@ from typing import Any
 
 from flowgraph.codec import TypeRegistry, loads, plain
 from flowgraph.errors import error_names
+from flowgraph_compiler.machine import Machine
 from flowgraph_runtime.api.shapes import ErrorOut, EventOut, JournalEntry, KeyOut, RunOut, RunStatus
 from flowgraph_runtime.engine.folding import input_of
 from flowgraph_runtime.engine.inputs import CancelAsked, ChildEnded, EventOffered, Input, StepDone, StepFailed
@@ -33,8 +34,20 @@ def error_view(text: str | None, types: TypeRegistry, step: str | None = None, a
     tree: Any = json.loads(text)
     if set(tree) == {"type", "message"}:
         return ErrorOut(type=tree["type"], message=tree["message"], step=step, attempt=attempt)
-    error = loads(text, types)
-    return ErrorOut(type=error_names(error)[0], message=str(error), step=step, attempt=attempt)
+    kind, message = _told(text, tree, types)
+    return ErrorOut(type=kind, message=message, step=step, attempt=attempt)
+
+
+def _told(text: str, tree: Any, types: TypeRegistry) -> tuple[str, str]:
+    """Return an error's type and message. Its message is the author's own code, which may fail, and its class may have changed
+    since: then what was stored is shown as it is."""
+    try:
+        error = loads(text, types)
+        return error_names(error)[0], str(error)
+    except Exception:
+        shown = plain(tree)
+        known = isinstance(shown, dict) and "type" in shown
+        return (str(shown["type"]), str(shown.get("message", ""))) if known else ("Exception", str(shown))
 
 
 def run_status(row: RunRow) -> RunStatus:
@@ -43,17 +56,23 @@ def run_status(row: RunRow) -> RunStatus:
     return status  # type: ignore[no-any-return]
 
 
-def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None, missing: Sequence[str] = ()) -> RunOut:
-    """Return a run. An event workflow's input is its event's data; by hand, the list of arguments. A run that needs code which
-    is `missing` is shown as paused, with the reason: no worker of this deployment takes it."""
-    arguments: list[Any] = plain_text(row.input)
+def run_view(
+    row: RunRow,
+    types: TypeRegistry,
+    current: list[str] | None = None,
+    missing: Sequence[str] = (),
+    machine: Machine | None = None,
+) -> RunOut:
+    """Return a run. An event workflow's input is its event's data; with parameters, an object by their names as they are in the
+    run's `machine` (None, unknown here: a list). A run that needs code which is `missing` is shown as paused, with the reason:
+    no worker of this deployment takes it."""
     parked = bool(missing) and row.status not in ENDED
     return RunOut(
         id=row.id,
         workflow=row.workflow,
         machine=row.machine,
         status="paused" if parked else run_status(row),
-        input=arguments[0] if len(arguments) == 1 else arguments,
+        input=_input(row, machine),
         event_id=row.event_id,
         result=plain_text(row.result),
         error=error_view(row.error, types, row.failed_step, row.failed_attempt),
@@ -63,6 +82,13 @@ def run_view(row: RunRow, types: TypeRegistry, current: list[str] | None = None,
         ended_at=rfc3339(row.ended_at),
         current=current or [],
     )
+
+
+def _input(row: RunRow, machine: Machine | None) -> Any:
+    arguments: list[Any] = plain_text(row.input)
+    if machine is not None and machine.parameter_kind == "parameters":
+        return dict(zip(machine.functions[0].parameters, arguments, strict=False))
+    return arguments[0] if len(arguments) == 1 else arguments
 
 
 def journal_view(row: JournalRow) -> JournalEntry:

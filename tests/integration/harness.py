@@ -26,6 +26,7 @@ from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage import ENDED
 from flowgraph_runtime.storage.invariants import violations
 from flowgraph_runtime.timers import SkippingClock
+from flowgraph_runtime.views import error_view
 
 PRELUDE = """
 import asyncio, sys, threading, time
@@ -133,8 +134,8 @@ class Engine:
         row = await self.ended(run_id, patience)
         if row.result is not None:
             return row.status, json.loads(row.result)
-        error = json.loads(row.error or "null")
-        return row.status, error and error["$error"]
+        error = error_view(row.error, self.service.registry.types)
+        return row.status, error and error.type
 
 
 @asynccontextmanager

@@ -99,7 +99,8 @@ async def single(call: Call) -> Response:
 
 def shown(call: Call, row: RunRow, current: list[str] | None = None) -> RunOut:
     """Return a run as the interface shows it."""
-    return run_view(row, call.service.registry.types, current, _missing(call, row))
+    registry = call.service.registry
+    return run_view(row, registry.types, current, _missing(call, row), registry.machines.get(row.machine))
 
 
 def _missing(call: Call, row: RunRow) -> list[str]:

@@ -87,7 +87,8 @@ async def _as_it_is(call: Call, run_id: str | None) -> list[Message]:
     row = None if run_id is None else await call.service.store.run(run_id)
     if row is None:
         return []
-    data = orjson.loads(run_view(row, call.service.registry.types).model_dump_json())
+    registry = call.service.registry
+    data = orjson.loads(run_view(row, registry.types, machine=registry.machines.get(row.machine)).model_dump_json())
     return [Message(call.service.hub.sequence, row.id, "run", data)]
 
 
