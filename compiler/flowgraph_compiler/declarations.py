@@ -53,7 +53,7 @@ class FlowDecl:
     result: Any
     tree: ast.AsyncFunctionDef | ast.FunctionDef = field(compare=False)
     span: Span = field(compare=False)
-    scope: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
+    scope: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict[str, Any])
     target: Any = None  # flowgraph.decorators.Workflow / Subflow, or the plain function for pure
     module: str = ""
 

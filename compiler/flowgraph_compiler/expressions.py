@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from flowgraph_compiler.spans import NOWHERE, Span
 
-Scalar: TypeAlias = None | bool | int | float | str | bytes
+Scalar: TypeAlias = bool | int | float | str | bytes | None
 
 
 def _span() -> Span:
@@ -64,7 +64,7 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class ClassRef:
-    """A class as a value or callee: a registered class by its bare persisted name, or one of `PURE_TYPES` (`"int"`, `"Decimal"`)."""
+    """A class as a value or callee: a registered one by its bare name, or one of `PURE_TYPES` (`"int"`, `"Decimal"`)."""
 
     name: str
     span: Span = _span()
@@ -83,6 +83,8 @@ class NamedConstant:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
+    """`value.name`; never a private one."""
+
     value: Expr
     name: str
     span: Span = _span()
@@ -90,6 +92,8 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Subscript:
+    """`value[index]`."""
+
     value: Expr
     index: Expr
     span: Span = _span()
@@ -97,6 +101,8 @@ class Subscript:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
+    """`lower:upper:step` as an index."""
+
     lower: Expr | None
     upper: Expr | None
     step: Expr | None
@@ -165,24 +171,32 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Starred:
+    """`*value` in a display or call."""
+
     value: Expr
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
+    """`[a, b, *c]`."""
+
     items: tuple[Expr, ...]
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class TupleOf:
+    """`(a, b, *c)`."""
+
     items: tuple[Expr, ...]
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class SetOf:
+    """`{a, b, *c}`."""
+
     items: tuple[Expr, ...]
     span: Span = _span()
 

@@ -125,7 +125,7 @@ class Send(Node):
 @dataclass(frozen=True, slots=True)
 class Parallel(Node):
     """`parallel(...)`, `settle(...)` or `race(...)` of calls written out: `kind` says which. The arguments of the branches are
-    evaluated in the parent from left to right; each branch is one suspending node whose arguments are constants or temporaries."""
+    evaluated in the parent from left to right; a branch is one suspending node whose arguments are constants or temporaries."""
 
     kind: str
     branches: tuple[AnyNode, ...]
@@ -187,6 +187,8 @@ class Handler:
 
 @dataclass(frozen=True, slots=True)
 class Try(Node):
+    """`try` with all its parts, structured; `lower` turns it into handlers and a completion record."""
+
     body: Body
     handlers: tuple[Handler, ...]
     orelse: Body
@@ -204,6 +206,8 @@ class Scope(Node):
 
 @dataclass(frozen=True, slots=True)
 class Return(Node):
+    """`return value`."""
+
     value: Expr | None
 
 
@@ -243,7 +247,7 @@ class FlowGraph:
     keyword_only: tuple[str, ...]
     body: Body
     span: Span = field(compare=False)
-    variable_types: dict[str, object] = field(default_factory=dict, compare=False)
+    variable_types: dict[str, object] = field(default_factory=dict[str, object], compare=False)
     result_type: object = field(default=None, compare=False)
 
 

@@ -86,12 +86,16 @@ class StartRun:
 
 @dataclass(frozen=True, slots=True)
 class SleepFor:
+    """Sleep for a duration: text or timedelta."""
+
     site: str
     duration: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class SleepTill:
+    """Sleep until an aware datetime; the past means at once."""
+
     site: str
     when: Expr
 
@@ -99,7 +103,8 @@ class SleepTill:
 @dataclass(frozen=True, slots=True)
 class WaitFor:
     """Wait for an event: see `graph.Wait`. `event` is the wire name, `cls` the class's bare name, `names` every wire name that
-    matches (subclasses, for a wildcard base). `frozen` are the variables that the residual reads, copied when the wait is registered."""
+    matches (subclasses, for a wildcard base). `frozen` are the variables that the residual reads, copied when the wait is
+    registered."""
 
     site: str
     event: str
@@ -115,6 +120,8 @@ class WaitFor:
 
 @dataclass(frozen=True, slots=True)
 class SendEvent:
+    """Store an event and match it, with the transition that sends it."""
+
     site: str
     event: Expr
 
@@ -147,6 +154,8 @@ Action: TypeAlias = CallStep | CallFlow | CallChild | StartRun | SleepFor | Slee
 
 @dataclass(frozen=True, slots=True)
 class Goto:
+    """Go on in another block."""
+
     block: int
 
 
@@ -223,7 +232,8 @@ Terminator: TypeAlias = Goto | Test | Advance | Suspend | Finish | Fail | Rerais
 @dataclass(frozen=True, slots=True)
 class Block:
     """`handler`: the block that takes an exception, and `caught` the variable for it. `shielded`: inside a `finally` body, where
-    no `Cancelled` is delivered. `node`: the graph node of the terminator; `lines`: source line of each op, then of the terminator."""
+    no `Cancelled` is delivered. `node`: the graph node of the terminator; `lines`: source line of each op, then of the
+    terminator."""
 
     ops: tuple[Statement, ...]
     terminator: Terminator
@@ -236,7 +246,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`kind` is `workflow`, `subflow` or `pure` (a pure one has a single block of native ops and a `Finish`...s inside `body`)."""
+    """`kind` is `workflow`, `subflow` or `pure` (a pure one has a single block of native ops and `Finish`)."""
 
     name: str
     kind: str
@@ -262,7 +272,7 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class StepNeed:
-    """What the machine needs of a step: parameter names with printed types (and whether a default exists), printed result type."""
+    """What the machine needs of a step: parameter names, printed types, whether a default exists; printed result type."""
 
     name: str
     parameters: tuple[tuple[str, str, bool], ...]

@@ -85,6 +85,8 @@ class ContinueLoop:
 
 @dataclass(frozen=True, slots=True)
 class If:
+    """An await-free `if`."""
+
     test: Expr
     body: tuple[Statement, ...]
     orelse: tuple[Statement, ...]
@@ -93,6 +95,8 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class While:
+    """An await-free `while`, under the operation budget."""
+
     test: Expr
     body: tuple[Statement, ...]
     orelse: tuple[Statement, ...] = ()
@@ -101,6 +105,8 @@ class While:
 
 @dataclass(frozen=True, slots=True)
 class For:
+    """An await-free `for`, under the operation budget."""
+
     target: Target
     iterable: Expr
     body: tuple[Statement, ...]
@@ -120,6 +126,8 @@ class Except:
 
 @dataclass(frozen=True, slots=True)
 class Try:
+    """An await-free `try`."""
+
     body: tuple[Statement, ...]
     handlers: tuple[Except, ...]
     orelse: tuple[Statement, ...]
