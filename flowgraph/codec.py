@@ -28,6 +28,9 @@ _ATOMS = {type(None), bool, int, float, bytes, Decimal, UUID, date, timedelta, r
 _SHARED_DEPTH = 20
 """Deeper values go the long way, which knows the real limit."""
 
+to_text = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False).encode
+"""Return a tree that `encode` made (which is never circular) as compact JSON text."""
+
 
 def encode(value: object, *, by: str = "value") -> Any:
     """Return `value` as a tree of None, bool, int, float, str, list and dict.
@@ -43,9 +46,9 @@ def decode(tree: object, types: TypeRegistry) -> Any:
     return Decoder(types).decode(tree)
 
 
-def dumps(value: object) -> str:
-    """Return `value` as compact JSON text. Raises `CodecError`."""
-    return json.dumps(encode(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def dumps(value: object, *, by: str = "value") -> str:
+    """Return `value` as compact JSON text. Raises `CodecError` naming the place, starting at `by`."""
+    return to_text(encode(value, by=by))
 
 
 def loads(text: str, types: TypeRegistry) -> Any:
@@ -111,4 +114,5 @@ __all__ = [
     "error_names",
     "loads",
     "plain",
+    "to_text",
 ]

@@ -48,14 +48,15 @@ class RunInfo:
     attempt_of_run: int = 1
 
 
-_STEP: ContextVar[StepContext | None] = ContextVar("flowgraph_step", default=None)
+_STEP: ContextVar[StepContext | Callable[[], StepContext] | None] = ContextVar("flowgraph_step", default=None)
+"""A function stands for the context that it makes when a step first asks for it: most steps never do."""
 _RESOURCES: ContextVar[Mapping[type[Any], Any] | None] = ContextVar("flowgraph_resources", default=None)
 _RUN: ContextVar[RunInfo | None] = ContextVar("flowgraph_run_info", default=None)
 
 
 def step_context() -> StepContext:
     """Return the running step's context. Raises `NotInStep` outside a step."""
-    context = _STEP.get()
+    context = current_step()
     if context is None:
         raise NotInStep("step_context() is called outside a step: call it in the body of a @step function")
     return context
@@ -63,7 +64,12 @@ def step_context() -> StepContext:
 
 def current_step() -> StepContext | None:
     """Return the running step's context, or None outside a step."""
-    return _STEP.get()
+    context = _STEP.get()
+    if context is None or isinstance(context, StepContext):
+        return context
+    made = context()
+    _STEP.set(made)
+    return made
 
 
 def resource(kind: type[T], /) -> T:
@@ -122,6 +128,7 @@ def enter_surroundings(resources: Mapping[type[Any], Any]) -> None:
     _RUN.set(None)
 
 
-def enter_step(context: StepContext) -> None:
-    """Make `context` the running step's in this `contextvars` context for good: for a runner that gives each attempt its own."""
-    _STEP.set(context)
+def enter_step(describe: Callable[[], StepContext]) -> None:
+    """Make what `describe` returns the running step's in this `contextvars` context for good: for a runner that gives each
+    attempt its own."""
+    _STEP.set(describe)

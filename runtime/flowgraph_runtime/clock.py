@@ -24,8 +24,10 @@ class SystemClock:
 
     def now(self) -> int:
         """Microseconds since 1970-01-01 UTC."""
+        now = time.time_ns() // 1000
         with self._lock:
-            self._latest = max(self._latest, time.time_ns() // 1000)
+            if now > self._latest:
+                self._latest = now
             return self._latest
 
 

@@ -7,10 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Executor
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from types import TracebackType
+from types import TracebackType, coroutine
 from typing import Any
 
 from flowgraph.codec import dumps
@@ -30,6 +29,7 @@ from flowgraph_compiler.declarations import StepDecl
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.inputs import StepDone, StepFailed
+from flowgraph_runtime.engine.values import encoded
 
 RESULT_LIMIT = 1_000_000
 """Bytes of a step result's codec text (the promises page, item 9)."""
@@ -41,37 +41,32 @@ class _ArgumentError(NonRetriable):
     """The step does not accept the arguments that the machine passes: another attempt cannot mend it."""
 
 
-@dataclass(slots=True)
-class InContext:
-    """Awaits a coroutine inside its own `contextvars` context, so that what a step sets does not leak into the next step that
-    the same pool worker runs. A task per step would do the same at five times the cost.
+@coroutine
+def _in_context(
+    running: Coroutine[Any, Any, Any], context: Context, watched: StepRunner, run_id: str, step: str
+) -> Generator[Any, Any, Any]:
+    """Await a step's coroutine inside its own `contextvars` context, so that what the step sets does not leak into the next one
+    that the same pool worker runs. A task per step would do the same at five times the cost.
 
-    `watched.busy` is `busy` while a slice of it runs, each time as a tuple of its own: what the watchdog looks at."""
-
-    coroutine: Coroutine[Any, Any, Any]
-    context: Context
-    watched: StepRunner
-    busy: tuple[str, str]
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        resume: Callable[[Any], Any] = self.coroutine.send
-        value: Any = None
-        while True:
-            self.watched.busy = (self.busy[0], self.busy[1])
-            try:
-                waited_for = self.context.run(resume, value)
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                self.watched.busy = None
-            try:
-                value = yield waited_for
-                resume = self.coroutine.send
-            except GeneratorExit:
-                self.coroutine.close()
-                raise
-            except BaseException as error:
-                value, resume = error, self.coroutine.throw
+    `watched.busy` says so while a slice of it runs, each time as a tuple of its own: what the watchdog looks at."""
+    resume: Callable[[Any], Any] = running.send
+    value: Any = None
+    while True:
+        watched.busy = (run_id, step)
+        try:
+            waited_for = context.run(resume, value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            watched.busy = None
+        try:
+            value = yield waited_for
+            resume = running.send
+        except GeneratorExit:
+            running.close()
+            raise
+        except BaseException as error:
+            value, resume = error, running.throw
 
 
 class StepRunner:
@@ -114,16 +109,16 @@ class StepRunner:
 
     def _start(self, declared: StepDecl, run_id: str, command: RunStep) -> Awaitable[Any]:
         context = self._context.copy()
-        context.run(enter_step, self._describe(run_id, command))
-        fn = declared.step.fn
+        describe = partial(self._describe, run_id, command)
         if not declared.is_async:
-            call = partial(_call, context, fn, command.arguments, command.keywords)
+            context.run(enter_step, describe)
+            call = partial(_call, context, declared.step.fn, command.arguments, command.keywords)
             return asyncio.get_running_loop().run_in_executor(self._executor, call)
         try:
-            coroutine = context.run(fn, *command.arguments, **command.keywords)
+            running = context.run(_enter_and_call, describe, declared.step.fn, command)
         except TypeError as error:
             raise _ArgumentError(str(error)) from error
-        return InContext(coroutine, context, self, (run_id, command.step))
+        return _in_context(running, context, self, run_id, command.step)
 
     def _describe(self, run_id: str, command: RunStep) -> StepContext:
         beat = self._on_heartbeat
@@ -133,7 +128,7 @@ class StepRunner:
             run_id=run_id,
             step=command.step,
             logger=self._logger(command.step),
-            on_heartbeat=lambda details: beat(run_id, command.serial, details) if beat else None,
+            on_heartbeat=_no_heartbeat if beat is None else lambda details: beat(run_id, command.serial, details),
         )
 
     def _logger(self, step: str) -> logging.Logger:
@@ -163,6 +158,11 @@ class _Raised(Exception):
         self.error = error
 
 
+def _enter_and_call(describe: Callable[[], StepContext], fn: Callable[..., Any], command: RunStep) -> Any:
+    enter_step(describe)
+    return fn(*command.arguments, **command.keywords)
+
+
 def _call(context: Context, fn: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """A synchronous step, in its thread."""
     try:
@@ -187,6 +187,10 @@ async def _limited(running: Awaitable[Any], command: RunStep) -> Any:
         raise
 
 
+def _no_heartbeat(details: object) -> None:
+    del details
+
+
 def _being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -203,7 +207,7 @@ def retry_moment(delay: str | timedelta | datetime, now: int) -> int:
 
 def encoded_result(result: object) -> str:
     """Return the codec text of a step's result. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
-    text = dumps(result)
+    text = encoded(result)
     if len(text) > RESULT_LIMIT // 4:
         size = len(text.encode())
         if size > RESULT_LIMIT:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from flowgraph.codec import copy_value, dumps, encode, loads
+from flowgraph.codec import copy_value, dumps, loads
 from flowgraph.errors import Cancelled, CodecError, FailureInfo, add_other_failure, capture_traceback, error_names
 from flowgraph_runtime.engine.blocks import FunctionProgram
 from flowgraph_runtime.engine.commands import AbandonStep, CancelRun, EndRun
@@ -15,6 +14,7 @@ from flowgraph_runtime.engine.running import push
 from flowgraph_runtime.engine.suspending import withdraw
 from flowgraph_runtime.engine.tokens import UNTOUCHED, ChildPending, GroupPending, StepPending, Token
 from flowgraph_runtime.engine.turn import OPERATIONS, RUN, Turn
+from flowgraph_runtime.engine.values import encoded
 
 
 def main_ended(turn: Turn, ok: bool, value: Any) -> None:
@@ -41,15 +41,11 @@ def abort(turn: Turn, why: Exhausted) -> None:
 
 def _completed(turn: Turn, value: Any) -> None:
     try:
-        text = _text(value, f"result of {turn.program.machine.workflow}")
+        text = encoded(value, by=f"result of {turn.program.machine.workflow}")
     except CodecError as error:
         _failed(turn, error)
     else:
         _end(turn, EndRun("completed", text))
-
-
-def _text(value: Any, by: str) -> str:
-    return json.dumps(encode(value, by=by), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _failed(turn: Turn, error: BaseException) -> None:

@@ -17,9 +17,10 @@ class Started:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StepDone:
-    """An attempt returned. `payload`: codec text of the result."""
+    """An attempt returned. `payload`: codec text of the result. Not frozen as its siblings are: there is one per step, and a
+    frozen dataclass takes three times as long to make."""
 
     serial: int
     attempt: int

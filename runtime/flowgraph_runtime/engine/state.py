@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
-from flowgraph.codec import CodecError, Decoder, Encoder, loads
+from flowgraph.codec import CodecError, Decoder, Encoder, loads, to_text
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, capture_traceback
 from flowgraph_runtime.engine.cursors import Cursor, reopen_cursor
 from flowgraph_runtime.engine.program import Program
@@ -106,8 +106,7 @@ class _Writer:
             document["trigger"] = state.trigger
         document["error"] = None if state.error is None else self._value(state.error, "error")
         document["main"] = self._token(state.main)
-        finished = self._encoder.finish(document)
-        return json.dumps(finished, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return to_text(self._encoder.finish(document))
 
     def _value(self, value: Any, name: str) -> Any:
         _keep_traceback(value)

@@ -1,27 +1,50 @@
-"""Values in and out of the engine: the codec, with a short way for the scalars that most steps take and return."""
+"""Values in and out of the engine: the codec, with a short way for the plain values that most steps take and return."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any, cast
 
-from flowgraph.codec import copy_value, loads
+import orjson
+
+from flowgraph.codec import copy_value, dumps, loads
 from flowgraph.registry import TypeRegistry
 
 _SCALARS = frozenset({int, float, bool, type(None)})
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""What `orjson` writes as the codec does. Not floats: it writes 1e16 where the codec writes 1e+16."""
+_KEYS = frozenset({str})
+
+
+def encoded(value: object, *, by: str = "value") -> str:
+    """Return the codec text of a value: what `dumps` returns, for scalars and flat dicts in a tenth of its time.
+
+    Raises `CodecError` naming the place, starting at `by`."""
+    kind = type(value)
+    if kind in _PLAIN or (kind is dict and _is_flat(cast("dict[Any, Any]", value))):
+        try:
+            text = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER).decode()
+        except orjson.JSONEncodeError:  # a large integer, a lone surrogate: the codec knows what to do or to say
+            return dumps(value, by=by)
+        if '"$' not in text:
+            return text
+    return dumps(value, by=by)
+
+
+def _is_flat(value: dict[Any, Any]) -> bool:
+    return _PLAIN.issuperset(map(type, value.values())) and _KEYS.issuperset(map(type, value))
 
 
 def decoded(text: str, types: TypeRegistry) -> Any:
-    """Return the value of a codec text. Raises `CodecError`."""
-    if text[:1] in "[{":  # the empty text too
+    """Return the value of a codec text: what `loads` returns, for plain values in a tenth of its time. Raises `CodecError`.
+
+    A text without a key that begins with `$` has no tags, so that its JSON is the value itself."""
+    if '"$' in text:
         return loads(text, types)
     try:
-        value, end = _scan(text, 0)
-    except (StopIteration, ValueError):
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
         return loads(text, types)
-    return value if end == len(text) else loads(text, types)
 
 
 def copied_call(arguments: tuple[Any, ...], keywords: dict[str, Any] | None, by: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
