@@ -35,6 +35,7 @@ class Outcome(BaseModel):
     booking_id: str
     status: Literal["confirmed", "cancelled"]
     payment_id: str | None = None
+    confirmation: str | None = None
 
 
 @workflow(on=BookingCreated, retries=3, on_failure=report_failure)
@@ -63,5 +64,5 @@ async def await_payment(event: BookingApproved) -> Outcome:
         await cancel_booking(event.booking_id, "payment_timeout")
         await notify_guest(event.guest_id, "booking_cancelled")
         return Outcome(booking_id=event.booking_id, status="cancelled")
-    await confirm_booking(event.booking_id, paid.payment_id)
-    return Outcome(booking_id=event.booking_id, status="confirmed", payment_id=paid.payment_id)
+    confirmation = await confirm_booking(event.booking_id, paid.payment_id)
+    return Outcome(booking_id=event.booking_id, status="confirmed", payment_id=paid.payment_id, confirmation=confirmation)

@@ -1,0 +1,125 @@
+"""The examples through compiler, renderer and engine: no finding, a diagram, and the same results as the direct run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from flowgraph_compiler.pipeline import Compilation, compile_targets
+from flowgraph_compiler.render import diagram, dot, mermaid
+from flowgraph_compiler.serialize import fingerprint, from_json, to_json
+from flowgraph_runtime.pictures import png, svg
+from tests.cli.program import Program
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
+BOOKING = {
+    "booking_id": "b-1",
+    "property_id": "p-1",
+    "guest_id": "g-1",
+    "check_in": "2030-06-01",
+    "check_out": "2030-06-04",
+    "total_amount": "420.00",
+}
+APPROVED = {"booking_id": "b-1", "guest_id": "g-1"}
+EXPENSE = {"expense_id": "e-1", "employee": "ada", "manager": "grace", "amount": "640.00"}
+
+
+@pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
+def compiled(request: pytest.FixtureRequest) -> Compilation:
+    return compile_targets([str(request.param)])
+
+
+@pytest.fixture
+def program(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    monkeypatch.setenv("BOOKING_PACE", "0")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Program(tmp_path, capfd)
+
+
+def test_every_example_is_looked_at() -> None:
+    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "hello"}
+
+
+def test_no_finding(compiled: Compilation) -> None:
+    assert compiled.diagnostics == ()
+    assert set(compiled.machines) == set(compiled.application.workflows)
+
+
+def test_every_machine_survives_its_json(compiled: Compilation) -> None:
+    for machine in compiled.machines.values():
+        again = from_json(to_json(machine))
+        assert (again, fingerprint(again)) == (machine, fingerprint(machine))
+
+
+def test_every_diagram_names_its_steps(compiled: Compilation) -> None:
+    for name, graph in compiled.graphs.items():
+        steps = {node.name for node in compiled.machines[name].nodes if node.kind == "step"}
+        for text in (dot(diagram(graph)), mermaid(diagram(graph)), dot(diagram(compiled.machines[name], "machine"))):
+            assert all(step in text for step in steps)
+        assert svg(dot(diagram(graph))).rstrip().endswith(b"</svg>")
+        assert png(dot(diagram(graph))).startswith(b"\x89PNG")
+
+
+def run(program: Program, target: str, given: object, *arguments: str) -> tuple[int, object, str]:
+    done = program("run", EXAMPLES / target, "--input", json.dumps(given), "--skip-time", *arguments)
+    return done.code, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def test_hello(program: Program) -> None:
+    assert run(program, "hello:hello", {"name": "Ada"})[:2] == (0, "Hello, Ada! Still there?")
+
+
+def test_a_booking_is_confirmed_and_both_sides_hear_of_it(program: Program) -> None:
+    code, result, log = run(program, "booking:process_booking", BOOKING)
+    assert code == 0
+    assert isinstance(result, dict)
+    assert (result["status"], result["nights"]) == ("confirmed", 3)
+    assert re.fullmatch(r"pay_[0-9a-f]{12}", result["payment_id"])
+    assert "mail booking_confirmed to guest g-1" in log
+    assert "mail new_booking to the host of p-1" in log
+
+
+def test_taken_dates(program: Program) -> None:
+    code, result, log = run(program, "booking:process_booking", BOOKING | {"property_id": "p-full"})
+    assert (code, result) == (
+        0,
+        {"booking_id": "b-1", "status": "unavailable", "nights": 3, "payment_id": None, "confirmation": None},
+    )
+    assert "process_payment" not in log
+
+
+def test_a_failed_booking_is_reported(program: Program) -> None:
+    code, result, log = run(program, "booking:process_booking", BOOKING | {"total_amount": "0"})
+    assert (code, result) == (1, None)
+    assert "booking b-1 failed: card declined for booking b-1" in log
+    error = json.loads(log.splitlines()[-1])
+    assert (error["type"], error["step"], error["attempt"]) == ("NonRetriable", "process_payment", 1)
+
+
+def test_a_payment_ends_the_wait(program: Program) -> None:
+    paid = [f'--event=payment.completed={{"booking_id": "{id}", "payment_id": "pay-{id}"}}' for id in ("b-2", "b-1")]
+    code, result, _ = run(program, "booking:await_payment", APPROVED, *paid)
+    assert code == 0
+    assert isinstance(result, dict)
+    assert (result["status"], result["payment_id"]) == ("confirmed", "pay-b-1")
+
+
+def test_without_a_payment_the_booking_is_cancelled_and_mailed_about(program: Program) -> None:
+    code, result, log = run(program, "booking:await_payment", APPROVED)
+    assert (code, result) == (0, {"booking_id": "b-1", "status": "cancelled", "payment_id": None, "confirmation": None})
+    assert "booking b-1 is cancelled: payment_timeout" in log
+    assert "mail booking_cancelled to guest g-1" in log
+
+
+def test_an_expense_is_decided_or_runs_out_of_reminders(program: Program) -> None:
+    decided = '--event=expense.decided={"expense_id": "e-1", "approved": true, "by": "grace"}'
+    assert run(program, "approval:approve_expense", EXPENSE, decided)[1] == {"approved": True, "by": "grace", "reminders": 0}
+    code, result, log = run(program, "approval:approve_expense", EXPENSE)
+    assert (code, result) == (0, {"approved": False, "by": "nobody", "reminders": 4})
+    assert "mail to grace's manager: expense e-1" in log
+    small = run(program, "approval:approve_expense", EXPENSE | {"amount": "12"})
+    assert small[:2] == (0, {"approved": True, "by": "policy", "reminders": 0})
