@@ -2,89 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-_SETTINGS = {
-    "listen_addresses": "",
-    "fsync": "off",  # the tests kill processes, not the computer
-    "full_page_writes": "off",
-    "max_connections": "200",
-    "shared_buffers": "64MB",
-    "log_min_messages": "fatal",
-}
+from verification.postgres import MISSING, PostgresServer, server_binaries, temporary_server
 
-
-class PostgresServer:
-    """A temporary cluster that listens on a socket in its own folder."""
-
-    def __init__(self, binaries: Path, folder: Path) -> None:
-        self.folder = folder
-        self._binaries = binaries
-        self._data = folder / "data"
-        self._user = _unprivileged_user(folder)
-        self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--locale=C")
-        settings = "".join(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
-        with (self._data / "postgresql.conf").open("a") as file:
-            file.write(f"{settings}unix_socket_directories = '{folder}'\n")
-        self.start()
-
-    def start(self) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), "-w", "-t", "60", "start")
-
-    def stop(self, mode: str = "immediate") -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
-
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self.folder}"
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._binaries / program), *arguments]
-        done = subprocess.run(
-            command, user=self._user, cwd=self.folder, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        assert done.returncode == 0, f"{program} failed: {done.stderr}"
-
-
-def _unprivileged_user(folder: Path) -> str | None:
-    """PostgreSQL refuses to run as root: the folder goes to another user, whose name is the answer."""
-    if os.geteuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    user = "postgres" if "postgres" in names else "nobody"
-    shutil.chown(folder, user)
-    return user
-
-
-def _binaries() -> Path | None:
-    """The newest installed server's programs."""
-    on_path = shutil.which("initdb")
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
-    found = versions[-1:] or ([Path(on_path)] if on_path else [])
-    return found[0].resolve().parent if found else None
+__all__ = ["PostgresServer"]
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    binaries = _binaries()
+    binaries = server_binaries()
     if binaries is None:
-        pytest.skip("no PostgreSQL server binaries (initdb) in /usr/lib/postgresql/*/bin or on PATH")
-    folder = Path(tempfile.mkdtemp(prefix="flowgraph-pg-"))
-    try:
-        server = PostgresServer(binaries, folder)
+        pytest.skip(MISSING)
+    with temporary_server(binaries) as server:
         yield server
-        server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""A real server process for programmes that kill it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import httpx2
+
+STARTS_WITHIN = 60.0
+"""Seconds."""
+LEASE = "1.5"
+"""Seconds of silence after which, on PostgreSQL, a killed server's runs are taken over."""
+
+
+class ServerProcess:
+    """`flowgraph serve` on `target`. What it prints is kept in `log`, over all its lives."""
+
+    def __init__(self, target: str, db: str, log: Path, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        self._command = [sys.executable, "-m", "flowgraph_runtime.cli", "serve", target, "--db", db, "--port", str(self.port)]
+        timing = {"FLOWGRAPH_LEASE": LEASE, "FLOWGRAPH_HEARTBEAT_INTERVAL": "0.3"}
+        self._environment = {**os.environ, **timing, **environment}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready. Raises RuntimeError when it ends instead, or takes too long."""
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, env=self._environment, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
+            )
+        async with asyncio.timeout(STARTS_WITHIN), httpx2.AsyncClient(base_url=self.url, timeout=2) as client:
+            while not await _ready(client):
+                if self._process.returncode is not None:
+                    raise RuntimeError(f"the server ended with {self._process.returncode} before it was ready")
+                await asyncio.sleep(0.03)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is tidied up."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM, and wait for the orderly end -> its exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait until the process is gone by itself -> its exit code."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def _end(self, by: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(by)
+        return await self._process.wait()
+
+    def last_words(self, lines: int = 60) -> str:
+        """The end of what it printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+
+async def _ready(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
