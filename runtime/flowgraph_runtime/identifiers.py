@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from random import Random
 
 from ulid import ULID
 
@@ -17,9 +18,9 @@ class Identifiers:
 
     Within one millisecond the random part counts up (the ULID specification's monotonic rule), so ids sort by creation."""
 
-    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] | None = None) -> None:
         self._clock = clock
-        self._random_bytes = random_bytes
+        self._random_bytes = random_bytes or Random(os.urandom(16)).randbytes  # ids are no secrets; a system call each costs more
         self._last = 0
 
     def run(self) -> str:

@@ -44,7 +44,7 @@ class SchedulerAlarm:
         self._ring = ring
         options: dict[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         self._scheduler.add_job(ring, "interval", seconds=self._interval, id="safety net", **options)
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it reports each of its wake-ups as INFO
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it reports its wake-ups, and each one that comes too soon
         self._scheduler.start()
 
     def set(self, due: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from flowgraph.errors import StepInterrupted
@@ -169,15 +169,20 @@ class Worker:
                 self._begin(row)
         self._pump.look(row.id for row in rows if row.id in self.owned)
 
-    def _begin(self, row: RunRow) -> None:
-        """Start a run that has no history. Its inputs' times begin with `started_at`, so that a fold repeats the start."""
+    def _begin(self, row: RunRow, inbox: Sequence[InboxRow] = ()) -> None:
+        """Start a run that has no history. Its inputs' times begin with `started_at`, so that a fold repeats the start. What is
+        in its `inbox` is decided before a step of it runs: a cancel that was answered comes first."""
         at = row.started_at if row.started_at is not None else self._clock.now()
         live = LiveRun(row.id, row, self._registry.program(row.machine), RunState.new(row.id), at, row.status)
         self.owned[row.id] = live
         try:
             decision = self._decide(live, Started(row.input), at)
             if decision.commands and all(type(command) is RunStep for command in decision.commands):
-                self._act(live, decision.commands)  # nothing to write: the first outcome's transition says `running`
+                # nothing to write: the first outcome's transition says `running`
+                if inbox:
+                    self._deliver_then_run(live, inbox)
+                else:
+                    self._act(live, decision.commands)
                 return
             transition = self._writer.transition(live, decision, None, [])
             if transition.snapshot is None and not live.closed:
@@ -186,6 +191,8 @@ class Worker:
             self._give_up(live, error)
             return
         self._committer.add(Entry(live, transition, decision.commands))
+        for waiting in inbox:
+            self._deliver(waiting)
 
     def _resume(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
         """Go on with a run that has a history."""
@@ -193,11 +200,9 @@ class Worker:
         if row.epoch != self.epoch or row.ended_at is not None or row.id in self.owned:
             return
         if loaded.snapshot is None and not loaded.journal:
-            self._begin(row)
+            self._begin(row, loaded.inbox)
         else:
             self._continue(loaded, branch_results)
-        for inbox in loaded.inbox:
-            self._deliver(inbox)
         self._pump.look([row.id])  # for what came after it was read and before it was owned
 
     def _continue(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
@@ -208,19 +213,24 @@ class Worker:
         live = LiveRun(row.id, row, program, state, at, row.status, snapshot_size=len(loaded.snapshot or ""))
         live.tail = sum(len(entry.payload) for entry in loaded.journal)
         self.owned[row.id] = live
-        self._run_again(live)
+        self._deliver_then_run(live, loaded.inbox)
 
-    def _run_again(self, live: LiveRun) -> None:
-        """Run the attempts again that were under way when the last owner went down. The outcome of an abandoned one is of no
-        use to anybody, so it is not run again: the engine only has to hear that it is over."""
-        for pending in list(live.state.pending.values()):
-            if isinstance(pending, StepPending) and pending.executing:
-                if pending.abandoned:
-                    error = encoded_error(StepInterrupted("the worker went down; nobody waits for this attempt any more"))
-                    given = StepFailed(pending.serial, pending.attempt, error, final=True)
-                    self._take(live, given, at=max(self._clock.now(), live.at))
-                else:
-                    self._act(live, [run_step(pending)])
+    def _deliver_then_run(self, live: LiveRun, inbox: Sequence[InboxRow]) -> None:
+        """Decide what waits in the inbox, a cancel above all; then run the attempts that were under way before and still are.
+        The outcome of an abandoned one is of no use to anybody, so it is not run again: the engine only has to hear that it is
+        over."""
+        under_way = [pending for pending in live.state.pending.values() if isinstance(pending, StepPending) and pending.executing]
+        for row in inbox:
+            self._deliver(row)
+        for pending in under_way:
+            if live.closed or live.state.pending.get(pending.serial) is not pending:
+                continue
+            if pending.abandoned:
+                error = encoded_error(StepInterrupted("the worker went down; nobody waits for this attempt any more"))
+                given = StepFailed(pending.serial, pending.attempt, error, final=True)
+                self._take(live, given, at=max(self._clock.now(), live.at))
+            else:
+                self._act(live, [run_step(pending)])
 
     def _unusable(self, row: RunRow, error: BaseException) -> None:
         """A run that cannot be loaded (its fold disagrees, its machine is broken) is parked, visibly."""

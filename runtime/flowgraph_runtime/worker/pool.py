@@ -11,6 +11,9 @@ from flowgraph_runtime.engine.inputs import StepDone, StepFailed
 from flowgraph_runtime.worker.live import Attempt
 
 Outcome = StepDone | StepFailed
+BURST = 64
+"""Attempts that a pool coroutine runs before it lets the rest of the loop have a turn: the database then writes the outcomes of
+some while others run, and a request is not kept waiting behind thousands of quick steps."""
 
 
 class StepPool:
@@ -97,6 +100,7 @@ class StepPool:
         assert task is not None
         while not self._held:
             self._waking = False
+            taken = 0
             while self._ready:
                 attempt = self._ready.popleft()
                 if attempt.abandoned:
@@ -104,6 +108,9 @@ class StepPool:
                     continue
                 self._wake()
                 await self._take(attempt, task)
+                taken += 1
+                if taken % BURST == 0:
+                    await asyncio.sleep(0)
             if not self._held:
                 await self._rest()
 
