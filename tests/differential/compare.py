@@ -1,6 +1,6 @@
 """One program, run natively and by its machine, and compared.
 
-    python -m tests.differential.compare SEED [LAST]      # prints what differs; exit code 1 when anything does
+python -m tests.differential.compare SEED [LAST]      # prints what differs; exit code 1 when anything does
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
-from flowgraph_compiler.diagnostics import Level, has_errors
+from flowgraph_compiler.diagnostics import Level
 from flowgraph_compiler.pipeline import Compilation, compile_application
 from flowgraph_compiler.source import from_text
-from tests.differential.generator import FEATURES, Program, generate
-from tests.differential.native import Observed, describe_error, pings, run_native
+from tests.differential.generator import generate
+from tests.differential.native import Observed, Singled, describe_error, ping, run_native, single_out
+from tests.differential.programs import FEATURES, Program
 from tests.engine.driver import drive
 
 
@@ -45,43 +47,57 @@ class Counts:
 
 
 def compiled(program: Program) -> Compilation:
-    """Compile a generated program; that it is refused is a difference too."""
-    compilation = compile_application((from_text(program.text, f"generated_{program.seed}"),))
-    if has_errors(compilation.diagnostics):
+    """Compile a program; that it is refused is a difference too."""
+    compilation = compile_application((from_text(program.text, program.module),))
+    errors = [found for found in compilation.diagnostics if found.severity is Level.ERROR]
+    if errors:
         raise Difference(
-            f"seed {program.seed} refused: "
-            + "; ".join(
-                f"{d.rule.code} line {d.span.line}: {d.message}" for d in compilation.diagnostics if d.severity is Level.ERROR
-            )
+            f"{program.name} refused: " + "; ".join(f"{d.rule.code} line {d.span.line}: {d.message}" for d in errors)
         )
     return compilation
 
 
 def compare(seed: int, counts: Counts | None = None) -> None:
     """Run the program of a seed both ways. Raises `Difference` with all that is needed to look into it."""
-    program = generate(seed)
+    compare_program(generate(seed), counts)
+
+
+def compare_program(program: Program, counts: Counts | None = None) -> Observed:
+    """Run a program both ways and return what both came to."""
     compilation = compiled(program)
     namespace = vars(compilation.application.modules[0].module)
     try:
-        native = run_native(program, namespace)
-        machine, transitions = _run_machine(program, compilation, namespace)
-    except Difference:
-        raise
+        singled = single_out(program, namespace)
+        native = run_native(program, namespace, singled)
+        machine, transitions = _run_machine(program, compilation, namespace, singled)
     except Exception as error:
-        raise Difference(f"seed {seed}: {type(error).__name__}: {error} (python -m tests.differential.compare {seed})") from error
+        raise Difference(f"{program.name}: {type(error).__name__}: {error}") from error
     finally:
-        sys.modules.pop(f"generated_{seed}", None)
+        sys.modules.pop(program.module, None)
     if machine != native:
         raise Difference(_explain(program, native, machine))
     if counts is not None:
         counts.add(program, native, transitions)
+    return native
 
 
-def _run_machine(program: Program, compilation: Compilation, namespace: dict[str, object]) -> tuple[Observed, int]:
+def _run_machine(
+    program: Program, compilation: Compilation, namespace: dict[str, Any], singled: Singled | None
+) -> tuple[Observed, int]:
     calls = namespace["CALLS"]
-    assert isinstance(calls, list)
     calls.clear()
-    outcome = drive(compilation, "flow", [program.argument], schedule_seed=program.seed, events=pings(program, namespace))
+    outcome = drive(
+        compilation,
+        "flow",
+        [program.argument if program.trigger is None else ping(namespace, *program.trigger)],
+        schedule_seed=program.seed,
+        events=[
+            *(ping(namespace, n, text) for n, text in program.events),
+            *((delay, ping(namespace, n, text)) for delay, n, text in program.late),
+        ],
+        cancel_after=program.cancel_after,
+        cancel_during=None if singled is None else lambda: singled.is_last(calls),
+    )
     value = outcome.payload if outcome.error is None else describe_error(outcome.error)
     return Observed(outcome.status, value, Counter(map(repr, calls))), len(outcome.journal)
 
@@ -89,8 +105,7 @@ def _run_machine(program: Program, compilation: Compilation, namespace: dict[str
 def _explain(program: Program, native: Observed, machine: Observed) -> str:
     more, fewer = machine.calls - native.calls, native.calls - machine.calls
     return (
-        f"seed {program.seed} (python -m tests.differential.compare {program.seed}; "
-        f"python -m tests.differential.generator {program.seed} prints it)\n"
+        f"{program.name} (python -m tests.differential.compare SEED runs it, python -m tests.differential.generator SEED prints it)\n"
         f"  Python:  {native.status} {native.value[:600]}\n  machine: {machine.status} {machine.value[:600]}\n"
         f"  calls only in the machine: {dict(more)}\n  calls only in Python: {dict(fewer)}"
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowgraph.codec import dumps
 from flowgraph.direct import direct_run
+from flowgraph.errors import Cancelled
 from flowgraph.virtual import run_virtual
-from tests.differential.generator import Program
+from tests.differential.programs import Program
 
 
 @dataclass
@@ -29,22 +31,69 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__} {error.args!r} {attributes!r} notes={notes!r} cause=({cause})"
 
 
-def pings(program: Program, namespace: dict[str, Any]) -> list[Any]:
-    """The events of a program."""
-    return [namespace["Ping"](n=n, text=text) for n, text in program.events]
+def ping(namespace: dict[str, Any], n: int, text: str) -> Any:
+    """One event of a program."""
+    return namespace["Ping"](n=n, text=text)
 
 
-def run_native(program: Program, namespace: dict[str, Any]) -> Observed:
+@dataclass
+class Singled:
+    """The step call during which the run is cancelled: by what it is and which of the equal ones, since the order of parallel
+    calls is nobody's promise."""
+
+    call: tuple[object, ...]
+    occurrence: int
+
+    def is_last(self, calls: list[tuple[object, ...]]) -> bool:
+        """Whether the call that was noted last is the one."""
+        return repr(calls[-1]) == repr(self.call) and sum(repr(each) == repr(self.call) for each in calls) == self.occurrence
+
+
+def single_out(program: Program, namespace: dict[str, Any]) -> Singled | None:
+    """Choose a call among those of the uncancelled run; None when there are none that can be held."""
+    if program.cancel_during is None:
+        return None
+    run_native(replace(program, cancel_during=None, cancel_after=None), namespace)
+    calls = [call for call in namespace["CALLS"] if call[0] not in namespace["SYNC"]]
+    if not calls:
+        return None
+    number = int(program.cancel_during * len(calls))
+    chosen = repr(calls[number])
+    return Singled(calls[number], sum(repr(call) == chosen for call in calls[: number + 1]))
+
+
+def run_native(program: Program, namespace: dict[str, Any], singled: Singled | None = None) -> Observed:
     """Run `flow` as ordinary Python."""
     calls: list[tuple[object, ...]] = namespace["CALLS"]
     calls.clear()
+    argument = program.argument if program.trigger is None else ping(namespace, *program.trigger)
 
     async def main() -> Any:
-        async with direct_run(events=pings(program, namespace)):
-            return await namespace["flow"](program.argument)
+        events = [ping(namespace, n, text) for n, text in program.events]
+        async with direct_run(events=events) as world:
+            loop = asyncio.get_running_loop()
+            timers = [loop.call_later(delay, world.publish, ping(namespace, n, text)) for delay, n, text in program.late]
+            if program.cancel_after is not None:
+                timers.append(loop.call_later(program.cancel_after, lambda: world.runs[0].cancel()))
+
+            async def hold() -> None:
+                if singled is not None and singled.is_last(calls):
+                    namespace["HELD"].clear()
+                    timers.append(loop.call_later(0.001, lambda: world.runs[0].cancel()))
+                    await asyncio.sleep(0.002)
+
+            namespace["HELD"][:] = [] if singled is None else [hold]
+            try:
+                return await namespace["flow"](argument)
+            finally:
+                namespace["HELD"].clear()
+                for timer in timers:
+                    timer.cancel()
 
     try:
         status, value = "completed", dumps(run_virtual(main()))
+    except Cancelled as error:
+        status, value = "cancelled", describe_error(error)
     except Exception as error:
         status, value = "failed", describe_error(error)
     return Observed(status, value, Counter(map(repr, calls)))

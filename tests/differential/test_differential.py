@@ -11,7 +11,8 @@ import warnings
 import pytest
 
 from tests.differential.compare import Counts, compare
-from tests.differential.generator import FEATURES, generate
+from tests.differential.generator import generate
+from tests.differential.programs import FEATURES
 
 CHUNK = 25
 FAST = 300

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -84,10 +84,14 @@ def drive(
     schedule_seed: int | None = None,
     events: Sequence[Planned] = (),
     cancel_at: int | None = None,
+    cancel_after: float | None = None,
+    cancel_during: Callable[[], bool] | None = None,
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
 ) -> Outcome:
-    """Run a compiled workflow to its end. `cancel_at`: ask it to cancel after that many transitions (0: after its start).
+    """Run a compiled workflow to its end. `cancel_at`: ask it to cancel after that many transitions (0: after its start);
+    `cancel_after`: so many seconds later; `cancel_during`: asked after each step call, the first one for which it is true has
+    no outcome before everything else has come to rest and the cancel was asked.
 
     Raises `Stuck` when it waits for something that never comes, AssertionError when it takes more than `limit` transitions."""
     app = compilation.application
@@ -99,6 +103,8 @@ def drive(
         schedule_seed=schedule_seed,
         events=events,
         cancel_at=cancel_at,
+        cancel_after=cancel_after,
+        cancel_during=cancel_during,
         resources=resources,
         limit=limit,
     )
@@ -113,6 +119,8 @@ def drive_machine(
     schedule_seed: int | None = None,
     events: Sequence[Planned] = (),
     cancel_at: int | None = None,
+    cancel_after: float | None = None,
+    cancel_during: Callable[[], bool] | None = None,
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
 ) -> Outcome:
@@ -120,6 +128,7 @@ def drive_machine(
     runner = _StepCalls(steps, resources or {})
     try:
         driver = _Driver(Program.load(machine, types), runner, schedule_seed, events)
+        driver.cancel_later(cancel_after, cancel_during)
         return driver.run(args, cancel_at, limit)
     finally:
         runner.close()
@@ -233,12 +242,20 @@ class _Driver:
         self._journal: list[JournalRow] = []
         self._snapshots: list[str] = []
         self._sent: list[Event] = []
+        self._cancel_due: int | None = None
+        self._cancel_during: Callable[[], bool] | None = None
+        self._held: list[Input] = []
         for number, planned in enumerate(events):
             if isinstance(planned, tuple):
                 self._planned.append((START + round(planned[0] * 1_000_000), planned[1]))
             else:
                 self._stream.publish(planned, f"evt_{number}", START)
         self._planned.sort(key=lambda item: item[0])
+
+    def cancel_later(self, seconds: float | None, during: Callable[[], bool] | None) -> None:
+        """Plan to ask for the run's end, as `drive` says."""
+        self._cancel_due = None if seconds is None else START + round(seconds * 1_000_000)
+        self._cancel_during = during
 
     def run(self, args: Sequence[object], cancel_at: int | None, limit: int) -> Outcome:
         text = dumps(list(args))
@@ -285,7 +302,9 @@ class _Driver:
         for command in commands:
             match command:
                 case c.RunStep():
-                    self._ready.append(self._runner.attempt(self._state.run_id, command, self._at))
+                    given = self._runner.attempt(self._state.run_id, command, self._at)
+                    held = self._cancel_during is not None and self._cancel_during()
+                    (self._held if held else self._ready).append(given)
                 case c.AbandonStep(serial, True):
                     self._ready = [given for given in self._ready if _serial(given) != serial]
                 case c.SetTimer(serial, _, "backoff"):
@@ -314,10 +333,17 @@ class _Driver:
             if self._stream.offers and index == choices - 1:
                 return self._stream.offers.pop(0)
             return self._ready.pop(index)
+        if self._held:
+            self._ready, self._held, self._cancel_during = self._held, [], None
+            return CancelAsked("asked while a step ran")
         return self._pass_time()
 
     def _pass_time(self) -> Input:
         due = min(self._timers.items(), key=lambda item: (item[1][0], item[0]), default=None)
+        first = min([*([due[1][0]] if due else []), *(when for when, _ in self._planned[:1])], default=None)
+        if self._cancel_due is not None and (first is None or self._cancel_due < first):
+            self._at, self._cancel_due = max(self._at, self._cancel_due), None
+            return CancelAsked("asked at its time")
         if self._planned and (due is None or self._planned[0][0] <= due[1][0]):
             when, event = self._planned.pop(0)
             self._at = max(self._at, when)

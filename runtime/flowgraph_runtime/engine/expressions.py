@@ -87,9 +87,9 @@ class Expressions:
                 raise ProgramError(f"the machine assigns to {type(target).__name__!r}")
 
     def consumed(self, expr: forms.Expr) -> ast.expr:
-        """Return an operand of a call that runs through all of it."""
+        """Return an operand of a call that runs through all of it; what `*` spreads is consumed by the spreading."""
         built = self(expr)
-        if isinstance(expr, forms.Comprehension | forms.Const | forms.ListOf | forms.TupleOf | forms.Lambda):
+        if isinstance(expr, forms.Starred | forms.Comprehension | forms.Const | forms.ListOf | forms.TupleOf | forms.Lambda):
             return built
         return call("consume", load("R"), built)
 
@@ -272,12 +272,18 @@ def _call(x: Expressions, expr: forms.Call) -> ast.expr:
     return ast.Call(load(x.names.function(expr.function)), arguments, x.keywords(expr.keywords))
 
 
+def _limited(guard: str, argument: ast.expr) -> ast.expr:
+    if isinstance(argument, ast.Starred):
+        return ast.Starred(call("each", load(guard), argument.value), ast.Load())
+    return call(guard, argument)
+
+
 def _new(x: Expressions, expr: forms.New) -> ast.expr:
     arguments = x.all(expr.arguments)
     if expr.cls in _CONSUMING_TYPES and arguments:
         arguments[0] = x.consumed(expr.arguments[0])
     if expr.cls == "bytes" and arguments:
-        arguments[0] = call("byte_source", arguments[0])
+        arguments[0] = _limited("byte_source", arguments[0])
     return ast.Call(load(x.names.class_name(expr.cls)), arguments, x.keywords(expr.keywords))
 
 
@@ -287,7 +293,7 @@ def _method(x: Expressions, expr: forms.Method) -> ast.expr:
         [x.consumed(argument) for argument in expr.arguments] if expr.name in _CONSUMING_METHODS else x.all(expr.arguments)
     )
     if expr.name in _WIDTH_METHODS and arguments:
-        arguments[0] = call("width", arguments[0])
+        arguments[0] = _limited("width", arguments[0])
     return ast.Call(_callee(x, expr), arguments, x.keywords(expr.keywords))
 
 

@@ -113,6 +113,11 @@ def byte_source(value: Any) -> Any:
     return width(value)
 
 
+def each(guard: Callable[[Any], Any], values: Any) -> list[Any]:
+    """Return spread arguments, each passed by the guard of the first: a limit that is too tight there hurts nobody."""
+    return [guard(value) for value in values]
+
+
 def capped_factorial(n: Any, /) -> Any:
     """`math.factorial`, capped."""
     if isinstance(n, int) and n > _MAX_FACTORIAL:

@@ -40,6 +40,7 @@ _GIVEN: dict[str, object] = {
     "power": guards.power,
     "shift_left": guards.shift_left,
     "Variables": Variables,
+    "each": guards.each,
     "width": guards.width,
 }
 

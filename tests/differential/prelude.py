@@ -1,0 +1,140 @@
+"""What every generated program declares: events, models, exceptions and steps."""
+
+from __future__ import annotations
+
+PRELUDE = """
+from __future__ import annotations
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from pydantic import BaseModel
+from flowgraph import Cancelled, Event, NonRetriable, now, parallel, send, sleep, step, subflow, uuid, wait_for, workflow
+
+CALLS: list[tuple[object, ...]] = []
+HELD: list[Callable[[], Awaitable[None]]] = []  # what the call that a test singled out awaits
+
+SYNC = {"negate"}
+
+async def called(*call: object) -> None:
+    CALLS.append(call)
+    if HELD:
+        await HELD[0]()
+
+class Ping(Event, name="ping"):
+    n: int
+    text: str = ""
+
+class Item(BaseModel):
+    n: int
+    tags: list[str] = []
+
+@dataclass
+class Pair:
+    left: int
+    right: list[int] = field(default_factory=list)
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+class Odd(Exception):
+    pass
+
+class VeryOdd(Odd):
+    pass
+
+class Coded(VeryOdd):
+    def __init__(self, n: int) -> None:
+        super().__init__(f"coded {n}")
+        self.n = n
+        self.seen = [n]
+
+BASE = 7
+NAMES = ("ann", "bob", "cid")
+
+@step
+async def add(a: int, b: int = 1) -> int:
+    await called("add", a, b)
+    return a + b
+
+@step
+def negate(a: int) -> int:
+    CALLS.append(("negate", a))
+    return -a
+
+@step(retries=2)
+async def only_even(n: int) -> int:
+    await called("only_even", n)
+    if n % 2:
+        raise Odd(n)
+    return n // 2
+
+@step
+async def strict(n: int) -> int:
+    await called("strict", n)
+    if n % 3 == 1:
+        raise NonRetriable(f"strict {n}")
+    if n % 3 == 2:
+        raise NonRetriable("two") from Coded(n)
+    return n
+
+@step(retries=0)
+async def very(n: int) -> int:
+    await called("very", n)
+    if n % 5 == 0:
+        raise Coded(n)
+    return n + 1
+
+@step
+async def label(n: int) -> str:
+    await called("label", n)
+    return f"<{n}>"
+
+@step
+async def check(n: int) -> bool:
+    await called("check", n)
+    return n % 2 == 0
+
+@step
+async def spread(n: int) -> list[int]:
+    await called("spread", n)
+    return list(range(abs(n) % 4))
+
+@step
+async def touch(xs: list[int]) -> list[int]:
+    await called("touch", tuple(xs))
+    xs.append(len(xs))
+    return xs
+
+@step
+async def maybe(n: int) -> int | None:
+    await called("maybe", n)
+    return None if n % 3 == 0 else n
+
+@step
+async def make(n: int) -> Item:
+    await called("make", n)
+    return Item(n=n, tags=[str(n)])
+
+@step
+async def retag(item: Item, tag: str) -> Item:
+    await called("retag", item.n, tuple(item.tags), tag)
+    item.tags.append(tag)
+    return item
+
+@step
+async def pair(n: int) -> Pair:
+    await called("pair", n)
+    return Pair(n, [n])
+
+@step
+async def record(text: str) -> None:
+    await called("record", text)
+
+@step
+async def tally(counts: dict[str, int]) -> int:
+    await called("tally", tuple(sorted(counts.items())))
+    return sum(counts.values())
+
+"""

@@ -1,0 +1,187 @@
+"""Random expressions of a type, over the variables of a scope."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.differential.programs import FEATURES, Scope
+
+
+class Expressions:
+    """Writes expressions; also the text that statements are written to."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        count = self.random.randint(len(FEATURES) // 3, len(FEATURES))
+        self.features = frozenset(self.random.sample(FEATURES, count))
+        self.lines: list[str] = []
+        self.indent = 0
+        self.fresh = 0
+        self.subflows: list[str] = []
+        self.budget = self.random.randint(5, 24)
+        self.pure_depth = 0
+
+    # --- text
+
+    def emit(self, line: str) -> None:
+        self.lines.append("    " * self.indent + line)
+
+    @contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        self.emit(header)
+        self.indent += 1
+        yield
+        self.indent -= 1
+
+    def name(self, prefix: str = "v") -> str:
+        self.fresh += 1
+        return f"{prefix}{self.fresh}"
+
+    def on(self, feature: str, chance: float = 1.0) -> bool:
+        return feature in self.features and self.random.random() < chance
+
+    def pick(self, scope: Scope, kind: str) -> str | None:
+        names = [name for name, type_ in scope.variables.items() if type_ == kind]
+        return self.random.choice(names) if names else None
+    # --- expressions
+
+    def value(self, scope: Scope, kind: str, depth: int) -> str:
+        """An expression of a type; awaits in it only where the feature is on and no lambda encloses it."""
+        if depth > 0 and self.pure_depth == 0 and self.on("await_in_expression", 0.35):
+            call = self.call(scope, kind, depth - 1)
+            if call:
+                return f"(await {call})"
+        if depth <= 0:
+            return self.leaf(scope, kind)
+        if self.on("conditional", 0.12):
+            return f"({self.value(scope, kind, depth - 1)} if {self.value(scope, 'bool', depth - 1)} else {self.value(scope, kind, depth - 1)})"
+        maker = getattr(self, f"{kind}_value")
+        return str(maker(scope, depth - 1))
+
+    def leaf(self, scope: Scope, kind: str) -> str:
+        known = self.pick(scope, kind)
+        if known is not None and self.random.random() < 0.75:
+            return known
+        return {
+            "int": lambda: self.random.choice([str(self.random.randint(0, 9)), "BASE", str(self.random.randint(10, 99))]),
+            "str": lambda: repr(self.random.choice(["", "a", "b", "xyz", "é"])),
+            "bool": lambda: self.random.choice(["True", "False"]) if known is None else known,
+            "list": lambda: self.random.choice(
+                ["[7][:0]", f"[{', '.join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(1, 3)))}]"]
+            ),
+            "dict": lambda: (
+                "{" + ", ".join(f'"{k}": {self.random.randint(0, 9)}' for k in "abc"[: self.random.randint(0, 3)]) + "}"
+            ),
+            "item": lambda: f"Item(n={self.random.randint(0, 9)}, tags=['t'])",
+            "pair": lambda: f"Pair({self.random.randint(0, 9)}, [1])",
+            "none": lambda: "None",
+        }[kind]()
+
+    def call(self, scope: Scope, kind: str, depth: int) -> str:
+        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        options: dict[str, list[Callable[[], str]]] = {
+            "int": [lambda: f"add({v('int')}, {v('int')})", lambda: f"add(b={v('int')}, a={v('int')})", lambda: f"negate({v('int')})",
+                    lambda: f"very({v('int')})"],
+            "str": [lambda: f"label({v('int')})"],
+            "bool": [lambda: f"check({v('int')})"],
+            "list": [lambda: f"spread({v('int')})", lambda: f"touch({v('list')})"],
+            "item": [lambda: f"make({v('int')})", lambda: f"retag({v('item')}, {v('str')})"],
+            "pair": [lambda: f"pair({v('int')})"],
+            "none": [lambda: f"record({v('str')})"],
+            "dict": [],
+        }  # fmt: skip
+        if "try" in self.features:
+            options["int"] += [lambda: f"only_even({v('int')})", lambda: f"strict({v('int')})"]
+        if "dict" in self.features:
+            options["int"].append(lambda: f"tally({v('dict')})")
+        if self.subflows and self.on("subflow", 0.5):
+            options["int"] = [lambda: f"{self.random.choice(self.subflows)}({v('int')}, {v('list')})"]
+        return self.random.choice(options[kind])() if options[kind] else ""
+
+    def int_value(self, scope: Scope, depth: int) -> str:
+        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        options = [
+            lambda: f"({v('int')} {self.random.choice(['+', '-', '*'])} {v('int')})",
+            lambda: f"len({v(self.random.choice(['list', 'str']))})", lambda: f"sum({v('list')})", lambda: f"abs({v('int')})",
+            lambda: f"max({v('int')}, {v('int')})", lambda: f"({v('int')} // {self.random.randint(2, 5)})",
+            lambda: f"(-{v('int')})", lambda: f"int({v('bool')})",
+        ]  # fmt: skip
+        if self.on("walrus", 0.3):
+            options.append(lambda: f"({self.name('w')} := {v('int')})")
+        if self.on("model"):
+            options.append(lambda: f"{self.leaf(scope, 'item')}.n")
+        if self.on("dict"):
+            options.append(lambda: f"{v('dict')}.get({v('str')}, {v('int')})")
+        if self.on("comprehension"):
+            options.append(lambda: self.pure(lambda: f"sum(c * {self.leaf(scope, 'int')} for c in {v('list')})"))
+        if self.on("slices"):
+            options.append(lambda: f"({v('list')} + [{v('int')}])[{self.random.choice(['0', '-1'])}]")
+        return self.random.choice(options)()
+
+    def pure(self, make: Callable[[], str]) -> str:
+        self.pure_depth += 1
+        text = make()
+        self.pure_depth -= 1
+        return text
+
+    def str_value(self, scope: Scope, depth: int) -> str:
+        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        options = [lambda: f"({v('str')} + {v('str')})", lambda: f"str({v('int')})", lambda: f"{v('str')}.upper()"]
+        if self.on("fstring"):
+            options.append(
+                lambda: self.pure(lambda: 'f"{' + self.leaf(scope, "int") + "!r}-{" + self.leaf(scope, "int") + ':>4}"')
+            )
+        if self.on("comprehension"):
+            options.append(
+                lambda: self.pure(lambda: f'",".join([str(c) for c in {v("list")} if c != {self.leaf(scope, "int")}])')
+            )
+        return self.random.choice(options)()
+
+    def bool_value(self, scope: Scope, depth: int) -> str:
+        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        options = [
+            lambda: f"({v('int')} {self.random.choice(['<', '>', '==', '!=', '<=', '>='])} {v('int')})",
+            lambda: f"(not {v('bool')})", lambda: f"({v('int')} in {v('list')})",
+        ]  # fmt: skip
+        if self.on("short_circuit"):
+            options += [lambda: f"({v('bool')} and {v('bool')})", lambda: f"({v('bool')} or {v('bool')})"] * 2
+        if self.on("chain"):
+            options.append(lambda: f"({v('int')} < {v('int')} <= {v('int')})")
+        return self.random.choice(options)()
+
+    def list_value(self, scope: Scope, depth: int) -> str:
+        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        options = [
+            lambda: f"[{v('int')}, {v('int')}]", lambda: f"({v('list')} + {v('list')})", lambda: f"sorted({v('list')}, reverse=True)",
+        ]  # fmt: skip
+        if self.on("starred"):
+            options.append(lambda: f"[{v('int')}, *{v('list')}]")
+        if self.on("slices"):
+            options.append(lambda: f"{v('list')}[{self.random.choice([':2', '1:', '::-1', ':-1'])}]")
+        if self.on("comprehension"):
+            options.append(lambda: self.pure(lambda: f"[c + {self.leaf(scope, 'int')} for c in {v('list')} if c > 0]"))
+            options.append(lambda: self.pure(lambda: f"sorted({v('list')}, key=lambda c: (-c, {self.leaf(scope, 'int')}))"))
+        if self.pure_depth == 0 and self.on("await_comprehension") and "await_in_expression" in self.features:
+            options.append(
+                lambda: f"[await add(c, {self.leaf(scope, 'int')}) for c in {v('list')} if c != {self.leaf(scope, 'int')}]"
+            )
+        return self.random.choice(options)()
+
+    def dict_value(self, scope: Scope, depth: int) -> str:
+        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        options = [lambda: f'{{"a": {v("int")}, {v("str")}: {v("int")}}}', lambda: f"{{**{v('dict')}, 'z': {v('int')}}}"]
+        if self.on("comprehension"):
+            options.append(lambda: self.pure(lambda: f"{{str(c): c for c in {v('list')}}}"))
+        return self.random.choice(options)()
+
+    def item_value(self, scope: Scope, depth: int) -> str:
+        return f"Item(n={self.value(scope, 'int', depth)}, tags=[{self.value(scope, 'str', depth)}])"
+
+    def pair_value(self, scope: Scope, depth: int) -> str:
+        return f"Pair({self.value(scope, 'int', depth)}, {self.value(scope, 'list', depth)})"
+
+    def none_value(self, scope: Scope, depth: int) -> str:
+        return "None"

@@ -1,0 +1,74 @@
+"""Hand-written programs at the language's corners: what the machine does with each is what CPython does, or it is refused.
+
+A corner is the body of `flow(n: int)`, with its result type in the heading, or a whole module after the prelude of the generated
+programs. A heading that ends with a code says that the compiler must refuse it with this code.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.differential.compare import Difference, compare_program
+from tests.differential.prelude import PRELUDE
+from tests.differential.programs import Program
+
+EXTRA = """
+from collections.abc import Sequence
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+from uuid import UUID
+import math
+
+class Point(NamedTuple):
+    x: int
+    y: float
+
+@dataclass
+class Line:
+    start: Point
+    end: Point
+"""
+
+
+@dataclass(frozen=True)
+class Corner:
+    """One program, and the code with which it must be refused."""
+
+    title: str
+    text: str
+    refused: str | None
+
+
+def read(path: Path) -> list[Corner]:
+    """The corners of one file."""
+    corners = []
+    for part in re.split(r"^### ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, body = part.partition("\n")
+        title, _, result = heading.partition(" -> ")
+        code = re.search(r"FG\d{3}$", title)
+        if "async def flow(" not in body:
+            indented = "".join(f"    {line}\n" for line in body.splitlines())
+            body = f"@workflow\nasync def flow(n: int) -> {result}:\n{indented}"
+        corners.append(Corner(title, PRELUDE + EXTRA + body, code[0] if code else None))
+    return corners
+
+
+CORNERS = [corner for path in sorted(Path(__file__).with_name("corners").glob("*.txt")) for corner in read(path)]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("number", range(len(CORNERS)), ids=[corner.title for corner in CORNERS])
+def test_a_corner_is_as_in_python_or_refused(number: int) -> None:
+    corner = CORNERS[number]
+    program = Program(-1 - number, corner.text, 3, [(1, "a"), (2, "b"), (2, "c")], frozenset())
+    if corner.refused is None:
+        compare_program(program)
+    else:
+        with pytest.raises(Difference, match=f"refused: {corner.refused}"):
+            compare_program(program)
