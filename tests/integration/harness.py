@@ -26,7 +26,7 @@ from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage import ENDED
 from flowgraph_runtime.storage.invariants import violations
 from flowgraph_runtime.timers import SkippingClock
-from flowgraph_runtime.views import error_view
+from flowgraph_runtime.views import error_view, run_status
 
 PRELUDE = """
 import asyncio, sys, threading, time
@@ -111,7 +111,7 @@ class Engine:
 
     async def reaches(self, run_id: str, *statuses: str, patience: float = 10.0) -> RunRow:
         """Wait until a run has one of these statuses."""
-        return await self.until(lambda row: row.status in statuses, run_id, patience)
+        return await self.until(lambda row: run_status(row) in statuses, run_id, patience)
 
     async def until(self, holds: Callable[[RunRow], bool], run_id: str, patience: float = 10.0) -> RunRow:
         """Wait until something holds for a run."""
@@ -122,7 +122,7 @@ class Engine:
                     await asyncio.sleep(0.005)
                     row = await self.row(run_id)
         except TimeoutError:
-            raise AssertionError(f"{run_id} stays {row.status}: {row.reason} {row.error}; {LOG.calls}") from None
+            raise AssertionError(f"{run_id} stays {run_status(row)}: {row.reason} {row.error}; {LOG.calls}") from None
         return row
 
     async def ended(self, run_id: str, patience: float = 10.0) -> RunRow:

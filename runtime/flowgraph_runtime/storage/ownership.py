@@ -238,7 +238,9 @@ def _claimable(tx: Tx, which: str, limit: int, machines: Collection[str] | None)
 
 
 def ask_cancel(tx: Tx, run_id: str, reason: str) -> str:
-    """Ask the owner to cancel the run: `cancelling`, or `already <status>` when it is over. Raises UnknownRun."""
+    """Ask the owner to cancel the run: `cancelling`, or `already <status>` when it is over. Raises UnknownRun.
+
+    A run that nobody has begun says so in its status: whoever claims it must look into its inbox before its first step."""
     found = tx.sql.rows(
         f"SELECT number, status FROM fg_run WHERE id = :id {tx.database.update_lock}",
         id=run_id,
@@ -248,5 +250,7 @@ def ask_cancel(tx: Tx, run_id: str, reason: str) -> str:
     number, status = found[0]
     if status in ENDED:
         return f"already {status}"
+    if status == "queued":
+        tx.sql.run("UPDATE fg_run SET status = 'cancelling' WHERE number = :number AND epoch IS NULL", number=number)
     tx.effects.offers.append(Offer(int(number), "cancel", "cancel", 0, payload=reason))
     return "cancelling"

@@ -32,6 +32,7 @@ from flowgraph_runtime.worker.claims import Claimer
 from flowgraph_runtime.worker.committer import Committer, Entry
 from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
+from flowgraph_runtime.worker.lookout import Lookout
 from flowgraph_runtime.worker.options import WorkerOptions
 from flowgraph_runtime.worker.pool import Outcome, StepPool
 from flowgraph_runtime.worker.pump import InboxPump
@@ -64,15 +65,15 @@ class Worker:
         self._on_started = on_started
         self._refused: dict[str, int] = {}
         self._stopping = False
-        self._claim_unclear = False
         self._halt: asyncio.Future[None] | None = None
         self._writer = Writer(registry, distribution, lambda live: snapshot(live.state, live.program, by_reference=True))
         self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
         self._committer = Committer(lambda group: store.commit(self.epoch, group), self._committed)
         self._pump = InboxPump(store.inbox, self._deliver)
         self._loader = Loader(store, registry, self._resume, self._unusable)
+        lookout = Lookout(store, registry, epoch, self.owned, self._pump, self._loader, self._end)
         self._claimer = Claimer(
-            self._claim, self._adopt, self._room, self._look_around, self.options.claim_batch, self.options.poll_interval
+            lookout.claim, self._adopt, self._room, lookout.look, self.options.claim_batch, self.options.poll_interval
         )
 
     # --- life
@@ -138,28 +139,6 @@ class Worker:
 
     def _room(self) -> int:
         return self.options.live_runs - len(self.owned)
-
-    async def _claim(self, limit: int) -> list[RunRow]:
-        try:
-            return await self._store.claim(self.epoch, limit, self._registry.satisfied())
-        except Fenced as fenced:
-            self._end(fenced)
-        except Exception as error:
-            _LOG.warning("cannot claim runs, trying again in %g s: %s", self.options.poll_interval, error)
-            self._claim_unclear = True
-        return []
-
-    async def _look_around(self) -> None:
-        """Find what no commit of this process told of: inbox rows by others, and runs of a claim whose answer was lost."""
-        try:
-            self._pump.look(await self._store.with_inbox(self.epoch))
-            if self._claim_unclear:
-                for run_id in await self._store.owned(self.epoch):
-                    if run_id not in self.owned:
-                        self._loader.load(run_id)
-                self._claim_unclear = False
-        except Exception as error:
-            _LOG.warning("cannot look for work, trying again in %g s: %s", self.options.poll_interval, error)
 
     async def _adopt(self, rows: list[RunRow]) -> None:
         for row in rows:
@@ -338,10 +317,15 @@ class Worker:
             self._claimer.wake()
 
     def _park(self, live: LiveRun) -> None:
-        """Save the state; closing the epoch then gives all its runs up at once, claimable whatever they do."""
+        """Save the state; closing the epoch then gives all its runs up at once, claimable whatever they do. A state that cannot
+        be saved is folded from the journal by the next owner."""
         transition = Transition(live.id)
-        self._writer.save(live, transition)
         live.closed = True
+        try:
+            self._writer.save(live, transition)
+        except Exception:
+            _LOG.exception("the state of run %s cannot be saved", live.id)
+            return
         self._committer.add(Entry(live, transition, []))
 
     def _end(self, error: BaseException) -> None:
