@@ -96,5 +96,5 @@ def as_data(row: KeyRow, secret: str | None = None) -> dict[str, Any]:
     """A key as JSON-able data, without its hash; the secret only when it was just made."""
     from flowgraph_runtime.views import key_view
 
-    data: dict[str, Any] = key_view(row, secret).model_dump(mode="json", exclude_none=secret is None)
+    data: dict[str, Any] = key_view(row, secret).model_dump(mode="json", exclude=None if secret else {"key"})
     return data

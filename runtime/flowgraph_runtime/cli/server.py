@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import uvicorn
@@ -39,12 +40,19 @@ class Server(uvicorn.Server):
 
     def serve_on(self, bound: socket.socket) -> None:
         """Serve until SIGINT or SIGTERM, or return at once when the application does not start."""
+        before = signal.signal(signal.SIGTERM, _end)
         try:
             self.run([bound])
-        except (SystemExit, KeyboardInterrupt):  # how uvicorn reports a failed start, and a Ctrl-C that it has handled
+        except (SystemExit, KeyboardInterrupt):  # a failed start, or the signal that uvicorn raises again after its good end
             return
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
         tell(f"flowgraph is at {self._address}", style="bold green")
+
+
+def _end(*_: object) -> None:
+    raise SystemExit

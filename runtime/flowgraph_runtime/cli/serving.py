@@ -37,15 +37,16 @@ def dev(
     chosen = settings(host="127.0.0.1", port=port, db=db, dev=True)
     if inherited is not None:
         reloading.end_with_parent()
-        serve_targets(targets, chosen, socket.socket(fileno=inherited))
+        with socket.socket(fileno=inherited) as bound:
+            serve_targets(targets, chosen, bound)
         return
-    bound = reloading.listening_socket(chosen.host, chosen.port)
-    port = bound.getsockname()[1]
-    if not reload:
-        serve_targets(targets, chosen.model_copy(update={"port": port}), bound)
-        return
-    command = ["dev", *targets, "--port", str(port), "--db", chosen.db]
-    code = reloading.supervise(command, targets, bound)
+    with reloading.listening_socket(chosen.host, chosen.port) as bound:
+        port = bound.getsockname()[1]
+        if not reload:
+            serve_targets(targets, chosen.model_copy(update={"port": port}), bound)
+            return
+        command = ["dev", *targets, "--port", str(port), "--db", chosen.db]
+        code = reloading.supervise(command, targets, bound)
     if code:
         raise SystemExit(code)
 
@@ -72,8 +73,8 @@ def serve(
     chosen = settings(
         db=db, host=host, port=port, worker=False if no_worker else None, allow_missing=True if allow_missing else None
     )
-    bound = listening_socket(chosen.host, chosen.port)
-    serve_targets(targets, chosen.model_copy(update={"port": bound.getsockname()[1]}), bound)
+    with listening_socket(chosen.host, chosen.port) as bound:
+        serve_targets(targets, chosen.model_copy(update={"port": bound.getsockname()[1]}), bound)
 
 
 def serve_targets(targets: Sequence[str], chosen: Settings, bound: socket.socket) -> None:
