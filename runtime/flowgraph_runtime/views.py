@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from flowgraph.codec import TypeRegistry, loads, plain
 from flowgraph.errors import error_names
@@ -45,9 +45,11 @@ def _told(text: str, tree: Any, types: TypeRegistry) -> tuple[str, str]:
         error = loads(text, types)
         return error_names(error)[0], str(error)
     except Exception:
-        shown = plain(tree)
-        known = isinstance(shown, dict) and "type" in shown
-        return (str(shown["type"]), str(shown.get("message", ""))) if known else ("Exception", str(shown))
+        shown: object = plain(tree)
+        if not isinstance(shown, dict):
+            return "Exception", str(shown)
+        members = cast("dict[str, Any]", shown)
+        return str(members.get("type", "Exception")), str(members.get("message", members))
 
 
 def run_status(row: RunRow) -> RunStatus:

@@ -28,25 +28,37 @@ async def everything(call: Call) -> Response:
 
 
 async def one_run(call: Call) -> Response:
-    """Stream the changes of one run until it has ended. A client that comes back after the end gets 204, which stops it."""
+    """Stream the changes of one run until it has ended. A client that comes back after the end gets 204, which stops it. With
+    `end=event` a last event `end` says that no more will come: a browser that closes then does not report a broken stream."""
     run_id = call.path["id"]
+    farewell = call.queries().get("end") == "event"
     row = await call.service.store.run(run_id)
     if row is None:
         raise Problem(404, "not found", f"there is no run '{run_id}'")
     if row.status in ENDED and _last_seen(call) is not None and not call.service.hub.missed(run_id, _last_seen(call) or 0):
         return Response(status_code=204)
-    return _response(call, run_id)
+    return _response(call, run_id, farewell=farewell)
 
 
-def _response(call: Call, run_id: str | None) -> Response:
+def _response(call: Call, run_id: str | None, *, farewell: bool = False) -> Response:
     stopping = anyio.Event()
-    content = _encoded(_follow(call, run_id), stopping, call.service.hub)
+    messages = _follow(call, run_id)
+    content = _encoded(_until_end(messages, run_id) if farewell else messages, stopping, call.service.hub)
     return EventSourceResponse(content, ping=PING, shutdown_event=stopping, shutdown_grace_period=GRACE)
 
 
 def _last_seen(call: Call) -> int | None:
     text = call.header("last-event-id")
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+async def _until_end(messages: AsyncIterator[Message], run_id: str | None) -> AsyncIterator[Message]:
+    """Say so when the stream is over because the run is, and not because the server stops."""
+    async for message in messages:
+        yield message
+        if _is_end(message, run_id):
+            yield Message(message.sequence, message.run_id, "end", {"id": message.run_id})
+            return
 
 
 async def _encoded(messages: AsyncIterator[Message], stopping: anyio.Event, hub: Hub) -> AsyncIterator[dict[str, str]]:

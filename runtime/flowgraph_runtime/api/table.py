@@ -97,7 +97,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET", "/v1/runs/{id}/diagram.svg", "read", "Draw a run's live state", runs.diagram, media=_SVG, errors=(404, 409, 501)
     ),
     Endpoint(
-        "GET", "/v1/runs/{id}/stream", "read", "Follow a run", streams.one_run, media=_STREAM, headers=(_RESUME,), errors=(404,)
+        "GET",
+        "/v1/runs/{id}/stream",
+        "read",
+        "Follow a run",
+        streams.one_run,
+        media=_STREAM,
+        headers=(_RESUME,),
+        query=(Query("end", {"type": "string", "enum": ["event"]}, "`event`: a last event `end` when the run has ended"),),
+        errors=(404,),
     ),
     Endpoint("GET", "/v1/stream", "read", "Follow all runs", streams.everything, media=_STREAM, headers=(_RESUME,)),
     Endpoint(
