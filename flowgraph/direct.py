@@ -78,6 +78,7 @@ class DirectRun:
         self.started_at = world.clock()
         self.branch = Branch()
         self._call = call
+        self._deadline: Request | None = None
         world.runs.append(self)
         for value in call.args:
             if isinstance(value, Event):
@@ -95,15 +96,17 @@ class DirectRun:
 
     async def execute(self) -> Any:
         """Run the body, then the handler that its end calls for; returns the result by value or raises what left the body."""
+        has_handler = self.options.on_failure is not UNSET or self.options.on_cancel is not UNSET
+        trigger = copy_value(self._trigger()) if has_handler else None
         with self._scopes():
             try:
-                return copy_value(await self._body(), by=f"result of {self.name}")
-            except Cancelled as error:
-                await self._handle(self.options.on_cancel, error, self._trigger())
-                raise
-            except Exception as error:
-                _attach_failure(error, None, 0, self.id)
-                await self._handle(self.options.on_failure, error, self._trigger(), error)
+                return await self._result()
+            except BaseException as error:
+                if isinstance(error, Cancelled) or (isinstance(error, Exception) and self._is_cancelled()):
+                    await self._handle(self.options.on_cancel, error, trigger)
+                elif isinstance(error, Exception):
+                    _attach_failure(error, None, 0, self.id)
+                    await self._handle(self.options.on_failure, error, trigger, copy_value(error))
                 raise
             finally:
                 self.world.mailboxes.remove(self.mailbox)
@@ -118,13 +121,23 @@ class DirectRun:
         self.branch.coroutine = body = self.execute()
         return await body
 
+    async def _result(self) -> Any:
+        """Return the body's result by value; a run that was asked to end has none, whatever its body makes of it."""
+        result = copy_value(await self._body(), by=f"result of {self.name}")
+        if self._is_cancelled():
+            raise Cancelled
+        return result
+
+    def _is_cancelled(self) -> bool:
+        return any(request.final and request is not self._deadline for request in self.branch.requests)
+
     async def _body(self) -> Any:
         if self.options.timeout is UNSET:
             return await self._call.fn(*self._call.args, **self._call.kwargs)
         return await self._within(parse_duration(self.options.timeout))
 
     async def _within(self, limit: timedelta) -> Any:
-        request = Request(interrupt=True)
+        self._deadline = request = Request(interrupt=True)
         timer = asyncio.get_running_loop().call_later(limit.total_seconds(), self.branch.ask, request)
         try:
             return await self._call.fn(*self._call.args, **self._call.kwargs)

@@ -250,6 +250,11 @@ class FlowGraph:
     variable_types: dict[str, object] = field(default_factory=dict[str, object], compare=False)
     result_type: object = field(default=None, compare=False)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every parameter, the keyword-only ones last."""
+        return (*self.parameters, *self.keyword_only)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowGraph:

@@ -10,6 +10,8 @@ Each program switches a random part of the features off (swarm testing, Groce et
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from tests.differential.prelude import PRELUDE
 from tests.differential.programs import Program, Scope
@@ -25,26 +27,64 @@ class Generator(Suspensions):
         if "subflow" in self.features:
             for _ in range(self.random.randint(1, 2)):
                 self.subflow()
-        self.function("@workflow", "flow", "n: int", "str", Scope({"n": "int"}))
-        return Program(
-            self.seed,
-            PRELUDE + "\n".join(self.lines) + "\n",
-            self.random.randint(-3, 9),
-            [(self.random.randint(0, 4), self.random.choice("abc")) for _ in range(self.random.randint(0, 4))],
-            self.features,
-        )
+        triggered = "trigger" in self.features and self.random.random() < 0.5
+        if triggered:
+            self.function(self.decorator("on=Ping"), "flow", "event: Ping", "str", Scope({"n": "int"}), "n = event.n")
+        else:
+            self.function(self.decorator(), "flow", "n: int", "str", Scope({"n": "int"}))
+        prelude = PRELUDE.replace("TRIGGER", "Ping" if triggered else "dict[str, int]")
+        events = [(self.random.randint(0, 4), self.random.choice("abc")) for _ in range(self.random.randint(0, 4))]
+        program = Program(self.seed, prelude + "\n".join(self.lines) + "\n", self.random.randint(-3, 9), events, self.features)
+        return replace(program, **self.surroundings(triggered))
+
+    def surroundings(self, triggered: bool) -> dict[str, Any]:
+        """What happens around the run: late events, and a cancel; at odd moments, so that nothing else is due then."""
+        found: dict[str, Any] = {}
+        if triggered:
+            found["trigger"] = (self.random.randint(0, 9), "t")
+        if "late" in self.features:
+            hours = sorted(self.random.sample(range(1, 200), self.random.randint(1, 6)))
+            found["late"] = [(h * 1000 + 3, self.random.choice([0, 1, 2, 3, 22, 23]), self.random.choice("abc")) for h in hours]
+        if self.on("cancel_step", 0.5):
+            found["cancel_during"] = self.random.random()
+        elif self.on("cancel_time", 0.5):
+            found["cancel_after"] = self.random.choice([7, 1207, 3607, 5407, 9007, 90007])
+        return found
+
+    def decorator(self, *options: str) -> str:
+        given = list(options)
+        if self.on("on_failure", 0.7):
+            given.append("on_failure=" + self.random.choice(["alert", "alarmed", "broken_alert"]))
+        if self.on("on_cancel", 0.7):
+            given.append("on_cancel=" + self.random.choice(["cleaned", "cleared"]))
+        if self.on("workflow_retries", 0.7):
+            given.append(f"retries={self.random.randint(0, 2)}")
+        return f"@workflow({', '.join(given)})" if given else "@workflow"
 
     def subflow(self) -> None:
         name = self.name("sub")
         saved, self.budget = self.budget, self.random.randint(2, 6)
-        self.function("@subflow", name, "n: int, xs: list[int]", "int", Scope({"n": "int", "xs": "list"}))
+        parameters, scope = "n: int, xs: list[int]", Scope({"n": "int", "xs": "list"})
+        calls = [f"{name}({{n}}, {{xs}})", f"{name}(xs={{xs}}, n={{n}})"]
+        if self.on("subflow_shapes", 0.6):
+            parameters += ', m: int = BASE, *, k: int, tag: str = "t"'
+            scope.variables.update({"m": "int", "k": "int", "tag": "str"})
+            calls = [
+                f"{name}({{n}}, {{xs}}, k={{n}})",
+                f"{name}(k={{n}}, n={{n}}, xs={{xs}})",
+                f"{name}({{n}}, {{xs}}, {{n}}, tag={{s}}, k={{n}})",
+                f"{name}({{n}}, m={{n}}, k={{n}}, xs={{xs}}, tag={{s}})",
+            ]
+        self.function("@subflow", name, parameters, "int", scope)
         self.budget = saved
-        self.subflows.append(name)
+        self.subflows += calls
 
-    def function(self, decorator: str, name: str, parameters: str, result: str, scope: Scope) -> None:
+    def function(self, decorator: str, name: str, parameters: str, result: str, scope: Scope, first: str = "") -> None:
         self.emit(decorator)
         kind = "str" if result == "str" else "int"
         with self.block(f"async def {name}({parameters}) -> {result}:"):
+            if first:
+                self.emit(first)
             self.body(scope, kind)
             self.emit(f"return {self.summary(scope) if kind == 'str' else self.value(scope, 'int', 1)}")
         self.emit("")
@@ -74,6 +114,7 @@ class Generator(Suspensions):
             ("wait", self.wait, 2), ("send", self.send, 1), ("alias", self.alias, 2), ("mutate", self.mutate, 3),
             ("augment", self.augment, 2), ("unpack", self.unpack, 2), ("assert", self.assert_, 1), ("delete", self.delete, 1),
             ("chain", self.chain, 1), ("recorded", self.recorded, 1), ("optional", self.optional, 2),
+            ("parallel_waits", self.parallel_waits, 1),
         ):  # fmt: skip
             if feature in self.features:
                 choices.append((make, weight))
@@ -181,6 +222,11 @@ class Generator(Suspensions):
                 if self.on("raise", 0.25):
                     self.emit("raise")
             ends.append(inner)
+        if self.cancels and self.random.random() < 0.3:
+            with self.block("except Cancelled:"):
+                self.emit(f"await record({self.value(scope, 'str', 0)})")
+                self.emit("raise")
+            handlers += 1
         if handlers and self.random.random() < 0.4:
             with self.block("else:"):
                 self.body(body, result)
@@ -292,6 +338,7 @@ class Generator(Suspensions):
         else:
             self.emit(f"{got} = {name} or {self.value(scope, 'int', 1)}")
         scope.variables[got] = "int"
+
 
 def generate(seed: int) -> Program:
     """The program of a seed, always the same."""

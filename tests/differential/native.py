@@ -68,18 +68,25 @@ def run_native(program: Program, namespace: dict[str, Any], singled: Singled | N
     calls.clear()
     argument = program.argument if program.trigger is None else ping(namespace, *program.trigger)
 
+    asked: list[bool] = []
+
     async def main() -> Any:
         events = [ping(namespace, n, text) for n, text in program.events]
         async with direct_run(events=events) as world:
             loop = asyncio.get_running_loop()
             timers = [loop.call_later(delay, world.publish, ping(namespace, n, text)) for delay, n, text in program.late]
+
+            def cancel() -> None:
+                asked.append(True)
+                world.runs[0].cancel()
+
             if program.cancel_after is not None:
-                timers.append(loop.call_later(program.cancel_after, lambda: world.runs[0].cancel()))
+                timers.append(loop.call_later(program.cancel_after, cancel))
 
             async def hold() -> None:
                 if singled is not None and singled.is_last(calls):
                     namespace["HELD"].clear()
-                    timers.append(loop.call_later(0.001, lambda: world.runs[0].cancel()))
+                    timers.append(loop.call_later(0.001, cancel))
                     await asyncio.sleep(0.002)
 
             namespace["HELD"][:] = [] if singled is None else [hold]
@@ -92,8 +99,6 @@ def run_native(program: Program, namespace: dict[str, Any], singled: Singled | N
 
     try:
         status, value = "completed", dumps(run_virtual(main()))
-    except Cancelled as error:
-        status, value = "cancelled", describe_error(error)
-    except Exception as error:
-        status, value = "failed", describe_error(error)
+    except (Cancelled, Exception) as error:
+        status, value = "cancelled" if asked else "failed", describe_error(error)
     return Observed(status, value, Counter(map(repr, calls)))

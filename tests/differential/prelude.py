@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from typing import Any
 from pydantic import BaseModel
 from flowgraph import Cancelled, Event, NonRetriable, now, parallel, send, sleep, step, subflow, uuid, wait_for, workflow
 
@@ -137,4 +138,63 @@ async def tally(counts: dict[str, int]) -> int:
     await called("tally", tuple(sorted(counts.items())))
     return sum(counts.values())
 
+@step(retries=0)
+async def alert(trigger: Any, error: Exception) -> None:
+    await called("alert", shown(trigger), repr(error), error.flowgraph.step, error.flowgraph.attempts)
+
+@step(retries=0)
+async def broken_alert(trigger: Any, error: Exception) -> None:
+    await called("broken_alert", shown(trigger), repr(error))
+    raise ValueError("no alert")
+
+@step
+async def cleaned(trigger: Any) -> None:
+    await called("cleaned", shown(trigger))
+
+def shown(trigger: Any) -> str:
+    return repr(trigger) if isinstance(trigger, dict) else f"ping {trigger.n} {trigger.text}"
+
+@subflow
+async def alarmed(trigger: TRIGGER, error: Exception) -> None:
+    await record(f"alarm {error!r}")
+    await sleep("1h")
+    await alert(trigger, error)
+
+@subflow
+async def cleared(trigger: TRIGGER) -> None:
+    try:
+        await sleep("1h")
+    finally:
+        await cleaned(trigger)
+
+@subflow
+async def patient(n: int, *, nap: str = "1h") -> int:
+    try:
+        await sleep(nap)
+        return await add(n)
+    finally:
+        await record(f"patient {n}")
+
+@subflow
+async def careful(n: int, text: str = "c") -> str:
+    got = ""
+    try:
+        got = await label(n)
+        await sleep("90m")
+    except Cancelled:
+        await record(f"careful {n} {text}")
+        raise
+    finally:
+        await sleep("1h")
+        got += text + await label(n)
+    return got
+
+@subflow
+async def listening(n: int) -> bool:
+    heard = await wait_for(Ping, where=lambda p: p.n == n + 20, timeout="3h")
+    try:
+        await record(f"heard {n} {heard is not None}")
+    finally:
+        await sleep("5m")
+    return heard is None
 """

@@ -23,6 +23,7 @@ class Expressions:
         self.subflows: list[str] = []
         self.budget = self.random.randint(5, 24)
         self.pure_depth = 0
+        self.cancels = bool(self.features & {"cancel_step", "cancel_time"})
 
     # --- text
 
@@ -46,6 +47,7 @@ class Expressions:
     def pick(self, scope: Scope, kind: str) -> str | None:
         names = [name for name, type_ in scope.variables.items() if type_ == kind]
         return self.random.choice(names) if names else None
+
     # --- expressions
 
     def value(self, scope: Scope, kind: str, depth: int) -> str:
@@ -98,7 +100,7 @@ class Expressions:
         if "dict" in self.features:
             options["int"].append(lambda: f"tally({v('dict')})")
         if self.subflows and self.on("subflow", 0.5):
-            options["int"] = [lambda: f"{self.random.choice(self.subflows)}({v('int')}, {v('list')})"]
+            options["int"] = [lambda: self.random.choice(self.subflows).format(n=v("int"), xs=v("list"), s=v("str"))]
         return self.random.choice(options[kind])() if options[kind] else ""
 
     def int_value(self, scope: Scope, depth: int) -> str:

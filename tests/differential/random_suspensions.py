@@ -16,6 +16,8 @@ class Suspensions(Expressions):
         if self.random.random() < 0.25:
             kind = self.random.choice([f"only_even({self.value(scope, 'int', 0)})", f"very({self.value(scope, 'int', 0)})"])
             branches.insert(self.random.randint(0, len(branches)), (kind, "int"))
+        if self.on("flow_branches", 0.5):
+            branches += [self.flow_branch(scope) for _ in range(self.random.randint(1, 2))]
         names = [self.name() for _ in branches]
         self.emit(f"{', '.join(names)} = await parallel({', '.join(call for call, _ in branches)})")
         scope.variables.update({n: kind for n, (_, kind) in zip(names, branches, strict=True) if kind != "tuple"})
@@ -29,6 +31,29 @@ class Suspensions(Expressions):
             "list": f"touch({self.value(scope, 'list', 0)})",
             "bool": f"check({self.value(scope, 'int', 1)})",
         }[kind], kind
+
+    def flow_branch(self, scope: Scope) -> tuple[str, str]:
+        """A call of a subflow that sleeps or waits and cleans up; its steps are the same in any schedule."""
+        n = self.value(scope, "int", 0)
+        return self.random.choice(
+            [
+                (f"patient({n})", "int"),
+                (f'patient(nap="{self.random.choice(["25m", "2h"])}", n={n})', "int"),
+                (f"careful({n})", "str"),
+                (f"careful({n}, text={self.value(scope, 'str', 0)})", "str"),
+                (f"listening({n})", "bool"),
+            ]
+        )
+
+    def parallel_waits(self, scope: Scope, _: str) -> None:
+        names, got = [self.name("p") for _ in range(self.random.randint(2, 3))], self.name("g")
+        waits = [
+            f'wait_for(Ping, where=lambda p: p.n >= {self.random.randint(0, 3)}, timeout="{h}h")'
+            for h in range(3, 3 + len(names))
+        ]
+        self.emit(f"{', '.join(names)} = await parallel({', '.join(waits)})")
+        self.emit(f"{got} = [-1 if p is None else p.n for p in [{', '.join(names)}]]")
+        scope.variables[got] = "list"
 
     def sleep(self, scope: Scope, _: str) -> None:
         self.emit(self.random.choice(['await sleep("1h")', 'await sleep("3d")', "await sleep(timedelta(minutes=5))"]))

@@ -57,7 +57,7 @@ class Definite(Forward[Bound]):
 
     def findings(self) -> Iterator[Diagnostic]:
         """Run the analysis."""
-        self.run(self.function.body, Bound(frozenset(self.function.parameters)))
+        self.run(self.function.body, Bound(frozenset(self.function.names)))
         for name, (local, node) in self.unbound.items():
             span = local.span if local.span.line else node.span
             help_ = f"assign '{name}' on every path before this line"

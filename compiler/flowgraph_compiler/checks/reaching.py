@@ -16,7 +16,7 @@ def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
     """Judged by the control flow and constant conditions alone."""
     for function in graph.functions:
         flow = Definite(graph.name, function)
-        end = flow.run(function.body, Bound(frozenset(function.parameters)))
+        end = flow.run(function.body, Bound(frozenset(function.names)))
         stuck = [node for node in walk(function.body) if isinstance(node, While) and node.id in flow.reached and is_endless(node)]
         for node in stuck:
             message = "this loop has no way out: no 'break', 'return' or 'raise' in it is ever reached"

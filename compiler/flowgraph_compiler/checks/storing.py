@@ -93,7 +93,7 @@ def _variable(living: _Living, workflow: str) -> Diagnostic | None:
         return Diagnostic(
             RULES["FG150"], living.span(), message, "keep it inside a step, or keep what is needed of it", related, workflow
         )
-    if name.startswith("$") or (name in living.function.parameters and tp is UNKNOWN):
+    if name.startswith("$") or (name in living.function.names and tp is UNKNOWN):
         return None
     return _type_of(living, tp, related, workflow)
 

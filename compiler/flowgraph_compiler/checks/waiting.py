@@ -149,7 +149,7 @@ def _is_naive_text(text: str) -> bool:
 
 def assigned_values(function: FlowGraph, name: str) -> Iterator[Expr | None]:
     """The expressions that a variable is assigned; None for an assignment of another kind."""
-    if name in function.parameters:
+    if name in function.names:
         yield None
     for node in walk(function.body):
         for target in targets_of(node):

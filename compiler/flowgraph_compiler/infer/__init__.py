@@ -35,7 +35,7 @@ def analysed(function: FlowGraph, graph: WorkflowGraph, app: Application, findin
     given = {name: tp for name, tp in parameters(bare).items() if tp is not UNKNOWN}
     world = World(app, graph, function, {**declared, **given})
     flow = FlowTypes(world, findings)
-    flow.finish(flow.run(function.body, Env({**dict.fromkeys(function.parameters, UNKNOWN), **given})))
+    flow.finish(flow.run(function.body, Env({**dict.fromkeys(function.names, UNKNOWN), **given})))
     return flow
 
 
