@@ -13,15 +13,15 @@ help:  ## list the targets
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flowgraph needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -qq --upgrade "pip>=25.1"
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.pip pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install -qq --group dev
 	@touch $@
 
 install: $(VENV)/.dev  ## make .venv with flowgraph (editable) and the development tools
@@ -39,7 +39,7 @@ check: $(VENV)/.dev  ## formatting, lint, types, import directions
 	$(BIN)/mypy examples
 	$(BIN)/lint-imports
 	@if command -v node >/dev/null; then \
-	    $(BIN)/python -m pip install --quiet --group types && $(BIN)/pyright; \
+	    $(BIN)/python -m pip install -qq --group types && $(BIN)/pyright; \
 	else echo "pyright skipped: no Node.js on the PATH"; fi
 
 bench: $(VENV)/.dev  ## measure, beside a raw loop on the same machine
