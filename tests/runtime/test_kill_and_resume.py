@@ -50,12 +50,11 @@ def _check_completed(server: Server, makes: list[str]) -> None:
 @pytest.mark.postgres
 def test_on_postgresql_another_worker_takes_over(tmp_path: Path, postgres_url: str):
     (tmp_path / "second").mkdir()
-    with Server(tmp_path, postgres_url) as first, Server(tmp_path / "second", postgres_url) as second:
-        second.log = first.log
+    first, second = Server(tmp_path, postgres_url), Server(tmp_path / "second", postgres_url)
+    second.log = first.log
+    with first, second:
         makes = _makes(first, 20)
         first.kill()
-        second.stop()
-        second.start()
         _check_completed(second, makes)
 
 
