@@ -57,7 +57,7 @@ def compile_application(
         if name in app.workflows:
             diagnostics += _compile(name, app, graphs, machines, misdeclared)
     if not selected:
-        diagnostics += subflow_findings(app)
+        diagnostics += subflow_findings(app, {function.name for graph in graphs.values() for function in graph.functions})
     diagnostics += check_together(graphs, app)
     return Compilation(app, graphs, machines, _settled(diagnostics, app))
 

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowgraph_compiler.diagnostics import Level
@@ -67,22 +67,35 @@ def compare_program(program: Program, counts: Counts | None = None) -> Observed:
     compilation = compiled(program)
     namespace = vars(compilation.application.modules[0].module)
     try:
-        singled = single_out(program, namespace)
-        native = run_native(program, namespace, singled)
-        machine, transitions = _run_machine(program, compilation, namespace, singled)
+        observed, transitions = _both_ways(program, compilation, namespace)
+        if program.is_cancelled:
+            _both_ways(replace(program, cancel_after=None, cancel_during=None), compilation, namespace)
+    except Difference:
+        raise
     except Exception as error:
         raise Difference(f"{program.name}: {type(error).__name__}: {error}") from error
     finally:
         sys.modules.pop(program.module, None)
-    if machine != native:
-        raise Difference(_explain(program, native, machine))
     if counts is not None:
-        counts.add(program, native, transitions)
-    return native
+        counts.add(program, observed, transitions)
+    return observed
+
+
+def _both_ways(program: Program, compilation: Compilation, namespace: dict[str, Any]) -> tuple[Observed, int]:
+    """Run it once natively, and its machine under several schedules."""
+    singled = single_out(program, namespace)
+    native = run_native(program, namespace, singled)
+    transitions = 0
+    for schedule in (None, program.seed):
+        machine, taken = _run_machine(program, compilation, namespace, singled, schedule)
+        if machine != native:
+            raise Difference(_explain(program, native, machine))
+        transitions += taken
+    return native, transitions
 
 
 def _run_machine(
-    program: Program, compilation: Compilation, namespace: dict[str, Any], singled: Singled | None
+    program: Program, compilation: Compilation, namespace: dict[str, Any], singled: Singled | None, schedule: int | None
 ) -> tuple[Observed, int]:
     calls = namespace["CALLS"]
     calls.clear()
@@ -90,7 +103,7 @@ def _run_machine(
         compilation,
         "flow",
         [program.argument if program.trigger is None else ping(namespace, *program.trigger)],
-        schedule_seed=program.seed,
+        schedule_seed=schedule,
         events=[
             *(ping(namespace, n, text) for n, text in program.events),
             *((delay, ping(namespace, n, text)) for delay, n, text in program.late),
@@ -105,7 +118,7 @@ def _run_machine(
 def _explain(program: Program, native: Observed, machine: Observed) -> str:
     more, fewer = machine.calls - native.calls, native.calls - machine.calls
     return (
-        f"{program.name} (python -m tests.differential.compare SEED runs it, python -m tests.differential.generator SEED prints it)\n"
+        f"{program.name} (`python -m tests.differential.compare SEED` runs it, `... .generator SEED` prints it)\n"
         f"  Python:  {native.status} {native.value[:600]}\n  machine: {machine.status} {machine.value[:600]}\n"
         f"  calls only in the machine: {dict(more)}\n  calls only in Python: {dict(fewer)}"
     )

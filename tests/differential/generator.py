@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tests.differential.prelude import PRELUDE
+from tests.differential.prelude import PRELUDE, SUBFLOWS
 from tests.differential.programs import Program, Scope
 from tests.differential.random_suspensions import Suspensions
 
@@ -32,9 +32,11 @@ class Generator(Suspensions):
             self.function(self.decorator("on=Ping"), "flow", "event: Ping", "str", Scope({"n": "int"}), "n = event.n")
         else:
             self.function(self.decorator(), "flow", "n: int", "str", Scope({"n": "int"}))
-        prelude = PRELUDE.replace("TRIGGER", "Ping" if triggered else "dict[str, int]")
+        text = "\n".join(self.lines) + "\n"
+        called = "".join(declared for name, declared in SUBFLOWS.items() if f"{name}(" in text or f"={name}" in text)
+        text = PRELUDE + called.replace("TRIGGER", "Ping" if triggered else "dict[str, int]") + text
         events = [(self.random.randint(0, 4), self.random.choice("abc")) for _ in range(self.random.randint(0, 4))]
-        program = Program(self.seed, prelude + "\n".join(self.lines) + "\n", self.random.randint(-3, 9), events, self.features)
+        program = Program(self.seed, text, self.random.randint(-3, 9), events, self.features)
         return replace(program, **self.surroundings(triggered))
 
     def surroundings(self, triggered: bool) -> dict[str, Any]:

@@ -153,7 +153,11 @@ async def cleaned(trigger: Any) -> None:
 
 def shown(trigger: Any) -> str:
     return repr(trigger) if isinstance(trigger, dict) else f"ping {trigger.n} {trigger.text}"
+"""
 
+SUBFLOWS = {
+    text.split("(")[0].split()[-1]: f"@subflow{text}"
+    for text in """
 @subflow
 async def alarmed(trigger: TRIGGER, error: Exception) -> None:
     await record(f"alarm {error!r}")
@@ -197,4 +201,7 @@ async def listening(n: int) -> bool:
     finally:
         await sleep("5m")
     return heard is None
-"""
+
+""".split("@subflow")[1:]
+}
+"""Subflows by name, declared in the programs that call them."""

@@ -33,6 +33,11 @@ class Program:
         return f"seed {self.seed}"
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody asks for its end."""
+        return self.cancel_after is not None or self.cancel_during is not None
+
+    @property
     def module(self) -> str:
         """The name of its module."""
         return f"generated_{self.seed}".replace("-", "corner_")
