@@ -125,6 +125,14 @@ class Engine:
             raise AssertionError(f"{run_id} stays {run_status(row)}: {row.reason} {row.error}; {LOG.calls}") from None
         return row
 
+    async def has_timer(self) -> int:
+        """Wait until a timer is set and return when it is due."""
+        due = await self.store.next_timer()
+        while due is None:
+            await asyncio.sleep(0.005)
+            due = await self.store.next_timer()
+        return due
+
     async def ended(self, run_id: str, patience: float = 10.0) -> RunRow:
         """Wait for the end of a run."""
         return await self.reaches(run_id, *ENDED, patience=patience)

@@ -132,8 +132,7 @@ def test_a_run_is_cancelled_wherever_it_is(run, log, each_url, where, status, no
             run_id = await served.start("anywhere", where=where)
             await served.until(lambda row: run_status(row) == status and len(log.calls) >= begun, run_id)
             if where == "backoff":
-                while await served.store.next_timer() is None:
-                    await asyncio.sleep(0.005)
+                await served.has_timer()
             first = await served.store.ask_cancel(run_id, "by test")
             meanwhile = await served.store.ask_cancel(run_id, "again")
             row = await served.ended(run_id, 5)

@@ -66,14 +66,18 @@ class Call:
         return self.request.headers.get(name)
 
     def queries(self) -> dict[str, str]:
-        """Return the query parameters. Raises `Problem` 400 for one that the endpoint does not know or that stands twice."""
-        known = {query.name for query in self.endpoint.query}
+        """Return the query parameters. Raises `Problem` 400 for one that the endpoint does not know, that stands twice, or whose
+        value is not one of those that its schema lists."""
+        known = {query.name: query.schema.get("enum") for query in self.endpoint.query}
         found: dict[str, str] = {}
         for name, value in self.request.query_params.multi_items():
             if name not in known:
                 raise Problem(400, "unknown query parameter", f"'{name}' is not one of {', '.join(sorted(known)) or 'none'}")
             if name in found:
                 raise Problem(400, "query parameter twice", f"'{name}' stands twice")
+            listed = known[name]
+            if listed is not None and value not in listed:
+                raise Problem(400, "bad query parameter", f"'{name}' is one of {', '.join(listed)}")
             found[name] = checked_text(value, f"query parameter '{name}'")
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func
+from sqlalchemy import ColumnElement, Connection, and_, func, or_
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -113,7 +113,7 @@ def runs(
     if workflow is not None:
         query = query.where(col(Workflow.name) == workflow)
     if status is not None:
-        query = query.where(col(Run.status) == status)
+        query = query.where(_shown_as(status))
     if event_id is not None:
         query = query.where(col(StoredEvent.id) == event_id)
     if since is not None:
@@ -123,6 +123,14 @@ def runs(
     found = _rows(connection, query.order_by(col(Run.number).desc()).limit(limit + 1))
     page = found[:limit]
     return [_run_row(row) for row in page], (page[-1][0].number if len(found) > limit else None)
+
+
+def _shown_as(status: str) -> ColumnElement[bool]:
+    """A queued run that a worker has taken runs its first step, although nothing of it is written yet."""
+    stored = col(Run.status) == status
+    if status == "queued":
+        return and_(stored, col(Run.epoch).is_(None))
+    return or_(stored, and_(col(Run.status) == "queued", col(Run.epoch).is_not(None))) if status == "running" else stored
 
 
 def journal(connection: Connection, id: str, after: int = -1, limit: int | None = None) -> list[JournalRow]:

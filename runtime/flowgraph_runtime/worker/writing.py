@@ -25,6 +25,9 @@ from flowgraph_runtime.worker.live import LiveRun
 ROW_OVERHEAD = 100
 """Bytes of a journal row beside its payload, roughly: what the snapshot rule counts."""
 
+REASON_LIMIT = 2_000
+"""Characters kept of why a run was cancelled."""
+
 
 class Writer:
     """Builds the transition of a decision. `snapshot(live)` gives the text of its state."""
@@ -101,6 +104,8 @@ class Writer:
     def _end(command: EndRun, written: Transition, live: LiveRun) -> None:
         written.status = live.status = command.status
         written.ended_at = live.at
+        if command.status == "cancelled" and live.state.cancel_reason is not None:
+            written.reason = live.state.cancel_reason[:REASON_LIMIT]
         if command.status == "completed":
             written.result = command.payload
         else:
