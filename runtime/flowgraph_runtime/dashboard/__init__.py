@@ -1,4 +1,4 @@
-"""The dashboard: pages that the server renders, kept current by server-sent events. No script of our own, no inline style."""
+"""The dashboard: pages that the server renders, kept current by server-sent events. No inline script or style."""
 
 from flowgraph_runtime.dashboard.pages import pages
 

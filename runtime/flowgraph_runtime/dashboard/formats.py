@@ -33,7 +33,7 @@ def ago(at: int | None, now: int) -> str:
     if at is None:
         return "–"
     if at > now:
-        return f"in {_rough(at - now)}"
+        return f"in {_rough(at - now)}" if at - now >= SECOND else "in a moment"
     return "just now" if now - at < SECOND else f"{_rough(now - at)} ago"
 
 

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from flowgraph_compiler.machine import Machine
 from flowgraph_runtime.api.shapes import AttemptOut, InstanceOut, StepOut
+from flowgraph_runtime.dashboard import formats
 from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.transitions import ENDED
@@ -16,6 +18,7 @@ from flowgraph_runtime.views import error_view, plain_text, run_status, run_view
 
 RECENT = 14
 """Outcomes in a workflow's strip."""
+_RESTING = {"wait": "waiting", "sleep": "sleeping"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,13 @@ class InstanceLine:
     attempts: tuple[AttemptLine, ...]
     output: Any
     error: Any
+    next_attempt_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """A node of the machine in the step tree. `note` says more than the status where there is more to say."""
+    """A node of the machine in the step tree. `status` has `waiting` and `sleeping` beside those of a step; `note` says more
+    than that where there is more to say."""
 
     name: str
     kind: str
@@ -112,8 +117,13 @@ def _between(start: int | None, end: int | None, now: int) -> int | None:
     return None if start is None else (now if end is None else end) - start
 
 
-def run_facts(run: RunRow, line: RunLine, steps: Sequence[StepLine], types: Any, version: int) -> dict[str, Any]:
-    """Return the head of a run's page. `version` changes with every state that the diagram shows."""
+def picture_version(nodes: Sequence[StepOut]) -> str:
+    """Return a text that is another one whenever the diagram is: browsers ask for a picture once per address."""
+    return f"{crc32(' '.join(f'{node.status}{node.count}' for node in nodes).encode()):08x}"
+
+
+def run_facts(run: RunRow, line: RunLine, steps: Sequence[StepLine], types: Any, version: str) -> dict[str, Any]:
+    """Return the head of a run's page; `version` is the diagram's."""
     counts = Counter(step.status for step in steps)
     return {
         "id": run.id,
@@ -154,7 +164,7 @@ def _step_line(node: StepOut, depth: int, now: int, ended: bool) -> StepLine:
         node.kind.replace("_", " "),
         node.line,
         depth,
-        node.status,
+        _status(node),
         _note(node, last, now),
         node.count,
         len(last.attempts) if last is not None else 0,
@@ -165,20 +175,22 @@ def _step_line(node: StepOut, depth: int, now: int, ended: bool) -> StepLine:
     )
 
 
+def _status(node: StepOut) -> str:
+    """A wait and a sleep use no worker while they last: they are shown as what they are."""
+    return _RESTING.get(node.kind, "running") if node.status == "running" else node.status
+
+
 def _note(node: StepOut, last: InstanceOut | None, now: int) -> str | None:
-    if last is None:
+    due = _at(last.next_attempt_at) if last is not None else None
+    if node.status != "retrying" or due is None:
         return None
-    due = _at(last.next_attempt_at)
-    if node.status == "retrying" and due is not None:
-        return f"retrying in {max(0, due - now) / 1_000_000:.0f} s"
-    if node.status == "running" and node.kind in ("wait", "sleep"):
-        return "waiting" if node.kind == "wait" else "sleeping"
-    return None
+    return f"retrying in {formats.span(due - now)}" if due > now else "retrying now"
 
 
 def _instance(instance: InstanceOut, now: int) -> InstanceLine:
     attempts = tuple(_attempt(attempt, now) for attempt in instance.attempts)
-    return InstanceLine(instance.visit, instance.status, attempts, instance.output, instance.error)
+    due = _at(instance.next_attempt_at)
+    return InstanceLine(instance.visit, instance.status, attempts, instance.output, instance.error, due)
 
 
 def _attempt(attempt: AttemptOut, now: int) -> AttemptLine:

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from flowgraph_runtime.auth import COOKIE
 from flowgraph_runtime.dashboard import formats
-from flowgraph_runtime.dashboard.lines import RECENT, is_over, run_facts, run_line, step_lines, workflow_line
+from flowgraph_runtime.dashboard.lines import RECENT, is_over, picture_version, run_facts, run_line, step_lines, workflow_line
 from flowgraph_runtime.errors import MissingCode
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.records import RunRow
@@ -116,17 +116,10 @@ async def run(request: Request, service: Service) -> Response:
         history = await history_of(row, service)
     except MissingCode as missing:
         return _missing(service, f"The code of run '{row.id}'", str(missing))
-    now = service.clock.now()
     nodes = history.steps()
-    steps = step_lines(nodes, now, ended=is_over(row))
+    steps = step_lines(nodes, service.clock.now(), ended=is_over(row))
     (line,) = await _lines([row], service)
-    facts = run_facts(
-        row,
-        line,
-        steps,
-        service.registry.types,
-        sum(len(node.instances) + sum(len(i.attempts) for i in node.instances) for node in nodes),
-    )
+    facts = run_facts(row, line, steps, service.registry.types, picture_version(nodes))
     return _render("run.html", service, run=facts, steps=steps)
 
 
