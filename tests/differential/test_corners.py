@@ -29,6 +29,10 @@ class Point(NamedTuple):
     x: int
     y: float
 
+@step
+async def table(rows: dict[str, Any]) -> dict[str, float | int | bool | str | list[int | tuple[int, int]] | None]:
+    return rows
+
 @dataclass
 class Line:
     start: Point
