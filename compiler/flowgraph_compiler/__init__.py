@@ -1,29 +1,32 @@
-"""The flowgraph compiler: source -> typed step graph -> checks -> state machine -> renderings."""
+"""The flowgraph compiler: source -> typed step graph -> checks -> state machine -> renderings.
 
-from __future__ import annotations
+The names below are loaded at their first use: `flowgraph send --help` needs a list of commands, not a compiler.
+"""
 
-from types import ModuleType
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from flowgraph_compiler.diagnostics import Diagnostic
-from flowgraph_compiler.machine import Machine
-from flowgraph_compiler.pipeline import Compilation, compile_application, compile_targets
-from flowgraph_compiler.source import TargetError, source_of
+if TYPE_CHECKING:
+    from flowgraph_compiler.api import check, compile_module
+    from flowgraph_compiler.diagnostics import Diagnostic
+    from flowgraph_compiler.machine import Machine
+    from flowgraph_compiler.pipeline import Compilation
+    from flowgraph_compiler.source import TargetError
 
 __all__ = ["Compilation", "Diagnostic", "Machine", "TargetError", "check", "compile_module"]
 
-
-def compile_module(target: ModuleType | str) -> Compilation:
-    """Compile a module that is imported already, or a target as the command line takes it (`"orders.py"`, `"shop.orders:pay"`).
-
-    Raises `TargetError` for what cannot be found, imported or read."""
-    if isinstance(target, str):
-        return compile_targets([target])
-    module = source_of(target)
-    if module is None:
-        raise TargetError(f"module '{target.__name__}' has no source that can be read")
-    return compile_application([module])
+_PLACES = {
+    "Compilation": "pipeline",
+    "Diagnostic": "diagnostics",
+    "Machine": "machine",
+    "TargetError": "source",
+    "check": "api",
+    "compile_module": "api",
+}
 
 
-def check(*targets: str) -> list[Diagnostic]:
-    """Every finding in the targets, by place. Raises `TargetError` for what cannot be found or imported."""
-    return list(compile_targets(targets).diagnostics)
+def __getattr__(name: str) -> Any:
+    """Return a public name, loading its module."""
+    if name not in _PLACES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -12,7 +12,6 @@ import typer
 from flowgraph_compiler import report
 from flowgraph_compiler.diagnostics import Diagnostic, Level, has_errors
 from flowgraph_compiler.rulebook import RULES
-from flowgraph_compiler.serialize import to_json
 from flowgraph_runtime.cli.compiling import Target, Targets, compile_or_stop, compile_targets, print_findings, summary
 from flowgraph_runtime.cli.console import Exit, Failure, show, tell, write_file
 
@@ -71,6 +70,8 @@ def compile_(
     ] = None,
 ) -> None:
     """Print the machine of a workflow as JSON, or write those of all workflows to a folder."""
+    from flowgraph_compiler.serialize import to_json
+
     machines = compile_or_stop([target]).machines
     if output is not None:
         for name, machine in machines.items():

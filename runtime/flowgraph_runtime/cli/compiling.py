@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowgraph_compiler import pipeline, report
+from flowgraph_compiler import report
 from flowgraph_compiler.diagnostics import Diagnostic, Level, has_errors
-from flowgraph_compiler.pipeline import Compilation
-from flowgraph_compiler.source import TargetError
 from flowgraph_runtime.cli.console import Exit, Failure, messages, stdout_to_stderr, tell
+
+if TYPE_CHECKING:
+    from flowgraph_compiler.pipeline import Compilation
 
 TARGET_HELP = "A .py file, a folder or a dotted module, each optionally followed by :workflow."
 
@@ -21,6 +22,9 @@ Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help=TARGET_H
 
 def compile_targets(targets: Sequence[str]) -> Compilation:
     """Load and compile; the diagnostics are in the result. Raises `Failure` (exit 2) for a target that cannot be used."""
+    from flowgraph_compiler import pipeline
+    from flowgraph_compiler.source import TargetError
+
     try:
         with stdout_to_stderr():
             return pipeline.compile_targets(targets)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from ulid import ULID
 
 from flowgraph_runtime.cli.connection import AsJson, Database
 from flowgraph_runtime.cli.console import Exit, Failure, show, show_json, tell
@@ -24,6 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 
 def with_store(db: str | None, act: Callable[[Store], Awaitable[T]]) -> T:
     """Open the database, do something, close it. Raises `Failure` for a database that cannot be opened."""
+    import asyncio
 
     from flowgraph_runtime.cli.settings import settings
     from flowgraph_runtime.storage import Store
@@ -50,6 +49,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: this is the only time that it is shown."""
+    from ulid import ULID
+
     from flowgraph_runtime.auth import key_hash, new_key
     from flowgraph_runtime.storage.apikeys import KeyRow
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowgraph_compiler import render as diagrams
-from flowgraph_compiler.pipeline import Compilation
 from flowgraph_runtime.cli.checking import several
 from flowgraph_runtime.cli.compiling import Target, compile_or_stop
 from flowgraph_runtime.cli.console import Exit, Failure, show, write_file
-from flowgraph_runtime.pictures import NoRenderer, PictureError, picture
+
+if TYPE_CHECKING:
+    from flowgraph_compiler.pipeline import Compilation
 
 
 class DiagramFormat(Enum):
@@ -71,6 +71,9 @@ def render(
 
 def drawn(compiled: Compilation, workflow: str, format: DiagramFormat, level: DiagramLevel) -> bytes:
     """One workflow's diagram in a format. Raises `Failure`: exit 3 without a renderer."""
+    from flowgraph_compiler import render as diagrams
+    from flowgraph_runtime.pictures import NoRenderer, PictureError, picture
+
     source = compiled.graphs[workflow] if level is DiagramLevel.GRAPH else compiled.machines[workflow]
     diagram = diagrams.diagram(source, level.value, None)
     if format is DiagramFormat.MERMAID:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowgraph_compiler.diagnostics import Diagnostic, Level
-from flowgraph_compiler.pipeline import Compilation
 from flowgraph_runtime.cli.arguments import parsed, parsed_object
 from flowgraph_runtime.cli.compiling import compile_targets, print_findings
 from flowgraph_runtime.cli.connection import Database
 from flowgraph_runtime.cli.console import Exit, Failure, show, stdout_to_stderr
 from flowgraph_runtime.cli.logs import log_to_stderr
+
+if TYPE_CHECKING:
+    from flowgraph_compiler.pipeline import Compilation
 
 
 def run(
