@@ -29,7 +29,7 @@ from flowgraph_runtime.intake import Intake, Posted
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.steps import StepRunner
 from flowgraph_runtime.storage import Store
-from flowgraph_runtime.storage.errors import StorageError, SimulatedCrash
+from flowgraph_runtime.storage.errors import SimulatedCrash, StorageError
 from flowgraph_runtime.storage.invariants import violations
 from flowgraph_runtime.storage.writer import Fate
 from flowgraph_runtime.timers import Timers
@@ -300,7 +300,7 @@ class Simulation:
                 process.worker.announce(news.inbox_runs, claimable=bool(news.ready or news.created))
 
     def _ids(self) -> Identifiers:
-        return Identifiers(self.clock, lambda size: self.random.randbytes(size))
+        return Identifiers(self.clock, self.random.randbytes)
 
     async def _work(self, run_id: str, key: str, seconds: float) -> None:
         self.tally.counts["attempts"] += 1
@@ -394,7 +394,9 @@ class Simulation:
             raise Violation(self._text(f"{workflow}({n}) {run.id} ended {run.status}: {run.error}"))
         if workflow in WAITS:
             seconds, got, none = WAITS[workflow]
-            came = any(ping == n and run.received_at <= at <= run.started_at + seconds * 10**6 for ping, at in self.received.values())
+            came = any(
+                ping == n and run.received_at <= at <= run.started_at + seconds * 10**6 for ping, at in self.received.values()
+            )
             allowed = {got(n)} if came else {got(n), none(n)}
         else:
             allowed = {expected(workflow, n)}

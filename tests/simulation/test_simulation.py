@@ -11,7 +11,7 @@ from tests.simulation.planted import PLANTS
 from tests.simulation.simulator import Simulation, Violation
 
 CHUNK = 10
-FAST = 60
+FAST = 40
 CI = 1_000
 FAULTS = ("rejected", "applied-error", "crash-before", "crash-after", "crashes", "zombies", "repeated")
 SEEDS = {"no_fence": 60, "early_events_are_lost": 120, "timers_fire_early": 20, "acts_before_the_commit": 10}
@@ -29,6 +29,11 @@ def simulate_chunk(first: int) -> Counter[str]:
         happened += Simulation(seed).run().counts
     assert happened["completed"] > CHUNK
     return happened
+
+
+def simulate_all(seeds: int) -> None:
+    for seed in range(seeds):
+        Simulation(seed).run()
 
 
 @pytest.mark.parametrize("first", range(0, FAST, CHUNK))
@@ -53,8 +58,7 @@ def test_nothing_is_lost_or_stuck_under_many_faults(first: int) -> None:
 def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     PLANTS[name](monkeypatch)
     with pytest.raises(Violation):
-        for seed in range(SEEDS[name]):
-            Simulation(seed).run()
+        simulate_all(SEEDS[name])
 
 
 def test_a_seed_is_the_same_simulation_every_time() -> None:
