@@ -264,11 +264,8 @@ def test_statuses_while_a_step_executes_and_while_it_backs_off(http):
 
 def test_a_stream_tells_a_run_from_beginning_to_end(http):
     started = http.post("/v1/workflows/by_hand/runs", json={"input": {"key": "s", "times": 3}}).json()
-    seen: list[dict[str, str]] = []
     with http.stream("GET", f"/v1/runs/{started['id']}/stream") as stream:
-        for line in stream.iter_lines():
-            if line.startswith("data:"):
-                seen.append(json.loads(line.removeprefix("data:")))
+        seen = [json.loads(line.removeprefix("data:")) for line in stream.iter_lines() if line.startswith("data:")]
     assert (seen[-1]["id"], seen[-1]["status"]) == (started["id"], "completed")
     assert [change["visit"] for change in seen if "visit" in change and change["status"] == "completed"] in (
         [1, 2, 3],

@@ -39,6 +39,13 @@ async def flow(text: str) -> str:
 """
 
 
+OTHER = """
+@workflow
+async def other(text: str) -> str:
+    return await a(text)
+"""
+
+
 def _module(b="b", options="", more="", third="pass", flow=True):
     text = COMMON.format(b=b, options=options, more=more)
     return text + (

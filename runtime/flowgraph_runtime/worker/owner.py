@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from flowgraph.errors import StepInterrupted
+from flowgraph.errors import LimitExceeded, StepInterrupted
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.engine.commands import AbandonStep, Command, Decision, RunStep
@@ -334,7 +334,8 @@ class Worker:
 
 
 def crash(run_id: str, error: BaseException, at: int) -> Transition:
-    """Return the transition that parks a run as `crashed`."""
+    """Return the transition that parks a run as `crashed`; one that has outgrown a limit has `failed`."""
     reason = f"{type(error).__name__}: {error}"
-    values: dict[str, Any] = {"status": "crashed", "error": encoded_error(error), "reason": reason[:2000]}
+    status = "failed" if isinstance(error, LimitExceeded) else "crashed"
+    values: dict[str, Any] = {"status": status, "error": encoded_error(error), "reason": reason[:2000]}
     return Transition(run_id, ended_at=at, release=True, **values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flowgraph.errors import LimitExceeded
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.engine.commands import (
     CancelRun,
@@ -25,6 +26,8 @@ from flowgraph_runtime.worker.live import LiveRun
 ROW_OVERHEAD = 100
 """Bytes of a journal row beside its payload, roughly: what the snapshot rule counts."""
 
+STATE_LIMIT = 32_000_000
+"""Bytes of a run's stored state (the promises page, item 9)."""
 REASON_LIMIT = 2_000
 """Characters kept of why a run was cancelled."""
 
@@ -54,14 +57,18 @@ class Writer:
         if written.ended_at is not None:
             live.closed = True
         elif decision.parked:
-            self.save(live, written)
+            self.save(live, written, STATE_LIMIT)
             written.release = live.closed = True
         elif live.wants_snapshot:
-            self.save(live, written)
+            self.save(live, written, STATE_LIMIT)
 
-    def save(self, live: LiveRun, written: Transition) -> None:
-        """Add a snapshot of the run's state as it is now."""
+    def save(self, live: LiveRun, written: Transition, limit: int | None = None) -> None:
+        """Add a snapshot of the run's state as it is now. Raises `LimitExceeded` for more than `limit` bytes."""
         text = self._snapshot(live)
+        if limit is not None and len(text) > limit // 4:
+            size = len(text.encode())
+            if size > limit:
+                raise LimitExceeded("the bytes of a run's state", limit, size)
         written.snapshot = (live.state.seq, text)
         live.tail, live.snapshot_size = 0, len(text)
 
