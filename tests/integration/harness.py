@@ -94,9 +94,9 @@ class Engine:
         run_id, _ = await self.service.intake.start(workflow, given)
         return run_id
 
-    async def send(self, name: str, id: str | None = None, **data: Any) -> list[str]:
+    async def send(self, name: str, /, **data: Any) -> list[str]:
         """Send an event and return the runs that it started."""
-        (result,) = await self.service.intake.send([Posted(name, data, id=id)])
+        (result,) = await self.service.intake.send([Posted(name, data)])
         return list(result.run_ids)
 
     async def row(self, run_id: str) -> RunRow:

@@ -114,9 +114,7 @@ def test_a_run_may_take_what_it_has_sent_itself(run, log, each_url):
 def test_two_runs_talk_by_events(run, log, each_url):
     async def scenario():
         async with engine(EVENTS, each_url, skip_time=False) as served:
-            pairs = [
-                (await served.start("pong", key=str(n)), await served.start("ping", key=str(n))) for n in range(5)
-            ]
+            pairs = [(await served.start("pong", key=str(n)), await served.start("ping", key=str(n))) for n in range(5)]
             return [(await served.outcome(ping), await served.outcome(pong)) for pong, ping in pairs]
 
     assert run(scenario()) == [(("completed", 190), ("completed", "done"))] * 5
