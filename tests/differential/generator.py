@@ -184,10 +184,11 @@ class Generator(Suspensions):
     def for_(self, scope: Scope, result: str) -> None:
         name = self.name("x")
         inner = scope.child(in_loop=True)
-        kind = self.random.choice(["list", "range", "enumerate", "items", "zip", "str", "names", "await"])
+        kind = self.random.choice(["list", "range", "enumerate", "items", "zip", "str", "names", "await", "growing"])
         if kind == "await" and not self.on("await_in_expression"):
             kind = "range"
         other = self.name("k")
+        grown = f"list({self.value(scope, 'list', 0)})[:3]"
         header, bound = {
             "list": (f"for {name} in {self.copied(scope)}:", {name: "int"}),
             "range": (f"for {name} in range({self.random.randint(0, 3)}):", {name: "int"}),
@@ -199,10 +200,17 @@ class Generator(Suspensions):
             "zip": (f"for {name}, {other} in zip({self.copied(scope)}, {self.copied(scope)}):", {name: "int", other: "int"}),
             "str": (f"for {name} in {self.value(scope, 'str', 0)}:", {name: "str"}),
             "names": (f"for {name} in NAMES:", {name: "str"}),
+            "growing": (f"for {name} in {name}s:", {name: "int"}),
             "await": (f"for {name} in await spread({self.value(scope, 'int', 0)}):", {name: "int"}),
         }[kind]
         inner.variables.update(bound)
+        if kind == "growing":
+            self.emit(f"{other}: list[int] = {grown}")
+            self.emit(f"{name}s = {other}")
         with self.block(header):
+            if kind == "growing":
+                with self.block(f"if len({other}) < 5:"):
+                    self.emit(f"{other}.append({name} + {self.value(inner, 'int', 0)})")
             self.body(inner, result)
 
     def copied(self, scope: Scope) -> str:

@@ -368,7 +368,7 @@ class _Driver:
 
     def _lasting(self, state: RunState) -> str:
         """The state's text without the texts of tracebacks, which tell how often an exception was stored on its way."""
-        return re.sub(r'"traceback":"(?:[^"\\]|\\.)*",?', "", snapshot(state, self._program))
+        return re.sub(r',"traceback":"(?:[^"\\]|\\.)*"', "", snapshot(state, self._program))
 
     def _outcome(self, end: c.EndRun) -> Outcome:
         value = loads(end.payload, self._program.types)
