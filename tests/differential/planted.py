@@ -109,7 +109,7 @@ def handlers_are_lost_over_finally(patch: Patch) -> None:
 
 def cursors_begin_again(patch: Patch) -> None:
     """The position of a list's cursor is not stored."""
-    patch.setattr(cursors.OverList, "restore", lambda self, state: None)
+    patch.setattr(cursors.OverList, "restore", lambda self, state: cursors.OverList.__init__(self, self.kind, self.operands))
 
 
 def loops_over_a_copy(patch: Patch) -> None:

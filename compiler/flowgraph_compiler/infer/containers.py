@@ -58,14 +58,21 @@ def display(asked: Asked, expr: Expr) -> Any:
             return UNKNOWN
 
 
+_EMPTY = (ListOf(()), TupleOf(()), DictOf((), ()))
+"""What adds nothing where it is spread, not even a type."""
+
+
 def _items(asked: Asked, items: tuple[Expr, ...]) -> Any:
-    return union(asked.many(items)) if items else UNKNOWN
+    kept = tuple(item for item in items if not (isinstance(item, Starred) and item.value in _EMPTY))
+    return union(asked.many(kept)) if kept else UNKNOWN
 
 
 def _dict(asked: Asked, expr: DictOf) -> Any:
     keys: list[Any] = []
     values: list[Any] = []
     for key, value in zip(expr.keys, expr.values, strict=True):
+        if key is None and value in _EMPTY:
+            continue
         if key is None:
             pair = mapping_of(asked.of(value)) or (UNKNOWN, UNKNOWN)
             keys.append(pair[0])
