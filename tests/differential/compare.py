@@ -127,18 +127,19 @@ def _explain(program: Program, native: Observed, machine: Observed) -> str:
 def main() -> None:
     first, last = int(sys.argv[1]), int(sys.argv[-1]) if len(sys.argv) > 2 else int(sys.argv[1])
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
-    counts, different, started = Counts(), 0, time.monotonic()
+    counts, different = Counts(), 0
     for seed in range(first, last + 1):
         try:
             compare(seed, counts)
         except Difference as difference:
             different += 1
             print(difference)
-    missing = [name for name in FEATURES if not counts.features[name]]
     print(
-        f"{counts.programs + different} programs, {different} differences, {counts.transitions} transitions, {counts.calls} step calls,"
-        f" {dict(counts.statuses)}, {time.monotonic() - started:.0f} s" + (f"; features never on: {missing}" if missing else "")
+        f"{counts.programs + different} programs, {different} differences, {counts.transitions} transitions, "
+        f"{counts.calls} step calls, {dict(counts.statuses)}, {time.process_time():.0f} s of CPU"
     )
+    if missing := [name for name in FEATURES if not counts.features[name]]:
+        print(f"features never on: {missing}")
     gc.collect()
     asyncio.set_event_loop(None)
     sys.exit(1 if different else 0)

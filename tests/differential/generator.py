@@ -282,15 +282,15 @@ class Generator(Suspensions):
             target = self.pick(scope, kind)
             if target is not None:
                 value = self.value(scope, "int", 1)
-                self.emit(
-                    {
-                        "list": self.random.choice([f"{target}.append({value})", f"{target}.insert(0, {value})", f"{target} += [{value}]"]
-                                                   if target not in scope.frozen else [f"{target}.append({value})"]),
-                        "item": self.random.choice([f"{target}.n = {value}", f"{target}.tags.append({self.value(scope, 'str', 0)})"]),
-                        "dict": self.random.choice([f"{target}[{self.value(scope, 'str', 0)}] = {value}", f'{target}.pop("a", 0)']),
-                        "pair": self.random.choice([f"{target}.left += {value}", f"{target}.right.append({value})"]),
-                    }[kind]
-                )  # fmt: skip
+                grow = [f"{target}.append({value})", f"{target}.insert(0, {value})", f"{target} += [{value}]"]
+                text = self.value(scope, "str", 0)
+                changes = {
+                    "list": grow[:1] if target in scope.frozen else grow,
+                    "item": [f"{target}.n = {value}", f"{target}.tags.append({text})"],
+                    "dict": [f"{target}[{text}] = {value}", f'{target}.pop("a", 0)'],
+                    "pair": [f"{target}.left += {value}", f"{target}.right.append({value})"],
+                }
+                self.emit(self.random.choice(changes[kind]))
                 return None
         return self.assign(scope, result)
 
@@ -303,15 +303,12 @@ class Generator(Suspensions):
 
     def unpack(self, scope: Scope, _: str) -> None:
         a, b, c = self.name(), self.name(), self.name()
+        first, second = self.value(scope, "int", 1), self.value(scope, "int", 0)
         if self.on("starred", 0.5):
-            self.emit(
-                f"{a}, *{b}, {c} = [{self.value(scope, 'int', 1)}, *{self.value(scope, 'list', 1)}, {self.value(scope, 'int', 0)}]"
-            )
+            self.emit(f"{a}, *{b}, {c} = [{first}, *{self.value(scope, 'list', 1)}, {second}]")
             scope.variables.update({a: "int", b: "list", c: "int"})
         else:
-            self.emit(
-                f"{a}, ({b}, {c}) = {self.value(scope, 'int', 1)}, ({self.value(scope, 'str', 1)}, {self.value(scope, 'bool', 1)})"
-            )
+            self.emit(f"{a}, ({b}, {c}) = {first}, ({self.value(scope, 'str', 1)}, {self.value(scope, 'bool', 1)})")
             scope.variables.update({a: "int", b: "str", c: "bool"})
 
     def chain(self, scope: Scope, _: str) -> None:

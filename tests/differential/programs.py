@@ -8,8 +8,8 @@ FEATURES = (
     "await_in_expression", "short_circuit", "conditional", "comprehension", "await_comprehension", "walrus", "while", "for",
     "try", "finally", "raise", "return", "loop_jump", "subflow", "parallel", "sleep", "wait", "send", "alias", "mutate",
     "augment", "unpack", "model", "dataclass", "dict", "fstring", "optional", "assert", "delete", "recorded", "nested_group",
-    "chain", "starred", "slices", "cancel_step", "cancel_time", "late", "on_failure", "on_cancel", "flow_branches", "parallel_waits",
-    "workflow_retries", "trigger", "subflow_shapes",
+    "chain", "starred", "slices", "cancel_step", "cancel_time", "late", "on_failure", "on_cancel", "flow_branches",
+    "parallel_waits", "effects", "workflow_retries", "trigger", "subflow_shapes",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class Expressions:
         self.fresh = 0
         self.subflows: list[str] = []
         self.budget = self.random.randint(5, 24)
-        self.pure_depth = 0
+        self.pure_depth = self.iterable_depth = 0
         self.cancels = bool(self.features & {"cancel_step", "cancel_time"})
 
     # --- text
@@ -59,9 +59,10 @@ class Expressions:
         if depth <= 0:
             return self.leaf(scope, kind)
         if self.on("conditional", 0.12):
-            return f"({self.value(scope, kind, depth - 1)} if {self.value(scope, 'bool', depth - 1)} else {self.value(scope, kind, depth - 1)})"
-        maker = getattr(self, f"{kind}_value")
-        return str(maker(scope, depth - 1))
+            then, test, orelse = (self.value(scope, each, depth - 1) for each in (kind, "bool", kind))
+            return f"({then} if {test} else {orelse})"
+        maker: Callable[[Scope, int], str] = getattr(self, f"{kind}_value")
+        return maker(scope, depth - 1)
 
     def leaf(self, scope: Scope, kind: str) -> str:
         known = self.pick(scope, kind)
@@ -83,10 +84,10 @@ class Expressions:
         }[kind]()
 
     def call(self, scope: Scope, kind: str, depth: int) -> str:
-        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
         options: dict[str, list[Callable[[], str]]] = {
-            "int": [lambda: f"add({v('int')}, {v('int')})", lambda: f"add(b={v('int')}, a={v('int')})", lambda: f"negate({v('int')})",
-                    lambda: f"very({v('int')})"],
+            "int": [lambda: f"add({v('int')}, {v('int')})", lambda: f"add(b={v('int')}, a={v('int')})",
+                    lambda: f"negate({v('int')})", lambda: f"very({v('int')})"],
             "str": [lambda: f"label({v('int')})"],
             "bool": [lambda: f"check({v('int')})"],
             "list": [lambda: f"spread({v('int')})", lambda: f"touch({v('list')})"],
@@ -104,24 +105,51 @@ class Expressions:
         return self.random.choice(options[kind])() if options[kind] else ""
 
     def int_value(self, scope: Scope, depth: int) -> str:
-        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
         options = [
             lambda: f"({v('int')} {self.random.choice(['+', '-', '*'])} {v('int')})",
             lambda: f"len({v(self.random.choice(['list', 'str']))})", lambda: f"sum({v('list')})", lambda: f"abs({v('int')})",
             lambda: f"max({v('int')}, {v('int')})", lambda: f"({v('int')} // {self.random.randint(2, 5)})",
             lambda: f"(-{v('int')})", lambda: f"int({v('bool')})",
         ]  # fmt: skip
-        if self.on("walrus", 0.3):
+        if self.on("effects") and self.pure_depth == 0 and not self.iterable_depth:
+            options += [lambda: self.effect(scope, depth)] * 3
+        if self.on("walrus", 0.3) and not self.iterable_depth:
             options.append(lambda: f"({self.name('w')} := {v('int')})")
         if self.on("model"):
             options.append(lambda: f"{self.leaf(scope, 'item')}.n")
         if self.on("dict"):
             options.append(lambda: f"{v('dict')}.get({v('str')}, {v('int')})")
         if self.on("comprehension"):
-            options.append(lambda: self.pure(lambda: f"sum(c * {self.leaf(scope, 'int')} for c in {v('list')})"))
+            options.append(
+                lambda: self.pure(lambda: f"sum(c * {self.leaf(scope, 'int')} for c in {self.iterable(scope, depth)})")
+            )
         if self.on("slices"):
             options.append(lambda: f"({v('list')} + [{v('int')}])[{self.random.choice(['0', '-1'])}]")
         return self.random.choice(options)()
+
+    def effect(self, scope: Scope, depth: int) -> str:
+        """An expression that changes something, or may fail, so that the order of evaluation shows."""
+        names = [n for n, k in scope.variables.items() if k == "int" and n not in scope.frozen]
+        lists = [n for n, k in scope.variables.items() if k == "list" and n not in scope.frozen]
+        kind = self.random.choice(["rebind", "rebind", "pop", "fail"])
+        if kind == "rebind" and names:
+            name = self.random.choice(names)
+            changed = f"({name} := {self.value(scope, 'int', depth)})"
+            return self.random.choice(
+                [f"({name} + {changed})", f"({changed} - {name})", f"max({name}, {changed}, {name})", changed]
+            )
+        if kind == "pop" and lists:
+            name = self.random.choice(lists)
+            return f"(len({name}) + ({name}.pop(0) if {name} else 3) + {self.value(scope, 'int', depth)} * len({name}))"
+        return f"(7 // (abs({self.value(scope, 'int', depth)}) % 9))"
+
+    def iterable(self, scope: Scope, depth: int) -> str:
+        """A list for a comprehension, where Python takes no `:=`."""
+        self.iterable_depth += 1
+        text = self.value(scope, "list", depth)
+        self.iterable_depth -= 1
+        return text
 
     def pure(self, make: Callable[[], str]) -> str:
         self.pure_depth += 1
@@ -130,7 +158,7 @@ class Expressions:
         return text
 
     def str_value(self, scope: Scope, depth: int) -> str:
-        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
         options = [lambda: f"({v('str')} + {v('str')})", lambda: f"str({v('int')})", lambda: f"{v('str')}.upper()"]
         if self.on("fstring"):
             options.append(
@@ -138,12 +166,14 @@ class Expressions:
             )
         if self.on("comprehension"):
             options.append(
-                lambda: self.pure(lambda: f'",".join([str(c) for c in {v("list")} if c != {self.leaf(scope, "int")}])')
+                lambda: self.pure(
+                    lambda: f'",".join([str(c) for c in {self.iterable(scope, depth)} if c != {self.leaf(scope, "int")}])'
+                )
             )
         return self.random.choice(options)()
 
     def bool_value(self, scope: Scope, depth: int) -> str:
-        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
         options = [
             lambda: f"({v('int')} {self.random.choice(['<', '>', '==', '!=', '<=', '>='])} {v('int')})",
             lambda: f"(not {v('bool')})", lambda: f"({v('int')} in {v('list')})",
@@ -155,28 +185,33 @@ class Expressions:
         return self.random.choice(options)()
 
     def list_value(self, scope: Scope, depth: int) -> str:
-        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
         options = [
-            lambda: f"[{v('int')}, {v('int')}]", lambda: f"({v('list')} + {v('list')})", lambda: f"sorted({v('list')}, reverse=True)",
+            lambda: f"[{v('int')}, {v('int')}]", lambda: f"({v('list')} + {v('list')})",
+            lambda: f"sorted({v('list')}, reverse=True)",
         ]  # fmt: skip
         if self.on("starred"):
             options.append(lambda: f"[{v('int')}, *{v('list')}]")
         if self.on("slices"):
             options.append(lambda: f"{v('list')}[{self.random.choice([':2', '1:', '::-1', ':-1'])}]")
         if self.on("comprehension"):
-            options.append(lambda: self.pure(lambda: f"[c + {self.leaf(scope, 'int')} for c in {v('list')} if c > 0]"))
+            options.append(
+                lambda: self.pure(lambda: f"[c + {self.leaf(scope, 'int')} for c in {self.iterable(scope, depth)} if c > 0]")
+            )
             options.append(lambda: self.pure(lambda: f"sorted({v('list')}, key=lambda c: (-c, {self.leaf(scope, 'int')}))"))
         if self.pure_depth == 0 and self.on("await_comprehension") and "await_in_expression" in self.features:
             options.append(
-                lambda: f"[await add(c, {self.leaf(scope, 'int')}) for c in {v('list')} if c != {self.leaf(scope, 'int')}]"
+                lambda: (
+                    f"[await add(c, {self.leaf(scope, 'int')}) for c in {self.iterable(scope, depth)} if c != {self.leaf(scope, 'int')}]"
+                )
             )
         return self.random.choice(options)()
 
     def dict_value(self, scope: Scope, depth: int) -> str:
-        v = lambda k: self.value(scope, k, depth)  # noqa: E731
+        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
         options = [lambda: f'{{"a": {v("int")}, {v("str")}: {v("int")}}}', lambda: f"{{**{v('dict')}, 'z': {v('int')}}}"]
         if self.on("comprehension"):
-            options.append(lambda: self.pure(lambda: f"{{str(c): c for c in {v('list')}}}"))
+            options.append(lambda: self.pure(lambda: f"{{str(c): c for c in {self.iterable(scope, depth)}}}"))
         return self.random.choice(options)()
 
     def item_value(self, scope: Scope, depth: int) -> str:
