@@ -37,6 +37,8 @@ def main() -> int:
     options.add_argument("--port", type=int, default=8288)
     port: int = options.parse_args().port
     url = f"http://127.0.0.1:{port}"
+    for old in (ROOT / ".flowgraph").glob("demo.db*"):  # every demo begins with an empty dashboard
+        old.unlink()
     command = [*PROGRAM, "dev", "examples/booking", "--port", str(port), "--db", "sqlite:///.flowgraph/demo.db"]
     server = subprocess.Popen(command, cwd=ROOT)
     try:
