@@ -133,7 +133,7 @@ def main() -> None:
             compare(seed, counts)
         except Difference as difference:
             different += 1
-            print(difference)
+            print(difference, flush=True)
     print(
         f"{counts.programs + different} programs, {different} differences, {counts.transitions} transitions, "
         f"{counts.calls} step calls, {dict(counts.statuses)}, {time.process_time():.0f} s of CPU"

@@ -68,10 +68,10 @@ class Expressions:
         known = self.pick(scope, kind)
         if known is not None and self.random.random() < 0.75:
             return known
-        return {
+        leaves: dict[str, Callable[[], str]] = {
             "int": lambda: self.random.choice([str(self.random.randint(0, 9)), "BASE", str(self.random.randint(10, 99))]),
             "str": lambda: repr(self.random.choice(["", "a", "b", "xyz", "é"])),
-            "bool": lambda: self.random.choice(["True", "False"]) if known is None else known,
+            "bool": lambda: known or self.random.choice(["True", "False"]),
             "list": lambda: self.random.choice(
                 ["[7][:0]", f"[{', '.join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(1, 3)))}]"]
             ),
@@ -81,7 +81,8 @@ class Expressions:
             "item": lambda: f"Item(n={self.random.randint(0, 9)}, tags=['t'])",
             "pair": lambda: f"Pair({self.random.randint(0, 9)}, [1])",
             "none": lambda: "None",
-        }[kind]()
+        }
+        return leaves[kind]()
 
     def call(self, scope: Scope, kind: str, depth: int) -> str:
         v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
@@ -200,10 +201,9 @@ class Expressions:
             )
             options.append(lambda: self.pure(lambda: f"sorted({v('list')}, key=lambda c: (-c, {self.leaf(scope, 'int')}))"))
         if self.pure_depth == 0 and self.on("await_comprehension") and "await_in_expression" in self.features:
+            limit = self.leaf(scope, "int")
             options.append(
-                lambda: (
-                    f"[await add(c, {self.leaf(scope, 'int')}) for c in {self.iterable(scope, depth)} if c != {self.leaf(scope, 'int')}]"
-                )
+                lambda: f"[await add(c, {self.leaf(scope, 'int')}) for c in {self.iterable(scope, depth)} if c != {limit}]"
             )
         return self.random.choice(options)()
 
