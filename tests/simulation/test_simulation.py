@@ -12,7 +12,7 @@ from tests.simulation.simulator import Simulation, Violation
 
 CHUNK = 10
 FAST = 40
-CI = 1_000
+CI = 400
 FAULTS = ("rejected", "applied-error", "crash-before", "crash-after", "crashes", "zombies", "repeated")
 SEEDS = {"no_fence": 60, "early_events_are_lost": 120, "timers_fire_early": 20, "acts_before_the_commit": 10}
 """How many seeds, from 0, each planted bug is given; it was found well before."""
