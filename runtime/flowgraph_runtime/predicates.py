@@ -1,6 +1,6 @@
 """Evaluates a trigger's `where`: as a machine of one block, so that the engine's vocabulary, budget and caps hold for it too.
 
-where=lambda e: e.amount > 100     ->     return [e.amount > 100 for e in [event]]
+where=lambda e: e.amount > 100     ->     return [True for e in [event] if e.amount > 100]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from flowgraph import Event
 from flowgraph.codec import TypeRegistry, dumps
-from flowgraph_compiler.expressions import Bound, Clause, Comprehension, Expr, ListOf, Local
+from flowgraph_compiler.expressions import Bound, Clause, Comprehension, Const, Expr, ListOf, Local
 from flowgraph_compiler.machine import Block, Finish, Function, Machine
 from flowgraph_runtime.engine.commands import EndRun
 from flowgraph_runtime.engine.decide import decide
@@ -22,8 +22,8 @@ class Predicate:
     """A `where` of one machine, called with an event. False when it raises: it cannot keep the event from other workflows."""
 
     def __init__(self, machine: Machine, parameter: str, where: Expr, types: TypeRegistry) -> None:
-        clause = Clause(Bound(parameter), ListOf((Local("event"),)), ())
-        block = Block((), Finish(Comprehension("list", where, None, (clause,))))
+        clause = Clause(Bound(parameter), ListOf((Local("event"),)), (where,))
+        block = Block((), Finish(Comprehension("list", Const(True), None, (clause,))))
         function = Function("where", "workflow", ("event",), (), (), (block,))
         pures = tuple(function for function in machine.functions if function.kind == "pure")
         self._program = Program.load(replace(machine, functions=(function, *pures), on_failure=None, on_cancel=None), types)

@@ -221,6 +221,8 @@ class Generator(Suspensions):
         with self.block("try:"):
             body = scope.child()
             self.body(body, result)
+            if self.random.random() < 0.4:
+                self.emit(f"await {self.random.choice(['very(5)', 'only_even(1)', 'strict(1)', 'strict(2)'])}")
         handlers = self.random.randint(0 if "finally" in self.features else 1, 2)
         for clause in self.random.sample(["VeryOdd", "Odd", "NonRetriable", "(ValueError, Odd)", "Exception"], handlers):
             name = self.name("e")
