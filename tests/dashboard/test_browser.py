@@ -116,8 +116,7 @@ def test_a_run_page_follows_the_run_to_its_end(visitor: Visitor, closed: set[str
     assert visitor.page.evaluate("document.body.dataset.mine") == "never reloaded"
     pictures = {url for url in visitor.requests if f"/{run_id}/diagram.svg" in url}
     assert len(pictures) >= 4, "the diagram changed with the run"
-    visitor.page.wait_for_function("document.querySelector('.diagram img').complete")
-    assert visitor.page.evaluate("document.querySelector('.diagram img').naturalWidth") > 100
+    assert visitor.page.locator(".diagram img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
 def test_after_the_end_the_page_asks_for_nothing_more(visitor: Visitor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -15,7 +16,16 @@ from starlette.staticfiles import StaticFiles
 
 from flowgraph_runtime.auth import COOKIE
 from flowgraph_runtime.dashboard import formats
-from flowgraph_runtime.dashboard.lines import RECENT, is_over, picture_version, run_facts, run_line, step_lines, workflow_line
+from flowgraph_runtime.dashboard.lines import (
+    RECENT,
+    WorkflowLine,
+    is_over,
+    picture_version,
+    run_facts,
+    run_line,
+    step_lines,
+    workflow_line,
+)
 from flowgraph_runtime.errors import MissingCode
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.records import RunRow
@@ -31,7 +41,7 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 _TEMPLATES.filters.update(span=formats.span, iso=formats.iso, pretty=formats.pretty)
-_TEMPLATES.globals["static"] = lambda path: f"/static/{path}"
+_TEMPLATES.globals.update({"static": "/static/{}".format})
 
 
 def pages(current: Callable[[], Service]) -> Sequence[BaseRoute]:
@@ -70,7 +80,7 @@ def _for_readers(page: Page, current: Callable[[], Service]) -> Callable[[Reques
 
 def _render(template: str, service: Service, *, status: int = 200, **values: Any) -> Response:
     now = service.clock.now()
-    text = _TEMPLATES.get_template(template).render(now=now, ago=lambda at: formats.ago(at, now), **values)
+    text = _TEMPLATES.get_template(template).render(now=now, ago=partial(formats.ago, now=now), **values)
     return HTMLResponse(text, status)
 
 
@@ -78,7 +88,7 @@ async def home(request: Request, service: Service) -> Response:
     """Show the workflows with their latest outcomes, and the newest runs."""
     del request
     registry = service.registry
-    lines = []
+    lines: list[WorkflowLine] = []
     for name, fingerprint in sorted(registry.current.items()):
         rows, _ = await service.store.runs(workflow=name, limit=RECENT)
         lines.append(workflow_line(registry.machine_of(name), fingerprint, rows))
