@@ -82,6 +82,10 @@ class Registry:
         """Return the fingerprints of the machines that the deployed code can run."""
         return [print_ for print_ in self.machines if not self.missing(print_)]
 
+    def unsatisfied(self) -> list[str]:
+        """Return the fingerprints of the known machines that it cannot run."""
+        return [print_ for print_ in self.machines if self.missing(print_)]
+
     def program(self, print_: str) -> Program:
         """Return the executable form of a known machine. Raises KeyError for one that was never added."""
         if print_ not in self._programs:

@@ -60,6 +60,8 @@ def test_parked_runs_are_shown_as_paused_and_go_on_later(tmp_path):
             assert [step["status"] for step in steps] == ["completed", "running", "pending"]
             assert http.get(f"/runs/{run_id}").status_code == 200
         assert http.get("/").status_code == 200
+        assert [run["id"] for run in http.get("/v1/runs", params={"status": "paused"}).json()["items"]] == ids[::-1]
+        assert http.get("/v1/runs", params={"status": "waiting"}).json()["items"] == []
         new = http.post("/v1/workflows/flow/runs", json={"input": {"key": "c"}}).json()["id"]
         _until(http, new, "waiting")
         assert http.post("/v1/events", json={"name": "go", "data": {"key": "a"}}).status_code == 200

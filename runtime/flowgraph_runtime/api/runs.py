@@ -75,6 +75,7 @@ async def listing(call: Call) -> Response:
         since=_since(queries.get("since")),
         cursor=cursor,
         limit=limit,
+        parked=call.service.registry.unsatisfied() if "status" in queries else (),
     )
     items = [shown(call, row) for row in rows]
     return answer(RunPage(items=items, next_cursor=None if following is None else str(following)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -107,13 +108,15 @@ def runs(
     since: int | None = None,
     cursor: int | None = None,
     limit: int = 50,
+    parked: Collection[str] = (),
 ) -> tuple[list[RunRow], int | None]:
-    """Runs, newest first, and the cursor of the next page. `since`: created at or after, microseconds."""
+    """Runs, newest first, and the cursor of the next page. `since`: created at or after, microseconds. `parked`: fingerprints of
+    machines that nobody can advance, whose live runs are shown as paused."""
     query = _runs()
     if workflow is not None:
         query = query.where(col(Workflow.name) == workflow)
     if status is not None:
-        query = query.where(_shown_as(status))
+        query = query.where(_shown_as(status, parked))
     if event_id is not None:
         query = query.where(col(StoredEvent.id) == event_id)
     if since is not None:
@@ -125,12 +128,17 @@ def runs(
     return [_run_row(row) for row in page], (page[-1][0].number if len(found) > limit else None)
 
 
-def _shown_as(status: str) -> ColumnElement[bool]:
+def _shown_as(status: str, parked: Collection[str]) -> ColumnElement[bool]:
     """A queued run that a worker has taken runs its first step, although nothing of it is written yet."""
-    stored = col(Run.status) == status
+    stored, queued = col(Run.status) == status, col(Run.status) == "queued"
     if status == "queued":
-        return and_(stored, col(Run.epoch).is_(None))
-    return or_(stored, and_(col(Run.status) == "queued", col(Run.epoch).is_not(None))) if status == "running" else stored
+        stored = and_(stored, col(Run.epoch).is_(None))
+    elif status == "running":
+        stored = or_(stored, and_(queued, col(Run.epoch).is_not(None)))
+    if not parked or status in ENDED:
+        return stored
+    stuck = and_(col(MachineText.fingerprint).in_(parked), col(Run.status).not_in(ENDED))
+    return or_(stored, stuck) if status == "paused" else and_(stored, not_(stuck))
 
 
 def journal(connection: Connection, id: str, after: int = -1, limit: int | None = None) -> list[JournalRow]:

@@ -199,10 +199,11 @@ class Store:
         since: int | None = None,
         cursor: int | None = None,
         limit: int = 50,
+        parked: Collection[str] = (),
     ) -> tuple[list[RunRow], int | None]:
-        """A page of runs, newest first, and the cursor of the next page (None at the end)."""
-        query = partial(reads.runs, workflow=workflow, status=status, event_id=event_id, since=since, cursor=cursor, limit=limit)
-        return await self._read(query)
+        """A page of runs, newest first, and the cursor of the next page (None at the end). `parked`: see `reads.runs`."""
+        wanted = partial(reads.runs, workflow=workflow, status=status, event_id=event_id, since=since)
+        return await self._read(partial(wanted, cursor=cursor, limit=limit, parked=parked))
 
     async def journal(self, id: str, after: int = -1, limit: int | None = None) -> list[JournalRow]:
         """Journal rows of a run after a position."""
