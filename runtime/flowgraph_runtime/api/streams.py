@@ -31,7 +31,7 @@ async def one_run(call: Call) -> Response:
     """Stream the changes of one run until it has ended. A client that comes back after the end gets 204, which stops it. With
     `end=event` a last event `end` says that no more will come: a browser that closes then does not report a broken stream."""
     run_id = call.path["id"]
-    farewell = call.queries().get("end") == "event"
+    farewell = _asks_for_end(call)
     row = await call.service.store.run(run_id)
     if row is None:
         raise Problem(404, "not found", f"there is no run '{run_id}'")
@@ -50,6 +50,13 @@ def _response(call: Call, run_id: str | None, *, farewell: bool = False) -> Resp
 def _last_seen(call: Call) -> int | None:
     text = call.header("last-event-id")
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _asks_for_end(call: Call) -> bool:
+    wanted = call.queries().get("end")
+    if wanted not in (None, "event"):
+        raise Problem(400, "bad query parameter", "'end' can only be 'event'")
+    return wanted is not None
 
 
 async def _until_end(messages: AsyncIterator[Message], run_id: str | None) -> AsyncIterator[Message]:
