@@ -111,7 +111,7 @@ class Generator(Suspensions):
     def statement(self, scope: Scope, result: str) -> None:
         choices: list[tuple[Callable[[Scope, str], None], int]] = [(self.assign, 6), (self.if_, 3), (self.bare_await, 2)]
         for feature, make, weight in (
-            ("while", self.while_, 2), ("for", self.for_, 3), ("try", self.try_, 4), ("raise", self.raise_, 1),
+            ("while", self.while_, 2), ("for", self.for_, 3), ("try", self.try_, 8), ("raise", self.raise_, 1),
             ("return", self.return_, 1), ("loop_jump", self.jump, 2), ("parallel", self.parallel, 2), ("sleep", self.sleep, 1),
             ("wait", self.wait, 2), ("send", self.send, 1), ("alias", self.alias, 2), ("mutate", self.mutate, 3),
             ("augment", self.augment, 2), ("unpack", self.unpack, 2), ("assert", self.assert_, 1), ("delete", self.delete, 1),

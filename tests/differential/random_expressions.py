@@ -15,13 +15,13 @@ class Expressions:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.random = random.Random(seed)
-        count = self.random.randint(len(FEATURES) // 3, len(FEATURES))
+        count = self.random.randint(len(FEATURES) // 2, len(FEATURES))
         self.features = frozenset(self.random.sample(FEATURES, count))
         self.lines: list[str] = []
         self.indent = 0
         self.fresh = 0
         self.subflows: list[str] = []
-        self.budget = self.random.randint(5, 24)
+        self.budget = self.random.randint(6, 28)
         self.pure_depth = self.iterable_depth = 0
         self.cancels = bool(self.features & {"cancel_step", "cancel_time"})
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.differential.compare import Difference, compare_program
+from flowgraph.virtual import run_virtual
+from tests.differential.compare import Difference, compare_program, compiled
 from tests.differential.prelude import PRELUDE
 from tests.differential.programs import Program
+from tests.engine.driver import drive
 
 EXTRA = """
 from collections.abc import Sequence
@@ -76,3 +78,28 @@ def test_a_corner_is_as_in_python_or_refused(number: int) -> None:
     else:
         with pytest.raises(Difference, match=f"refused: {corner.refused}"):
             compare_program(program)
+
+
+KEYWORD_ONLY = """
+@workflow(on_failure=alert)
+async def flow(n: int, m: int = 2, *, k: int, tag: str = "t") -> str:
+    if await check(n):
+        raise Odd(n, m, k, tag)
+    return f"{n} {m} {k} {tag}"
+"""
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_workflow_gets_its_keyword_only_parameters(n: int) -> None:
+    compilation = compiled(Program(0, PRELUDE + KEYWORD_ONLY, 0, [], frozenset()))
+    namespace = vars(compilation.application.modules[0].module)
+    calls = namespace["CALLS"]
+    try:
+        native = run_virtual(namespace["flow"](n, m=5, k=7, tag="u"))
+    except Exception as error:
+        native = repr(error)
+    native_calls = sorted(map(repr, calls))
+    calls.clear()
+    outcome = drive(compilation, "flow", [n, 5, 7, "u"])
+    assert (outcome.result if outcome.error is None else repr(outcome.error)) == native
+    assert sorted(map(repr, calls)) == native_calls

@@ -87,7 +87,8 @@ def _trigger(turn: Turn) -> Any:
     """What the workflow received: its event, batch or time, else its arguments by name."""
     machine, arguments = turn.program.machine, loads(turn.state.trigger, turn.program.types)
     if machine.parameter_kind == "parameters":
-        return dict(zip(machine.functions[0].parameters, arguments, strict=False))
+        main = machine.functions[0]
+        return dict(zip((*main.parameters, *main.keyword_only), arguments, strict=False))
     return arguments[0] if arguments else turn.now()
 
 

@@ -155,5 +155,8 @@ def _finished(turn: Turn, token: Token, value: Any) -> bool:
 
 
 def push(token: Token, function: FunctionProgram, arguments: list[Any]) -> None:
-    """Begin a function on a token without frames."""
-    token.frames.append(Frame(function, 0, function.bind(arguments, None)))
+    """Begin a function on a token without frames. `arguments`: in the order of the parameters, keyword-only ones last."""
+    count = len(function.positional)
+    keywords = dict(zip(function.parameters[count:], arguments[count:], strict=False))
+    positional = arguments[:count] if len(arguments) <= len(function.parameters) else arguments
+    token.frames.append(Frame(function, 0, function.bind(positional, keywords)))
