@@ -46,6 +46,9 @@ class Unreachable(ApiError):
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(0, f"no flowgraph server answers at {url}", reason)
 
+    def __str__(self) -> str:
+        return f"{self.title}: {self.detail}"
+
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:

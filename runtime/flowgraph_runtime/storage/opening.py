@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from flowgraph_runtime.storage.database import Database
+from flowgraph_runtime.storage.errors import DatabaseUnavailable
 from flowgraph_runtime.storage.postgres import PostgresDatabase
 from flowgraph_runtime.storage.sqlite import SqliteDatabase
 
@@ -11,7 +14,7 @@ _POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 def open_database(url: str, durability: str, *, by_its_clock: bool) -> Database:
     """Open `sqlite:///path`, `sqlite://` or `postgresql://...` and make its tables. `by_its_clock`: a PostgreSQL server's clock
-    is the one that counts, because several computers share it. Raises ValueError for anything else."""
+    is the one that counts, because several computers share it. Raises DatabaseUnavailable, and ValueError for any other URL."""
     if durability not in ("full", "normal"):
         raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
     database = _database(url, durability, by_its_clock=by_its_clock)
@@ -30,5 +33,12 @@ def _database(url: str, durability: str, *, by_its_clock: bool) -> Database:
         return SqliteDatabase(url.removeprefix("sqlite:///"), durability)
     scheme = next((scheme for scheme in _POSTGRES if url.startswith(scheme)), None)
     if scheme is not None:
-        return PostgresDatabase("postgresql://" + url.removeprefix(scheme), by_its_clock=by_its_clock)
+        return _postgres("postgresql://" + url.removeprefix(scheme), by_its_clock=by_its_clock)
     raise ValueError(f"a database is sqlite:///path.db, sqlite:// (in memory) or postgresql://user@host/name, not {url!r}")
+
+
+def _postgres(url: str, *, by_its_clock: bool) -> Database:
+    try:
+        return PostgresDatabase(url, by_its_clock=by_its_clock)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"cannot reach the database: {str(error).strip()}") from error

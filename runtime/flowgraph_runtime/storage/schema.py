@@ -30,5 +30,5 @@ def _check(session: Session) -> None:
     if version != str(SCHEMA_VERSION):
         raise WrongSchema(
             f"the database has tables of schema version {version}, this program knows version {SCHEMA_VERSION}; "
-            "run `flowgraph db upgrade`, or install the version that made it"
+            "install the version that made it, or name another database"
         )

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 """Written to `fg_meta`; a store refuses a database with another one."""
 
 METADATA = MetaData()
