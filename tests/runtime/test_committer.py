@@ -78,6 +78,22 @@ def test_two_taken_events_are_not_merged_and_nothing_is_changed():
     assert first == Transition("r", taken="e1")
 
 
+def test_what_only_deletes_inbox_rows_is_not_merged():
+    """They may be gone already, which must not refuse the outcome of a step."""
+    for first, second in ((_deletion(), _outcome()), (_outcome(), _deletion()), (_deletion(), _deletion())):
+        assert not merge(first, second)
+        assert [first, second] in ([_deletion(), _outcome()], [_outcome(), _deletion()], [_deletion(), _deletion()])
+    assert merge(_outcome(), _outcome())
+
+
+def _deletion() -> Transition:
+    return Transition("r", inbox=[7])
+
+
+def _outcome() -> Transition:
+    return Transition("r", rows=[_row(1)])
+
+
 def test_merging_forgets_no_field():
     merged = Transition("r")
     other = Transition("r")

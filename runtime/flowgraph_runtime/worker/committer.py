@@ -92,8 +92,13 @@ class Committer:
 
 
 def merge(first: Transition, second: Transition) -> bool:
-    """Add `second`, decided right after `first` for the same run, to `first`; False, and nothing done, where that cannot be."""
+    """Add `second`, decided right after `first` for the same run, to `first`; False, and nothing done, where that cannot be.
+
+    A transition that only deletes inbox rows stays alone: they may be gone already (read while an earlier deletion of them was
+    being committed), and the database refuses a journal row whose inbox row is gone."""
     if first.release or (first.taken is not None and second.taken is not None):
+        return False
+    if any(one.inbox and not one.rows for one in (first, second)):
         return False
     first.taken = first.taken or second.taken
     first.rows.extend(second.rows)
