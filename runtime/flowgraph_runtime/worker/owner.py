@@ -283,7 +283,8 @@ class Worker:
     def _act(self, live: LiveRun, commands: list[Command]) -> None:
         for command in commands:
             if type(command) is RunStep:
-                self._pool.submit(Attempt(live, command))
+                if not live.closed:  # a later decision of the same group may have ended the run
+                    self._pool.submit(Attempt(live, command))
             elif type(command) is AbandonStep:
                 attempt = live.attempts.get(command.serial)
                 if attempt is not None:
