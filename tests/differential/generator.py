@@ -17,6 +17,9 @@ from tests.differential.prelude import PRELUDE, SUBFLOWS
 from tests.differential.programs import Program, Scope
 from tests.differential.random_suspensions import Suspensions
 
+DEEPEST = 9
+"""Indentation from which on nothing compound is nested: Python takes 20 blocks, a try counts as several."""
+
 
 class Generator(Suspensions):
     """Writes one program from one seed."""
@@ -109,7 +112,9 @@ class Generator(Suspensions):
             self.emit(f"await record({self.value(scope, 'str', 0)})")
 
     def statement(self, scope: Scope, result: str) -> None:
-        choices: list[tuple[Callable[[Scope, str], None], int]] = [(self.assign, 6), (self.if_, 3), (self.bare_await, 2)]
+        choices: list[tuple[Callable[[Scope, str], None], int]] = [(self.assign, 6), (self.bare_await, 2)]
+        if self.indent < DEEPEST:
+            choices.append((self.if_, 3))
         for feature, make, weight in (
             ("while", self.while_, 2), ("for", self.for_, 3), ("try", self.try_, 8), ("raise", self.raise_, 1),
             ("return", self.return_, 1), ("loop_jump", self.jump, 2), ("parallel", self.parallel, 2), ("sleep", self.sleep, 1),
@@ -118,7 +123,7 @@ class Generator(Suspensions):
             ("chain", self.chain, 1), ("recorded", self.recorded, 1), ("optional", self.optional, 2),
             ("parallel_waits", self.parallel_waits, 1),
         ):  # fmt: skip
-            if feature in self.features:
+            if feature in self.features and self.indent < DEEPEST:
                 choices.append((make, weight))
         makers, weights = zip(*choices, strict=True)
         self.random.choices(makers, weights)[0](scope, result)
@@ -184,7 +189,7 @@ class Generator(Suspensions):
     def for_(self, scope: Scope, result: str) -> None:
         name = self.name("x")
         inner = scope.child(in_loop=True)
-        kind = self.random.choice(["list", "range", "enumerate", "items", "zip", "str", "names", "await", "growing"])
+        kind = self.random.choice(["list", "range", "enumerate", "items", "zip", "str", "names", "await", "growing", "growing"])
         if kind == "await" and not self.on("await_in_expression"):
             kind = "range"
         other = self.name("k")
@@ -211,6 +216,7 @@ class Generator(Suspensions):
             if kind == "growing":
                 with self.block(f"if len({other}) < 5:"):
                     self.emit(f"{other}.append({name} + {self.value(inner, 'int', 0)})")
+                self.emit(f"await record(str({name}))")
             self.body(inner, result)
 
     def copied(self, scope: Scope) -> str:
@@ -221,6 +227,8 @@ class Generator(Suspensions):
         with self.block("try:"):
             body = scope.child()
             self.body(body, result)
+            if scope.in_loop and self.on("loop_jump", 0.4):
+                self.jump(body, result)
             if self.random.random() < 0.4:
                 self.emit(f"await {self.random.choice(['very(5)', 'only_even(1)', 'strict(1)', 'strict(2)'])}")
         handlers = self.random.randint(0 if "finally" in self.features else 1, 2)
@@ -242,6 +250,8 @@ class Generator(Suspensions):
         if handlers and self.random.random() < 0.4:
             with self.block("else:"):
                 self.body(body, result)
+                if self.random.random() < 0.4:
+                    self.emit(f"await {self.random.choice(['very(5)', 'only_even(3)', 'strict(4)'])}")
         ends.append(body)
         if not handlers or self.on("finally", 0.5):
             with self.block("finally:"):
