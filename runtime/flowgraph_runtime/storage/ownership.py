@@ -6,9 +6,10 @@ A run whose step takes the process down must not take others down with it for ev
 - Suspects are tried: an owner gets only some at a time, of n that wait the square root of n, and more when each of these has
   written a journal row, has ended, or has outlived its trial. A trial lasts twice as long as the last dead owner lived, at least
   5 seconds and at most 10 minutes. Who outlived it, and nothing more, is a suspect again after the next loss.
-- Those that were on trial when their owner died are prime suspects: they are tried first, and each alone.
+- Those that were on trial when their owner died are prime suspects: each is tried alone, and only by an owner that has already
+  lived as long as a trial lasts without any. What kills owners again and again for another reason kills this one before that.
 - A prime suspect that loses its owner while it is tried alone is parked as `crashed`. So a run that kills takes four owners
-  with it at most, and one that does not has to be alone under trial when something else kills the owner to be taken for it.
+  with it at most, and one that does not is taken for it only if something else ends a long quiet just in its trial.
 - A run that kills only after more than 10 minutes without a journal row is never found.
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from math import isqrt
+from math import ceil, sqrt
 
 from sqlalchemy import Connection, text
 
@@ -183,11 +184,19 @@ def _suspects_to_try(tx: Tx, epoch: int, limit: int, machines: Collection[str] |
     waiting = _claimable(tx, _SUSPECTED, _MOST_COUNTED, machines)
     if not waiting or _on_trial(tx, epoch):
         return []
-    tx.sql.run(f"UPDATE fg_run SET takeovers = 1 WHERE epoch = :epoch AND takeovers >= {SUSPECT}", epoch=epoch)
-    until = tx.now + _trial_length(tx)
-    tx.sql.run("UPDATE fg_heartbeat SET trial_until = :until WHERE epoch = :epoch", until=until, epoch=epoch)
-    alone = int(waiting[0][1]) >= PRIME_SUSPECT
-    return waiting[: 1 if alone else min(limit, isqrt(len(waiting) - 1) + 1)]
+    length = _trial_length(tx)
+    others = [row for row in waiting if row[1] < PRIME_SUSPECT]
+    alone = len(others) < len(waiting) and _age(tx, epoch) >= length
+    chosen = waiting[:1] if alone else others[: min(limit, ceil(sqrt(len(others))))]
+    if chosen:
+        tx.sql.run(f"UPDATE fg_run SET takeovers = 1 WHERE epoch = :epoch AND takeovers >= {SUSPECT}", epoch=epoch)
+        tx.sql.run("UPDATE fg_heartbeat SET trial_until = :until WHERE epoch = :epoch", until=tx.now + length, epoch=epoch)
+    return chosen
+
+
+def _age(tx: Tx, epoch: int) -> int:
+    """How long the owner has lived, in microseconds."""
+    return tx.now - int(tx.sql.rows("SELECT opened_at FROM fg_epoch WHERE id = :epoch", epoch=epoch)[0][0])
 
 
 def _on_trial(tx: Tx, epoch: int) -> bool:
