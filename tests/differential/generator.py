@@ -135,7 +135,8 @@ class Generator(Suspensions):
         existing = [n for n, k in scope.variables.items() if k == kind and n not in scope.frozen]
         fresh = not existing or self.random.random() < 0.6
         name = self.name() if fresh else self.random.choice(existing)
-        value = self.value(scope, kind, 2)
+        shown = kind == "int" and "effects" in self.features and self.random.random() < 0.3
+        value = self.effect(scope, 1) if shown else self.value(scope, kind, 2)
         annotation = {"list": "list[int]", "dict": "dict[str, int]", "maybe": "int | None"}.get(kind)
         self.emit(f"{name}: {annotation} = {value}" if annotation and fresh else f"{name} = {value}")
         scope.variables[name] = kind

@@ -159,12 +159,12 @@ def results_in_the_order_of_their_coming(patch: Patch) -> None:
     patch.setattr(groups, "_keep", by_coming)
 
 
-QUICK = (no_spilling, lost_else)
+QUICK = (lost_else, handlers_backwards)
 PLANTS: tuple[Callable[[Patch], None], ...] = (
     *QUICK,
+    no_spilling,
     only_names_are_stable,
     eager_logic,
-    handlers_backwards,
     else_is_guarded,
     jumps_skip_finally,
     finally_forgets_the_exception,

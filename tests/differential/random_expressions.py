@@ -136,7 +136,8 @@ class Expressions:
         kind = self.random.choice(["rebind", "rebind", "pop", "fail"])
         if kind == "rebind" and names:
             name = self.random.choice(names)
-            changed = f"({name} := {self.value(scope, 'int', depth)})"
+            new = self.value(scope, "int", depth)
+            changed = f"({name} := await add({new}, 5))" if self.on("await_in_expression", 0.6) else f"({name} := {new})"
             return self.random.choice(
                 [f"({name} + {changed})", f"({changed} - {name})", f"max({name}, {changed}, {name})", changed]
             )

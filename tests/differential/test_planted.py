@@ -10,7 +10,7 @@ import pytest
 from tests.differential.compare import Difference, compare
 from tests.differential.planted import PLANTS, QUICK
 
-SEEDS = 120
+SEEDS = 250
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
