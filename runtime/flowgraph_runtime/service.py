@@ -89,7 +89,9 @@ class Service:
             row = await self.store.machine(print_)
             missing = self.registry.add_machine(print_, row.text) if row is not None else [f"machine {print_}"]
             if missing:
-                gaps.append(f"  {count} runs of {row.workflow if row else print_} ({print_}) need {', '.join(missing)}")
+                gaps.append(
+                    f"  {count} {'run' if count == 1 else 'runs'} of {row.workflow if row else print_} ({print_}) need {', '.join(missing)}"
+                )
         if gaps and not self.settings.allow_missing:
             raise StartupRefused(
                 "live runs need code that is not deployed:\n"
