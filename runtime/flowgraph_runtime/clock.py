@@ -26,8 +26,7 @@ class SystemClock:
         """Microseconds since 1970-01-01 UTC."""
         now = time.time_ns() // 1000
         with self._lock:
-            if now > self._latest:
-                self._latest = now
+            self._latest = max(self._latest, now)
             return self._latest
 
 

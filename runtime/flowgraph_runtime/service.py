@@ -89,9 +89,8 @@ class Service:
             row = await self.store.machine(print_)
             missing = self.registry.add_machine(print_, row.text) if row is not None else [f"machine {print_}"]
             if missing:
-                gaps.append(
-                    f"  {count} {'run' if count == 1 else 'runs'} of {row.workflow if row else print_} ({print_}) need {', '.join(missing)}"
-                )
+                runs = f"{count} run{'' if count == 1 else 's'} of {row.workflow if row else print_} ({print_})"
+                gaps.append(f"  {runs}: missing {', '.join(missing)}")
         if gaps and not self.settings.allow_missing:
             raise StartupRefused(
                 "live runs need code that is not deployed:\n"
