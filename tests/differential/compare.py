@@ -82,7 +82,7 @@ def compare_program(program: Program, counts: Counts | None = None) -> Observed:
 
 
 def _both_ways(program: Program, compilation: Compilation, namespace: dict[str, Any]) -> tuple[Observed, int]:
-    """Run it once natively, and its machine under several schedules."""
+    """Run it once natively, and its machine from memory in order, and from stored states in a random order."""
     singled = single_out(program, namespace)
     native = run_native(program, namespace, singled)
     transitions = 0
@@ -104,6 +104,7 @@ def _run_machine(
         "flow",
         [program.argument if program.trigger is None else ping(namespace, *program.trigger)],
         schedule_seed=schedule,
+        in_memory=schedule is None,
         events=[
             *(ping(namespace, n, text) for n, text in program.events),
             *((delay, ping(namespace, n, text)) for delay, n, text in program.late),

@@ -89,6 +89,7 @@ def drive(
     cancel_during: Callable[[], bool] | None = None,
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
+    in_memory: bool = False,
 ) -> Outcome:
     """Run a compiled workflow to its end. `cancel_at`: ask it to cancel after that many transitions (0: after its start);
     `cancel_after`: so many seconds later; `cancel_during`: asked after each step call, the first one for which it is true has
@@ -108,6 +109,7 @@ def drive(
         cancel_during=cancel_during,
         resources=resources,
         limit=limit,
+        in_memory=in_memory,
     )
 
 
@@ -124,11 +126,15 @@ def drive_machine(
     cancel_during: Callable[[], bool] | None = None,
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
+    in_memory: bool = False,
 ) -> Outcome:
-    """Run a machine. `steps`: declarations, or plain functions, by name."""
+    """Run a machine. `steps`: declarations, or plain functions, by name.
+
+    `in_memory`: go on with the state itself and not with what its text says, so that what is shared by mistake shows."""
     runner = _StepCalls(steps, resources or {})
     try:
         driver = _Driver(Program.load(machine, types), runner, schedule_seed, events)
+        driver.in_memory = in_memory
         driver.cancel_later(cancel_after, cancel_during)
         return driver.run(args, cancel_at, limit)
     finally:
@@ -243,6 +249,7 @@ class _Driver:
         self._journal: list[JournalRow] = []
         self._snapshots: list[str] = []
         self._sent: list[Event] = []
+        self.in_memory = False
         self._cancel_due: int | None = None
         self._cancel_during: Callable[[], bool] | None = None
         self._held: list[Input] = []
@@ -296,7 +303,8 @@ class _Driver:
         assert snapshot(restored, self._program, by_reference=True) == text, "the state is not what its text says"
         assert restored.status == self._state.status or self._state.phase == ENDED
         self._snapshots.append(text)
-        self._state = restored
+        if not self.in_memory:
+            self._state = restored
 
     def _perform(self, commands: list[c.Command]) -> None:
         self._stream.open([command for command in commands if isinstance(command, c.OpenWait)])
