@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from flowgraph_runtime.clock import SystemClock
+from flowgraph_runtime.clock import ManualClock, SystemClock
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.registry import Registry
@@ -128,10 +128,13 @@ def test_a_worker_whose_epoch_was_taken_over_drops_its_runs_and_begins_anew(run,
 def test_a_run_that_took_its_owners_down_is_crashed_and_shown_as_such(run, stage, tmp_path):
     url = f"sqlite:///{tmp_path}/x.db"
 
+    clock = ManualClock(SystemClock().now())
+
     async def doomed() -> str:
-        store = Store.open(url)
+        store = Store.open(url, clock=clock)
         epoch = await store.open_epoch("doomed")
         await store.take_over(epoch)
+        clock.advance(60_000_000)  # a quiet minute, so that whoever is suspected is tried
         claimed = await store.claim(epoch, 10)
         store.close()
         return claimed[0].status if claimed else "none"
@@ -139,6 +142,7 @@ def test_a_run_that_took_its_owners_down_is_crashed_and_shown_as_such(run, stage
     async def scenario():
         async with engine(url, worker=False) as service:
             run_id, _ = await service.intake.start("thank", {"order_id": "x"})
+        clock.set(max(clock.now(), SystemClock().now()))
         statuses = [await doomed() for _ in range(4)]
         async with engine(url) as service:
             return statuses, await ended(service, run_id)
