@@ -206,12 +206,12 @@ def test_a_cancel_asked_for_while_the_workers_are_down_comes_before_the_step_tha
 
 def test_a_cancel_that_is_asked_for_while_nobody_works_is_kept(run, log, url):
     async def scenario():
-        async with engine(CANCELS, url) as served:
+        async with engine(CANCELS, url, skip_time=False) as served:
             run_id = await served.start("anywhere", where="waiting")
             await served.reaches(run_id, "waiting")
         async with engine(CANCELS, url, worker=False) as served:
             answer = await served.store.ask_cancel(run_id, "by test")
-        async with engine(CANCELS, url) as served:
+        async with engine(CANCELS, url, skip_time=False) as served:
             return answer, await served.outcome(run_id)
 
     answer, (status, _) = run(scenario())
