@@ -16,7 +16,7 @@ from tests.differential.programs import FEATURES
 
 CHUNK = 25
 FAST = 300
-CI = 5_000
+CI = 3_000
 
 
 def compare_chunk(first: int) -> Counts:
