@@ -102,3 +102,15 @@ def test_what_cannot_be_lowered_is_a_finding() -> None:
     compilation = compile_application([from_text(GOOD.replace("    return await f(x)", loop), "unlowered")])
     assert [found.rule.code for found in compilation.diagnostics] == ["FG100"]
     assert not compilation.machines
+
+
+def test_a_change_in_the_arguments_of_a_later_branch_is_refused() -> None:
+    text = (
+        "from flowgraph import parallel, step, workflow\n"
+        "@step\nasync def take(xs: list[int]) -> int:\n    return len(xs)\n"
+        "@step\nasync def one(n: int) -> int:\n    return n\n"
+        "@workflow\nasync def flow(n: int) -> int:\n    xs = [n]\n"
+        "    a, b = await parallel(take(xs), one(xs.pop()))\n    return a + b\n"
+    )
+    found = compile_application((from_text(text, "changes_in_a_branch"),)).diagnostics
+    assert [(f.rule.code, f.span.line) for f in found] == [("FG100", 11)]

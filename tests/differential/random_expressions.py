@@ -23,6 +23,7 @@ class Expressions:
         self.subflows: list[str] = []
         self.budget = self.random.randint(6, 28)
         self.pure_depth = self.iterable_depth = 0
+        self.in_group = False
         self.cancels = bool(self.features & {"cancel_step", "cancel_time"})
 
     # --- text
@@ -141,7 +142,7 @@ class Expressions:
             return self.random.choice(
                 [f"({name} + {changed})", f"({changed} - {name})", f"max({name}, {changed}, {name})", changed]
             )
-        if kind == "pop" and lists:
+        if kind == "pop" and lists and not self.in_group:  # FG100 in the arguments of a later branch
             name = self.random.choice(lists)
             return f"(len({name}) + ({name}.pop(0) if {name} else 3) + {self.value(scope, 'int', depth)} * len({name}))"
         return f"(7 // (abs({self.value(scope, 'int', depth)}) % 9))"

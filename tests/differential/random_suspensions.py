@@ -10,6 +10,7 @@ class Suspensions(Expressions):
     """Writes groups, sleeps, waits and events."""
 
     def parallel(self, scope: Scope, _: str) -> None:
+        self.in_group = True
         branches = [self.branch(scope) for _ in range(self.random.randint(2, 3))]
         if self.on("nested_group", 0.3):
             branches.append((f"parallel({self.branch(scope)[0]}, {self.branch(scope)[0]})", "tuple"))
@@ -18,6 +19,7 @@ class Suspensions(Expressions):
             branches.insert(self.random.randint(0, len(branches)), (kind, "int"))
         if self.on("flow_branches", 0.5):
             branches += [self.flow_branch(scope) for _ in range(self.random.randint(1, 2))]
+        self.in_group = False
         names = [self.name() for _ in branches]
         self.emit(f"{', '.join(names)} = await parallel({', '.join(call for call, _ in branches)})")
         scope.variables.update({n: kind for n, (_, kind) in zip(names, branches, strict=True) if kind != "tuple"})

@@ -13,8 +13,10 @@ from flowgraph_compiler.declarations import FlowDecl, StepDecl
 from flowgraph_compiler.expressions import Bound, Const, Expr, Keyword, Local
 from flowgraph_compiler.graph import AnyNode, Parallel, Send, Sleep, SleepUntil, Step, Subflow, Wait
 from flowgraph_compiler.places import Located
+from flowgraph_compiler.vocabulary import MUTATING_METHODS
 
 _NO_ARGUMENTS = "takes no such argument"
+_CHANGING = frozenset().union(*MUTATING_METHODS.values())
 
 
 class Awaits(Calls):
@@ -164,10 +166,23 @@ class Awaits(Calls):
             self.report("FG172", keyword, f"'parallel' takes no argument '{keyword.arg}'", "parallel(a(), b())")
         branches: list[AnyNode] = []
         for index, branch in enumerate(node.args):
+            if index:
+                self._refuse_change(branch)
             made = self._branch_of(branch, [*node.args[index + 1 :], *later, node])
             if made is not None:
                 branches.append(made)
         return Parallel(name, self.span(node), "parallel", tuple(branches), result)
+
+    def _refuse_change(self, branch: ast.expr) -> None:
+        """Python copies the arguments of a branch before it evaluates those of the next one; the machine copies them together."""
+        for call in ast.walk(branch):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGING:
+                self.report(
+                    "FG100",
+                    call,
+                    f"'{ast.unparse(call)}' changes a value in 'parallel' after an earlier branch may have taken it",
+                    "change it in a statement before 'parallel(...)'",
+                )
 
     def _branch_of(self, node: ast.expr, later: Sequence[ast.expr]) -> AnyNode | None:
         match node:

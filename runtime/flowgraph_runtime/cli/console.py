@@ -76,7 +76,8 @@ def write_file(path: Path, content: bytes) -> None:
 @contextmanager
 def stdout_to_stderr() -> Generator[None, None, None]:
     """While the user's own code runs, what it prints, or its child processes write, goes to stderr: stdout is for the result."""
-    sys.stdout.flush()
+    first = sys.stdout
+    first.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
@@ -84,5 +85,6 @@ def stdout_to_stderr() -> Generator[None, None, None]:
             yield
     finally:
         sys.stderr.flush()
+        first.flush()  # what was written to it directly is still in its buffer and belongs to stderr
         os.dup2(kept, 1)
         os.close(kept)
