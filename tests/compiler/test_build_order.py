@@ -425,8 +425,8 @@ BODIES = {
         return await twice(a) + await twice(await f(3))
     """,
     "parallel": """
-        x, y = await parallel(f(a + 1), twice(await f(xs.pop())))
-        await parallel(f((a := 5)), f(a), parallel(f(xs.pop()), log(xs.pop())))
+        x, y = await parallel(f(a + 1), twice(await f((b := a + 7))))
+        await parallel(f((a := 5)), f(a), parallel(f((a := a + 1)), log((a := a * 2))))
         return x, y, a, xs
     """,
     "globals": """
