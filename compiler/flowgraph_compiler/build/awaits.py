@@ -16,7 +16,7 @@ from flowgraph_compiler.places import Located
 from flowgraph_compiler.vocabulary import MUTATING_METHODS
 
 _NO_ARGUMENTS = "takes no such argument"
-_CHANGING = frozenset().union(*MUTATING_METHODS.values())
+_CHANGING = frozenset[str]().union(*MUTATING_METHODS.values())
 
 
 class Awaits(Calls):

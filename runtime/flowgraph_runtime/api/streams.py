@@ -91,7 +91,7 @@ async def _follow(call: Call, run_id: str | None) -> AsyncIterator[Message]:
         seen = _last_seen(call)
         missed = None if seen is None else hub.missed(run_id, seen)
         first = hub.sequence
-        for message in missed if missed is not None else await _as_it_is(call, run_id):
+        for message in missed if missed is not None else await _as_it_is(call, run_id, first):
             yield message
             if _is_end(message, run_id):
                 return
@@ -102,13 +102,15 @@ async def _follow(call: Call, run_id: str | None) -> AsyncIterator[Message]:
                 return
 
 
-async def _as_it_is(call: Call, run_id: str | None) -> list[Message]:
+async def _as_it_is(call: Call, run_id: str | None, known: int) -> list[Message]:
+    """Return the run as it is now under the sequence that was `known` before it was read: what is committed meanwhile comes under a
+    later one, so a client that resumes from here may see a change twice and misses none."""
     row = None if run_id is None else await call.service.store.run(run_id)
     if row is None:
         return []
     registry = call.service.registry
     data = orjson.loads(run_view(row, registry.types, machine=registry.machines.get(row.machine)).model_dump_json())
-    return [Message(call.service.hub.sequence, row.id, "run", data)]
+    return [Message(known, row.id, "run", data)]
 
 
 def _is_end(message: Message, run_id: str | None) -> bool:
