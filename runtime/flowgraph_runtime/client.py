@@ -129,6 +129,7 @@ class Client:
 
     def __init__(self, url: str = DEFAULT_URL, key: str | None = None, timeout: float = 90.0) -> None:
         self.url = url
+        self._key, self._timeout = key, timeout
         self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -140,6 +141,10 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def copy(self) -> Client:
+        """Return a client of the same server with connections of its own, as another thread needs to close them by itself."""
+        return Client(self.url, self._key, self._timeout)
 
     def _ask(self, ask: _Ask[T]) -> T:
         try:

@@ -15,7 +15,7 @@ _PAUSE = 0.05  # seconds between two looks: one look covers a burst of news
 def looks(client: Client, run_id: str) -> Iterator[None]:
     """Yield at once, then whenever the server's stream has news of the run, and every few seconds without any."""
     news = threading.Event()
-    threading.Thread(target=_listen, args=(client, run_id, news), daemon=True, name="flowgraph-stream").start()
+    threading.Thread(target=_listen, args=(client.copy(), run_id, news), daemon=True, name="flowgraph-stream").start()
     while True:
         news.clear()
         yield
@@ -26,7 +26,7 @@ def looks(client: Client, run_id: str) -> Iterator[None]:
 def _listen(client: Client, run_id: str, news: threading.Event) -> None:
     """Set the event at every message. Ends with the stream: the looks without news go on and report what is wrong."""
     try:
-        with client.stream(run_id) as messages:
+        with client, client.stream(run_id) as messages:
             for _ in messages:
                 news.set()
     except Exception:
