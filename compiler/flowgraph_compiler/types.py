@@ -10,11 +10,12 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from enum import Enum
 from functools import reduce
 from typing import Any, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel, EmailStr, FutureDate, FutureDatetime, NaiveDatetime, PastDate, PastDatetime
 
 
 class Unknown:
@@ -24,6 +25,13 @@ class Unknown:
 UNKNOWN: Any = Unknown
 NONE: Any = type(None)
 NEVER: Any = typing.Never
+
+_MARKERS: dict[Any, Any] = {
+    **dict.fromkeys((AwareDatetime, NaiveDatetime, PastDatetime, FutureDatetime), datetime),
+    **dict.fromkeys((PastDate, FutureDate), date),
+    EmailStr: str,
+}
+"""Classes of pydantic that only stand in annotations, with the type of the values that such a field holds."""
 
 _WRAPPERS = (typing.Annotated, typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
 
@@ -40,7 +48,7 @@ def normal(tp: Any) -> Any:
         return normal(tp.__value__)
     if get_origin(tp) in _WRAPPERS:
         return normal(get_args(tp)[0])
-    return tp
+    return _MARKERS.get(tp, tp) if isinstance(tp, type) else tp
 
 
 def base(tp: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypedDict, TypeVar
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, TypedD
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr
+from pydantic import AwareDatetime, BaseModel, FutureDate, PastDatetime, PositiveInt, SecretStr
 
 from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.storability import obstacle, private_attributes, width
@@ -24,6 +24,7 @@ from flowgraph_compiler.types import (
     fields,
     has_none,
     members,
+    normal,
     partial,
     show,
     type_of_value,
@@ -223,6 +224,14 @@ def test_values_have_the_type_of_their_literal() -> None:
 )
 def test_storability_names_the_part_that_cannot_be_stored(tp: Any, found: str | None) -> None:
     assert obstacle(tp) == found
+
+
+@pytest.mark.parametrize(
+    ("tp", "held"), [(AwareDatetime, datetime), (PastDatetime, datetime), (FutureDate, date), (PositiveInt, int)]
+)
+def test_what_pydantic_checks_is_stored_as_what_it_holds(tp: Any, held: type) -> None:
+    assert normal(tp) is held
+    assert obstacle(list[tp]) is None
 
 
 class Wide(BaseModel):
