@@ -103,8 +103,8 @@ async def _follow(call: Call, run_id: str | None) -> AsyncIterator[Message]:
 
 
 async def _as_it_is(call: Call, run_id: str | None, known: int) -> list[Message]:
-    """Return the run as it is now under the sequence that was `known` before it was read: what is committed meanwhile comes under a
-    later one, so a client that resumes from here may see a change twice and misses none."""
+    """Return the run as it is now under the sequence that was `known` before it was read: what is committed meanwhile comes under
+    a later one, so a client that resumes from here may see a change twice and misses none."""
     row = None if run_id is None else await call.service.store.run(run_id)
     if row is None:
         return []
