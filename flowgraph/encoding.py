@@ -21,6 +21,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic_core import TzInfo
 
 from flowgraph.errors import CodecError
 from flowgraph.events import Event, meta_of
@@ -256,7 +257,7 @@ def _in_order(values: Iterable[Any]) -> list[Any]:
 
 def _zone(value: datetime | time) -> str | None:
     zone = value.tzinfo
-    if zone is None or type(zone) is timezone:
+    if zone is None or type(zone) in (timezone, TzInfo):  # the second is what pydantic makes of an offset in JSON
         return None
     if type(zone) is ZoneInfo and zone.key:
         return zone.key

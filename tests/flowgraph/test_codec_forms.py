@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel, PrivateAttr, SecretStr, model_validator
+from pydantic import BaseModel, PrivateAttr, SecretStr, TypeAdapter, model_validator
 
 from flowgraph import Event, EventMeta
 from flowgraph.codec import MAX_DEPTH, CodecError, RegistryError, TypeRegistry, copy_value, decode, dumps, encode, loads, plain
@@ -98,6 +98,14 @@ def test_a_cycle_is_closed_again() -> None:
 def test_equal_objects_that_are_not_the_same_stay_apart() -> None:
     read = copy_value([[1], [1]])
     assert read[0] is not read[1]
+
+
+@pytest.mark.parametrize("text", ["2026-10-25T02:30:00Z", "2026-10-25T02:30:00+05:30"])
+def test_an_offset_that_pydantic_read_is_stored(text: str) -> None:
+    read = TypeAdapter(datetime).validate_json(f'"{text}"')
+    again = decode(encode(read), TypeRegistry())
+    assert again == read
+    assert again.utcoffset() == read.utcoffset()
 
 
 def test_an_event_keeps_its_meta() -> None:
