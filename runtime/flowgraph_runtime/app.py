@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from flowgraph import Workflow
 from flowgraph_compiler.pipeline import Compilation, compile_application, compile_targets
 from flowgraph_compiler.report import text as report_text
 from flowgraph_compiler.source import TargetError, source_of
@@ -32,38 +34,42 @@ from flowgraph_runtime.settings import Settings
 
 Resources: TypeAlias = Mapping[type[Any], Any]
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Resources]]
+Target: TypeAlias = str | ModuleType | Workflow[..., Any]
 Pages: TypeAlias = Callable[[Callable[[], Service]], Sequence[BaseRoute]]
 
 
-def compiled(targets: Compilation | ModuleType | str | Sequence[str | ModuleType]) -> Compilation:
+def compiled(targets: Compilation | Target | Sequence[Target]) -> Compilation:
     """Compile what `create_app` was given. Raises `CompilationRefused` with the report, or `TargetError`."""
     if isinstance(targets, Compilation):
         compilation = targets
     else:
-        several = [targets] if isinstance(targets, str | ModuleType) else list(targets)
-        compilation = _compile(several)
+        compilation = _compile([targets] if isinstance(targets, str | ModuleType | Workflow) else list(targets))
     if not compilation.ok:
         raise CompilationRefused(compilation.diagnostics, report_text(compilation.diagnostics))
     return compilation
 
 
-def _compile(targets: Sequence[str | ModuleType]) -> Compilation:
+def _compile(targets: Sequence[Target]) -> Compilation:
     names = [target for target in targets if isinstance(target, str)]
-    if len(names) == len(targets):
-        return compile_targets(names)
+    modules = [target for target in targets if isinstance(target, ModuleType)]
+    workflows = [target for target in targets if isinstance(target, Workflow)]
+    if len(targets) not in (len(names), len(modules), len(workflows)):
+        raise TargetError("give targets by name, imported modules, or workflows, but one kind only")
     if names:
-        raise TargetError("give either targets by name or imported modules, not both")
-    sources = [source_of(target) for target in targets if isinstance(target, ModuleType)]
-    return compile_application([source for source in sources if source is not None])
+        return compile_targets(names)
+    modules += dict.fromkeys(sys.modules[workflow.fn.__module__] for workflow in workflows)
+    sources = [source_of(module) for module in modules]
+    return compile_application([source for source in sources if source is not None], [workflow.name for workflow in workflows])
 
 
 def create_app(
-    targets: Compilation | ModuleType | str | Sequence[str | ModuleType],
+    targets: Compilation | Target | Sequence[Target],
     settings: Settings | None = None,
     lifespan: Lifespan | None = None,
     pages: Pages | None = dashboard_pages,
 ) -> Starlette:
-    """Return an ASGI application that serves the workflows of `targets` (as on the command line, or imported modules).
+    """Return an ASGI application that serves the workflows of `targets`: names as on the command line, imported modules, or the
+    workflows themselves, of which then no others are served.
 
     `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` are the dashboard's routes (None: none).
     Raises `CompilationRefused` when the workflows have errors. The database is opened when the server starts."""

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from flowgraph_compiler.pipeline import Compilation, compile_application
-from flowgraph_compiler.source import from_text
-from flowgraph_runtime.app import create_app
+from flowgraph_compiler.source import TargetError, from_text
+from flowgraph_runtime.app import compiled, create_app
 from flowgraph_runtime.errors import CompilationRefused, StartupRefused
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.intake import Posted
@@ -18,6 +18,7 @@ from flowgraph_runtime.service import Service
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.views import run_view
+from tests.runtime import orders
 from tests.runtime.conftest import ended, reaches
 
 BEFORE = """
@@ -74,6 +75,14 @@ def test_compile_errors_refuse_the_application_with_their_report():
     with pytest.raises(CompilationRefused, match="FG113") as refused:
         create_app(compilation)
     assert refused.value.diagnostics == compilation.diagnostics
+
+
+def test_an_application_serves_the_workflows_that_it_is_given_and_no_others():
+    assert set(compiled([orders.fulfil, orders.nap]).machines) == {"fulfil", "nap"}
+    assert set(compiled(orders.nap).machines) == {"nap"}
+    assert {"fulfil", "nap", "thank"} < set(compiled(orders).machines)
+    with pytest.raises(TargetError, match="one kind only"):
+        create_app([orders.fulfil, "tests.runtime.orders"])
 
 
 @pytest.mark.parametrize(
