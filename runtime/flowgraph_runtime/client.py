@@ -110,6 +110,10 @@ def _cancel(run_id: str, reason: str | None) -> _Ask[CancelOut]:
     return _Ask(CancelOut, "POST", _path("runs", run_id, "cancel"), body={} if reason is None else {"reason": reason})
 
 
+def _retry(run_id: str) -> _Ask[RunOut]:
+    return _Ask(RunOut, "POST", _path("runs", run_id, "retry"))
+
+
 def _headers(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
@@ -189,6 +193,10 @@ class Client:
         """Ask to cancel a run."""
         return self._ask(_cancel(run_id, reason))
 
+    def retry(self, run_id: str) -> RunOut:
+        """Let a failed run go on from its failed step; what came before that is not run again."""
+        return self._ask(_retry(run_id))
+
     def workflows(self) -> list[WorkflowOut]:
         """Return the served workflows."""
         return self._ask(_Ask(WorkflowPage, "GET", "/v1/workflows")).items
@@ -267,6 +275,10 @@ class AsyncClient:
     async def cancel(self, run_id: str, reason: str | None = None) -> CancelOut:
         """Ask to cancel a run."""
         return await self._ask(_cancel(run_id, reason))
+
+    async def retry(self, run_id: str) -> RunOut:
+        """Let a failed run go on from its failed step; see `Client.retry`."""
+        return await self._ask(_retry(run_id))
 
     @asynccontextmanager
     async def stream(

@@ -18,8 +18,9 @@ from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.folding import error_payload, input_of
 from flowgraph_runtime.engine.inputs import ChildEnded, EventOffered, Started, StepDone, StepFailed
 from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.engine.reopening import RETRY, retried
 from flowgraph_runtime.engine.run_state import RunState
-from flowgraph_runtime.engine.tokens import GroupPending, StepPending, Token
+from flowgraph_runtime.engine.tokens import GroupPending, Pending, StepPending, Token
 from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.records import JournalRow, RunRow
 from flowgraph_runtime.storage.transitions import ENDED
@@ -54,6 +55,7 @@ class History:
         self._machine: Machine = program.machine
         self._live_starts = live_starts
         self._open: dict[int, Visit] = {}
+        self._known: dict[int, Visit] = {}
         self._frames: dict[int, tuple[object, Visit]] = {}
         self._counts: dict[str, int] = {}
         self.visits: dict[str, list[Visit]] = {}
@@ -66,8 +68,11 @@ class History:
     def _fold(self, journal: list[JournalRow]) -> None:
         at = self._run.started_at or 0
         self._observe(decide(self._program, self._state, Started(self._run.input), at), at, None)
-        for row in journal:
-            decision = decide(self._program, self._state, input_of(row), row.at)
+        for index, row in enumerate(journal):
+            if row.kind == RETRY:
+                self._state, decision = retried(self._program, self._run, journal[:index], row)
+            else:
+                decision = decide(self._program, self._state, input_of(row), row.at)
             self._observe(decision, row.at, row)
 
     def _observe(self, decision: Decision, at: int, row: JournalRow | None) -> None:
@@ -78,13 +83,23 @@ class History:
             self._close(self._open.pop(serial), at, row if row is not None and row.serial == serial else None)
         for serial, pending in self._state.pending.items():
             if serial not in self._open:
-                number = pending.visit if isinstance(pending, StepPending) else None
-                self._open[serial] = self._begin(pending.action.site, at, number)
+                self._open[serial] = self._again(serial) or self._begin(pending, at)
+                self._known[serial] = self._open[serial]
             self._update(self._open[serial], pending)
         self._observe_commands(decision, at)
         self._observe_frames(at, end)
 
-    def _begin(self, site: str, at: int, number: int | None = None) -> Visit:
+    def _again(self, serial: int) -> Visit | None:
+        """A visit that a retry of the run has opened again."""
+        visit = self._known.get(serial)
+        if visit is not None:
+            visit.status, visit.ended_at, visit.payload, visit.error = "running", None, None, None
+        return visit
+
+    def _begin(self, pending: Pending, at: int) -> Visit:
+        return self._visit(pending.action.site, at, pending.visit if isinstance(pending, StepPending) else None)
+
+    def _visit(self, site: str, at: int, number: int | None = None) -> Visit:
         self._counts[site] = self._counts.get(site, 0) + 1
         visit = Visit(site, self._counts[site] if number is None else number, at)
         self.visits.setdefault(site, []).append(visit)
@@ -123,7 +138,7 @@ class History:
     def _observe_commands(self, decision: Decision, at: int) -> None:
         for command in decision.commands:
             if isinstance(command, EmitEvent):
-                visit = self._begin(command.site, at)
+                visit = self._visit(command.site, at)
                 visit.status, visit.ended_at = "completed", at
             elif isinstance(command, SetTimer) and command.serial in self._open:
                 self._open[command.serial].due = command.due
@@ -137,7 +152,7 @@ class History:
             visit.status = "completed" if end is None or end.status == "completed" else _as_step(end.status)
         for key, (frame, site) in frames.items():
             if key not in self._frames:
-                self._frames[key] = (frame, self._begin(site, at))
+                self._frames[key] = (frame, self._visit(site, at))
 
     def _subflow_frames(self) -> Iterator[tuple[int, tuple[object, str]]]:
         if len(self._program.functions) == 1:

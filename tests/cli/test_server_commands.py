@@ -162,6 +162,15 @@ def test_cancelling_tells_the_truth(shop: Program) -> None:
     assert run in shop("runs", "list").stdout
 
 
+def test_a_failed_run_is_retried(shop: Program) -> None:
+    run = started(shop, "o-bad")
+    assert shop("runs", "watch", run).code == 1
+    assert shop("runs", "retry", run).stdout == "running\n"
+    assert shop("runs", "watch", run).code == 1, "it is still sold out"
+    refused = shop("runs", "retry", "run_unknown")
+    assert (refused.code, refused.stdout) == (1, "")
+
+
 def test_an_event_id_starts_nothing_twice(shop: Program) -> None:
     send = ["send", "order.placed", "--data", '{"order_id": "o-3"}', "--id", "mine-1"]
     first = shop(*send)

@@ -42,11 +42,12 @@ _NUMBERS = count(1)
 
 @dataclass
 class Log:
-    """What steps did, in order, and what a test tells them: `allow` is set to let steps that wait for it go on."""
+    """What steps did, in order, and what a test tells them: `failing` is how many attempts of a step fail."""
 
     calls: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     keys: list[str] = field(default_factory=list[str])
     notes: list[Any] = field(default_factory=list[Any])
+    failing: int = 0
 
     def enter(self, name: str) -> int:
         """Note a call and return the number of its attempt."""
@@ -68,6 +69,7 @@ class Log:
         self.calls.clear()
         self.keys.clear()
         self.notes.clear()
+        self.failing = 0
 
 
 LOG = Log()

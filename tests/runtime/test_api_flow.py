@@ -148,6 +148,21 @@ def test_a_wait_is_shown_as_waiting_and_cancel_answers_the_truth(client):
         client.cancel("run_none")
 
 
+def test_a_failed_run_is_retried_from_its_failed_step(client, stage):
+    stage.fail["pack"] = 1
+    run_id = client.send("order.placed", {"order_id": "o5"}).runs[0]
+    failed = _ended(client, run_id)
+    assert (failed.status, failed.error and failed.error.step) == ("failed", "pack")
+    again = client.retry(run_id)
+    assert (again.id, again.status, again.error, again.ended_at) == (run_id, "running", None, None)
+    assert _ended(client, run_id).status == "completed"
+    assert [name for name, _, _ in stage.calls].count("charge") == 1
+    with pytest.raises(ApiError, match=r"409 .* is completed; only a failed run can be retried"):
+        client.retry(run_id)
+    with pytest.raises(ApiError, match="404"):
+        client.retry("run_none")
+
+
 def test_workflows_have_schema_triggers_and_options(client):
     by_name = {workflow.name: workflow for workflow in client.workflows()}
     fulfil = by_name["fulfil"]

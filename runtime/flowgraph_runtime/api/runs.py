@@ -1,4 +1,4 @@
-"""Runs: starting, listing, looking into, cancelling."""
+"""Runs: starting, listing, looking into, cancelling, retrying."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import asyncio
 from starlette.responses import Response
 
 from flowgraph.durations import DurationError, parse_duration
+from flowgraph_runtime import reopening
 from flowgraph_runtime.api.endpoints import Call, answer
 from flowgraph_runtime.api.paging import page_of
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
 from flowgraph_runtime.diagrams import live_svg
+from flowgraph_runtime.engine.errors import NotReopenable
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
+from flowgraph_runtime.storage.errors import NotFailed
 from flowgraph_runtime.storage.transitions import ENDED
 from flowgraph_runtime.views import journal_view, run_view
 
@@ -130,6 +133,16 @@ async def diagram(call: Call) -> Response:
     row = await _row(call, call.path["id"])
     history = await history_of(row, call.service)
     return await live_svg(call.service.registry.machines[row.machine], history.statuses())
+
+
+async def retry(call: Call) -> Response:
+    """Let a failed run go on from its failed step: answered when that is committed."""
+    row = await _row(call, call.path["id"])
+    try:
+        await reopening.retry(row, call.service)
+    except (NotFailed, NotReopenable) as refused:
+        raise Problem(409, "cannot be retried", str(refused)) from None
+    return await single(call)
 
 
 async def cancel(call: Call) -> Response:

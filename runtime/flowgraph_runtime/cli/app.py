@@ -43,5 +43,5 @@ app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)
 app.command("serve", epilog="Example:  flowgraph serve shop/ --db postgresql://localhost/shop")(serving.serve)
 app.command("send", epilog='Example:  flowgraph send order.placed --data \'{"order_id": "o-1"}\'')(sending.send)
-app.add_typer(runs.app, name="runs", help="Look at runs of a server, follow them, cancel them.")
+app.add_typer(runs.app, name="runs", help="Look at runs of a server, follow them, cancel and retry them.")
 app.add_typer(keys.app, name="keys", help="Keys that a server accepts: create, list, revoke.")

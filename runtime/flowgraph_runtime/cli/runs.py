@@ -1,4 +1,4 @@
-"""`flowgraph runs`: look at runs of a server, follow them, cancel them."""
+"""`flowgraph runs`: look at runs of a server, follow them, cancel and retry them."""
 
 from __future__ import annotations
 
@@ -115,3 +115,14 @@ def cancel(
         show_json(answer.model_dump(mode="json"))
     else:
         show(answer.status)
+
+
+@app.command("retry", epilog="Example:  flowgraph runs retry run_01J... && flowgraph runs watch run_01J...")
+def retry(id: RunId, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Let a failed run go on from its failed step, with all attempts of that step anew; earlier steps are not run again."""
+    with connected(url, key) as client:
+        run = client.retry(id)
+    if as_json:
+        show_json(run.model_dump(mode="json"))
+    else:
+        show(run.status)

@@ -63,14 +63,14 @@ def _apply(turn: Turn, given: Input, decision: Decision) -> bool:
         if not _HANDLERS[type(given)](turn, given, decision):
             state.seq = before
             return False
-        _drain(turn)
+        drain(turn)
     except Exhausted as why:
         abort(turn, why)
-        _drain(turn)
+        drain(turn)
     return True
 
 
-def _drain(turn: Turn) -> None:
+def drain(turn: Turn) -> None:
     """Run every token that is ready, then deliver one message, and so on."""
     ready, messages = turn.ready, turn.messages
     while True:

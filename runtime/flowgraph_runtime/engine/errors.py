@@ -21,6 +21,16 @@ class JournalMismatch(Exception):
         self.found = found
 
 
+class NotReopenable(Exception):
+    """A failed run cannot go on from a step: its own code raised, and would raise the same again."""
+
+    def __init__(self, run_id: str, step: str | None) -> None:
+        reason = f"the failure of step '{step}' is not in its journal" if step else "its own code has failed, not a step"
+        super().__init__(f"run {run_id} cannot be retried: {reason}; start a new run")
+        self.run_id = run_id
+        self.step = step
+
+
 class TransitionTooLong(Exception):
     """The error of a run whose pure code exceeded the operation budget or a size cap between two suspensions."""
 

@@ -16,7 +16,7 @@ _SECOND = 1_000_000
 
 def may_retry(pending: StepPending, given: StepFailed) -> bool:
     """Whether the policy allows another attempt after this one."""
-    return not given.final and given.attempt <= pending.action.retries
+    return not given.final and given.attempt - pending.tried <= pending.action.retries
 
 
 def back_off(turn: Turn, pending: StepPending, given: StepFailed) -> None:
@@ -25,7 +25,7 @@ def back_off(turn: Turn, pending: StepPending, given: StepFailed) -> None:
     due = given.retry_at
     if due is None:
         chance = crc32(f"{state.run_id}/{pending.serial}/{given.attempt}".encode()) / 2**32
-        due = turn.at + round(delay_before(pending.action.policy, given.attempt, chance) * _SECOND)
+        due = turn.at + round(delay_before(pending.action.policy, given.attempt - pending.tried, chance) * _SECOND)
     state.count(pending, -1)
     pending.executing = False
     state.count(pending, 1)

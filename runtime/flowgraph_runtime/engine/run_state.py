@@ -16,17 +16,19 @@ class RunState:
     """All that is known about a run between two inputs.
 
     `seq` numbers the journal rows from 1, 0 is the start; `at` is the time of the last input; `visits` counts the calls per site;
+    `attempt` counts the retries of the whole run, from 1;
     `trigger` is the codec text of the arguments, kept for the handlers; `error` is what a handler was called for."""
 
     __slots__ = (
-        "at", "backing_off", "cancel_reason", "error", "event_id", "executing", "main", "next_serial", "next_token", "pending",
-        "phase", "run_id", "seq", "started", "started_at", "status", "trigger", "visits", "waiting",
+        "at", "attempt", "backing_off", "cancel_reason", "error", "event_id", "executing", "main", "next_serial", "next_token",
+        "pending", "phase", "run_id", "seq", "started", "started_at", "status", "trigger", "visits", "waiting",
     )  # fmt: skip
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         self.seq = 0
         self.at = 0
+        self.attempt = 1
         self.next_serial = 1
         self.next_token = 1
         self.visits: dict[str, int] = {}

@@ -102,6 +102,8 @@ class _Writer:
     def write(self, state: RunState) -> str:
         document: Document = {"format": FORMAT, **{name: getattr(state, name) for name in _PLAIN}}
         document["event_id"] = state.event_id
+        if state.attempt > 1:
+            document["attempt"] = state.attempt
         if self._program.on_failure is not None or self._program.on_cancel is not None:
             document["trigger"] = state.trigger
         document["error"] = None if state.error is None else self._value(state.error, "error")
@@ -139,7 +141,7 @@ class _Writer:
 
     def step(self, x: StepPending) -> list[Any]:
         call = self._value((x.arguments, x.keywords), x.action.step)
-        return ["step", x.serial, x.since, x.visit, x.attempt, x.executing, x.abandoned, x.due, call]
+        return ["step", x.serial, x.since, x.visit, x.attempt, x.executing, x.abandoned, x.due, call, x.tried]
 
     def sleep(self, x: SleepPending) -> list[Any]:
         return ["sleep", x.serial, x.since, x.due]
@@ -195,6 +197,7 @@ class _Reader:
         for name in (*_PLAIN, "event_id"):
             setattr(state, name, document[name])
         state.trigger = document.get("trigger", "[]")
+        state.attempt = document.get("attempt", 1)
         if document["error"] is not None:
             state.error = self._decoder.decode(document["error"])
         state.main = self._token(document["main"], None, 0)
@@ -225,9 +228,10 @@ class _Reader:
         return reopen_cursor(kind, read, position)
 
     def step(self, token: Token, parts: list[Any]) -> StepPending:
-        serial, since, visit, attempt, executing, abandoned, due, call = parts
+        serial, since, visit, attempt, executing, abandoned, due, call, tried = parts
         arguments, keywords = self._decoder.decode(call)
-        return StepPending(serial, token, since, _action(token), visit, arguments, keywords, attempt, executing, abandoned, due)
+        call = (_action(token), visit, arguments, keywords)
+        return StepPending(serial, token, since, *call, attempt, executing, abandoned, due, tried)
 
     def sleep(self, token: Token, parts: list[Any]) -> SleepPending:
         serial, since, due = parts

@@ -57,7 +57,8 @@ class Token:
 
 @dataclass(slots=True, eq=False)
 class StepPending:
-    """A step that executes, or whose retry waits until `due`. `abandoned`: its attempt may finish, nobody uses the outcome."""
+    """A step that executes, or whose retry waits until `due`. `abandoned`: its attempt may finish, nobody uses the outcome.
+    `tried`: attempts before the run was retried by hand, which gave the step all its retries anew."""
 
     serial: int
     token: Token
@@ -70,6 +71,7 @@ class StepPending:
     executing: bool = True
     abandoned: bool = False
     due: int = 0
+    tried: int = 0
 
 
 @dataclass(slots=True, eq=False)

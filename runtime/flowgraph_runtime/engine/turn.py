@@ -65,4 +65,4 @@ class Turn(Budget):
         """What the workflow's code may know about its run."""
         state, program = self.state, self.program
         started_at = EPOCH + timedelta(microseconds=state.started_at)
-        return RunInfo(state.run_id, program.machine.workflow, program.fingerprint, started_at, state.event_id)
+        return RunInfo(state.run_id, program.machine.workflow, program.fingerprint, started_at, state.event_id, state.attempt)

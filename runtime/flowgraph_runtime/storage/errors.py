@@ -74,6 +74,15 @@ class UnknownRun(StorageError, LookupError):
         return str(self.args[0])
 
 
+class NotFailed(StorageError):
+    """Only a run that has failed can be retried. `status`: what it is instead."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"run {run_id!r} is {status}; only a failed run can be retried")
+        self.run_id = run_id
+        self.status = status
+
+
 class UnknownMachine(StorageError, LookupError):
     """A run or workflow names a machine that was never saved."""
 

@@ -25,6 +25,7 @@ from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
+from flowgraph_runtime.storage.transitions import apply_reopening, transition_buckets
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Transactor, WriterThread
 
 T = TypeVar("T")
@@ -107,6 +108,11 @@ class Store:
     async def ask_cancel(self, run_id: str, reason: str) -> str:
         """Ask to cancel a run -> `cancelling` or `already <status>`; raises UnknownRun."""
         return await self._write(lambda tx: ownership.ask_cancel(tx, run_id, reason), alone=True)
+
+    async def reopen(self, transition: Transition) -> None:
+        """Commit how a failed run goes on; raises NotFailed when it is not failed any more, UnknownRun."""
+        buckets = partial(transition_buckets, transition)
+        await self._write(lambda tx: apply_reopening(tx, transition), buckets=buckets, alone=True)
 
     async def fire_timers(self, limit: int = 1000) -> list[str]:
         """Move due timers into inboxes -> ids of the runs whose owners must look."""

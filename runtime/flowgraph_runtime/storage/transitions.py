@@ -12,7 +12,14 @@ from typing import Any
 
 from flowgraph_runtime.records import EventRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage.early import go_on_reading
-from flowgraph_runtime.storage.errors import RepeatedEvent, StaleInbox, UnknownEvent, UnstorableText
+from flowgraph_runtime.storage.errors import (
+    NotFailed,
+    RepeatedEvent,
+    StaleInbox,
+    UnknownEvent,
+    UnknownRun,
+    UnstorableText,
+)
 from flowgraph_runtime.storage.events import store_events
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
@@ -100,6 +107,37 @@ def apply_transitions(tx: Tx, epoch: int, transitions: Sequence[Transition]) -> 
     for write in _WRITES:
         write(tx, rest)
     tx.effects.news.transitions += transitions
+
+
+def apply_reopening(tx: Tx, transition: Transition) -> None:
+    """Write how a failed run goes on. Nobody owns the run, so the transition counts only if the run is still as it was read.
+    Raises NotFailed otherwise, and UnknownRun."""
+    (row,) = transition.rows
+    found = tx.sql.rows(
+        "SELECT r.number, r.status, (SELECT COALESCE(MAX(j.seq), 0) FROM fg_journal j WHERE j.run = r.number)"
+        f" FROM fg_run r WHERE r.id = :id {tx.database.update_lock}",
+        id=transition.run_id,
+    )
+    if not found:
+        raise UnknownRun(transition.run_id)
+    run, status, last = int(found[0][0]), str(found[0][1]), int(found[0][2])
+    if status != "failed" or last != row.seq - 1:
+        raise NotFailed(transition.run_id, "already retried" if status == "failed" else status)
+    _check_texts(transition)
+    _check_journal([transition])
+    tx.sql.run(
+        "UPDATE fg_run SET status = :status, ready = 1, takeovers = 0, takeover_seq = NULL, ended_at = NULL, result = NULL,"
+        " error = NULL, failed_step = NULL, failed_attempt = NULL, reason = NULL WHERE number = :run",
+        status=transition.status or "running",
+        run=run,
+    )
+    tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, [(run, *_journal_values(row))])
+    rest = _Rows()
+    rest.add(run, transition)
+    for write in _WRITES:
+        write(tx, rest)
+    tx.effects.news.ready.append(transition.run_id)
+    tx.effects.news.transitions.append(transition)
 
 
 _journal_values = attrgetter(*_JOURNAL_NAMES.split(", ")[1:])

@@ -188,8 +188,7 @@ class Worker:
         row = loaded.run
         program = self._registry.program(row.machine)
         state = fold(program, loaded, lambda rows: {seq: branch_results[seq] for seq in rows})
-        at = loaded.journal[-1].at if loaded.journal else (row.started_at or 0)
-        live = LiveRun(row.id, row, program, state, at, row.status, snapshot_size=len(loaded.snapshot or ""))
+        live = LiveRun(row.id, row, program, state, state.at, row.status, snapshot_size=len(loaded.snapshot or ""))
         live.tail = sum(len(entry.payload) for entry in loaded.journal)
         self.owned[row.id] = live
         self._deliver_then_run(live, loaded.inbox)

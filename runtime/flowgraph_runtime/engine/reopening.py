@@ -1,0 +1,147 @@
+"""A failed run goes on from the step that failed it: the state before that failure, with a fresh set of attempts.
+
+    journal    1 .. k-1 | k: the last attempt of the failed step .. n: the run's end | n+1: retry
+    state      fold(1 .. k-1), then the step runs again; serials, tokens and visits are counted on from n
+
+What was decided from k on was decided because of the failure: it stays in the journal as history and is not in force any more.
+Branches that were executing at k and have ended well since keep their results; the others run again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flowgraph.errors import CodecError, FailureInfo
+from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, SetTimer
+from flowgraph_runtime.engine.decide import decide, drain
+from flowgraph_runtime.engine.digests import digest
+from flowgraph_runtime.engine.ending import abort
+from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
+from flowgraph_runtime.engine.folding import replay
+from flowgraph_runtime.engine.inputs import Started
+from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.engine.run_state import RunState, run_step
+from flowgraph_runtime.engine.running import resume, throw
+from flowgraph_runtime.engine.tokens import Pending, StepPending
+from flowgraph_runtime.engine.turn import Turn
+from flowgraph_runtime.engine.values import decoded
+from flowgraph_runtime.records import JournalRow, RunRow
+
+RETRY = "retry"
+"""Kind of the journal row of a retry. Its snapshot is written with it, so a worker never folds over it."""
+
+
+@dataclass(slots=True)
+class _Past:
+    """A fold from a run's start. `registered`: the timers and waits of each suspension; `failed_at`: the row of the failure."""
+
+    state: RunState
+    registered: dict[int, dict[type, Command]] = field(default_factory=dict[int, "dict[type, Command]"])
+    failed_at: int | None = None
+
+    def remember(self, decision: Decision) -> None:
+        for command in decision.commands:
+            if isinstance(command, SetTimer | OpenWait):
+                self.registered.setdefault(command.serial, {})[type(command)] = command
+
+
+def reopen(
+    program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo, at: int
+) -> tuple[RunState, Decision]:
+    """Return the state in which a failed run goes on, and what that asks for. `journal`: all rows up to the end; `at`:
+    microseconds. Raises `NotReopenable` when no step of that failure is found, and `JournalMismatch` as any fold does."""
+    end = _fold(program, run, journal, failure)
+    if end.failed_at is None:
+        raise NotReopenable(run.id, failure.step)
+    past = _fold(program, run, journal[: end.failed_at - 1])
+    state = past.state
+    _count_on(state, end.state, at)
+    turn = Turn(program, state, state.at)
+    since = journal[end.failed_at - 1 :]
+    for pending in list(state.pending.values()):
+        if isinstance(pending, StepPending) and pending.executing:
+            _run_again(turn, pending, [row for row in since if row.serial == pending.serial])
+        else:
+            turn.commands += past.registered.get(pending.serial, {}).values()
+    _drain(turn)
+    state.status = state.current_status()
+    return state, Decision(turn.commands, state.status, parked=not state.executing, digest=digest(turn.commands))
+
+
+def _fold(program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo | None = None) -> _Past:
+    past = _Past(RunState.new(run.id))
+    past.state.event_id = run.event_id
+    past.remember(decide(program, past.state, Started(run.input), run.created_at if run.started_at is None else run.started_at))
+    for index, row in enumerate(journal):
+        if row.kind == RETRY:
+            past.state, decision = retried(program, run, journal[:index], row)
+        else:
+            pending = past.state.pending.get(row.serial)
+            decision = replay(program, past.state, row)
+            if failure is not None and _is_failure(past.state, pending, row, failure):
+                past.failed_at = row.seq
+        past.remember(decision)
+    return past
+
+
+def retried(program: Program, run: RunRow, journal: Sequence[JournalRow], row: JournalRow) -> tuple[RunState, Decision]:
+    """Repeat a committed retry; `journal` are the rows before it. Raises `JournalMismatch` when it now asks for other things."""
+    failure = json.loads(row.payload)
+    state, decision = reopen(program, run, journal, FailureInfo(failure["step"], failure["attempts"], run.id), row.at)
+    if decision.digest != row.digest:
+        raise JournalMismatch(run.id, row.seq, row.digest, decision.digest)
+    return state, decision
+
+
+def retry_row(state: RunState, decision: Decision, failure: FailureInfo) -> JournalRow:
+    """Return the row that records a retry."""
+    payload = json.dumps({"step": failure.step, "attempts": failure.attempts})
+    return JournalRow(state.run_id, state.seq, state.at, RETRY, 0, payload, decision.digest)
+
+
+def _is_failure(state: RunState, pending: Pending | None, row: JournalRow, failure: FailureInfo) -> bool:
+    """Whether the row is the attempt after which the step was not tried again."""
+    return (
+        row.kind == "failed"
+        and isinstance(pending, StepPending)
+        and not pending.abandoned
+        and row.serial not in state.pending
+        and (pending.action.step, row.attempt) == (failure.step, failure.attempts)
+    )
+
+
+def _count_on(state: RunState, end: RunState, at: int) -> None:
+    """Nothing new may be mistaken for what was begun and ended after the failure."""
+    state.seq, state.at = end.seq + 1, max(at, end.at)
+    state.next_serial, state.next_token = end.next_serial, end.next_token
+    state.visits = {**state.visits, **end.visits}
+    state.attempt = end.attempt + 1
+
+
+def _run_again(turn: Turn, pending: StepPending, since: list[JournalRow]) -> None:
+    """Run a step that was executing, with all its retries, unless it has ended well since."""
+    done = next((row for row in since if row.kind == "done"), None)
+    if done is not None:
+        turn.state.release_step(pending)
+        try:
+            value = decoded(done.payload, turn.program.types)
+        except CodecError as error:
+            throw(turn, pending.token, error)
+        else:
+            resume(turn, pending.token, value, done.seq)
+        return
+    failed = [row.attempt or 0 for row in since if row.kind == "failed"]
+    pending.tried = max(failed, default=pending.attempt - 1)
+    pending.attempt = pending.tried + 1
+    pending.since = turn.at
+    turn.commands.append(run_step(pending))
+
+
+def _drain(turn: Turn) -> None:
+    try:
+        drain(turn)
+    except Exhausted as why:
+        abort(turn, why)
+        drain(turn)
