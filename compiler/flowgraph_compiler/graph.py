@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from flowgraph.durations import Duration
+from flowgraph.policies import Backoff
 from flowgraph_compiler.expressions import Expr, Keyword, Target
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.statements import Statement
@@ -48,12 +50,12 @@ class Invocation(Node):
 
 @dataclass(frozen=True, slots=True)
 class CallOverrides:
-    """`.with_(...)` at a call: None where not given. Durations in seconds."""
+    """`.with_(...)` at a call, as the author wrote it: None where not given."""
 
     name: str | None = None
     retries: int | None = None
-    backoff: tuple[str, float, float, float, float] | None = None  # kind, delay, factor, max, jitter
-    timeout: float | None = None
+    backoff: Backoff | None = None
+    timeout: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True)

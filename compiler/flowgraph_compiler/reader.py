@@ -111,8 +111,9 @@ class _Reading:
         if other is decl:
             return
         if other.span == decl.span:
-            message = f"a copy of {kind} '{decl.name}' made by '.with_(...)' (not yet) is not in the language"
-            self.found.append(Diagnostic(RULES["FG100"], decl.span, message, "give the options to '@step(...)'"))
+            message = f"a copy of {kind} '{decl.name}' that '.with_(...)' made outside a workflow is not in the language"
+            help_ = f"write it at the call: await {decl.name}.with_(retries=0)(...)"
+            self.found.append(Diagnostic(RULES["FG100"], decl.span, message, help_))
             return
         message = f"{kind} '{decl.name}' has the name of another one, at {other.span}"
         help_ = "names are persisted and unique: rename one, or give it 'name='"

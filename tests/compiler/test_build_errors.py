@@ -129,7 +129,7 @@ STATEMENTS = {
     "race": "await race(charge(1), charge(2))  # error: FG100",
     "child": "await other(1)  # error: FG100",
     "start": "await start(other, 1)  # error: FG100",
-    "with_": "await charge.with_(retries=1)(1)  # error: FG100",
+    "with_": "await charge.with_(retries=len([1]))(1)  # error: FG100",
     "pure call": "y = double(1)  # error: FG100",
     "branch that is no call": "y = [1]\nawait parallel(y, charge(1))  # error: FG100",
     "where that is no lambda": "await wait_for(Paid, where=helper, timeout='1h')  # error: FG100",

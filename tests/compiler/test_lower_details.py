@@ -116,7 +116,7 @@ def test_nodes_are_in_source_order_with_their_group() -> None:
 # --- policies
 
 
-FIXED = ("fixed", 5.0, 2.0, 60.0, 0.0)
+FIXED = Backoff("5s", kind="fixed", max="1m", jitter=0)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ FIXED = ("fixed", 5.0, 2.0, 60.0, 0.0)
         ({}, {}, {"retries": 7}, Policy(7, "exponential", 1.0, 2.0, 3600.0, 0.1)),
         ({}, {"retries": 0}, {"retries": 7}, Policy(0, "exponential", 1.0, 2.0, 3600.0, 0.1)),
         ({"retries": 2}, {"retries": 0}, {"retries": 7}, Policy(2, "exponential", 1.0, 2.0, 3600.0, 0.1)),
-        ({"timeout": 120.0}, {"timeout": "30s"}, {}, Policy(4, "exponential", 1.0, 2.0, 3600.0, 0.1, 120.0)),
+        ({"timeout": "2m"}, {"timeout": "30s"}, {}, Policy(4, "exponential", 1.0, 2.0, 3600.0, 0.1, 120.0)),
         ({}, {"timeout": "30s"}, {}, Policy(4, "exponential", 1.0, 2.0, 3600.0, 0.1, 30.0)),
-        ({"backoff": FIXED}, {"backoff": Backoff("9s")}, {}, Policy(4, *FIXED)),
+        ({"backoff": FIXED}, {"backoff": Backoff("9s")}, {}, Policy(4, "fixed", 5.0, 2.0, 60.0, 0.0)),
         ({}, {"backoff": Backoff("5s", kind="linear")}, {"backoff": Backoff("9s")}, Policy(4, "linear", 5.0, 2.0, 3600.0, 0.1)),
         ({}, {}, {"backoff": Backoff("9s", jitter=0, max="1d")}, Policy(4, "exponential", 9.0, 2.0, 86400.0, 0.0)),
     ],

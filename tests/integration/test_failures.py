@@ -372,3 +372,32 @@ def test_errors_that_a_workflow_keeps_survive_a_wait(run, log, url):
     assert {status for status, _ in outcomes.values()} == {"completed"}, outcomes
     assert outcomes["cyclic"][1] == "Loop"
     assert outcomes["group"][1] == "ExceptionGroup"
+
+
+CALLS = (
+    FAILURES
+    + """
+@workflow(retries=9)
+async def at_the_call(order: str, failures: int) -> int:
+    first = await flaky.with_(retries=4, backoff=Backoff("1h", kind="fixed", jitter=0.0))(order, failures)
+    try:
+        await flaky.with_(retries=0, name="once_more")(order, 99)
+    except ConnectionError:
+        return first
+    return -1
+"""
+)
+
+
+def test_a_call_may_say_how_it_is_retried(run, log, url):
+    async def scenario():
+        async with engine(CALLS, url) as served:
+            run_id = await served.start("at_the_call", order="o", failures=4)
+            row = await served.ended(run_id)
+            return row, [entry.site for entry in await served.journal(run_id) if entry.site is not None]
+
+    row, sites = run(scenario())
+    assert (row.status, row.result) == ("completed", "4")
+    assert row.ended_at - row.started_at >= 4 * 3_600_000_000
+    assert sites[-1] == "at_the_call/once_more"
+    assert log.count("flaky") == 6

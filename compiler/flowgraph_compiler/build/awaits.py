@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from flowgraph import Event
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.calls import Calls
+from flowgraph_compiler.build.overrides import overrides
 from flowgraph_compiler.build.refusals import PRIMITIVES
-from flowgraph_compiler.declarations import FlowDecl, StepDecl
+from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import Bound, Const, Expr, Keyword, Local
-from flowgraph_compiler.graph import AnyNode, Parallel, Send, Sleep, SleepUntil, Step, Subflow, Wait
+from flowgraph_compiler.graph import AnyNode, CallOverrides, Parallel, Send, Sleep, SleepUntil, Step, Subflow, Wait
 from flowgraph_compiler.places import Located
 from flowgraph_compiler.vocabulary import MUTATING_METHODS
 
@@ -57,8 +58,8 @@ class Awaits(Calls):
     def suspension(self, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> AnyNode | None:
         """The node of a call that suspends; its arguments are evaluated now. `later` are calls of the same group."""
         match callees.callee(self, node.func):
-            case callees.Durable(kind="step" | "subflow" as kind, decl=decl):
-                return self._call(node, kind, decl, result, later)
+            case callees.Durable(kind="step" | "subflow") as durable:
+                return self._call(node, durable, result, later)
             case callees.Durable(kind="workflow"):
                 self.refuse(
                     node,
@@ -95,10 +96,8 @@ class Awaits(Calls):
 
     # --- steps and subflows
 
-    def _call(
-        self, node: ast.Call, kind: str, decl: StepDecl | FlowDecl, result: str | None, later: Sequence[ast.expr]
-    ) -> AnyNode:
-        name = decl.name
+    def _call(self, node: ast.Call, durable: callees.Durable, result: str | None, later: Sequence[ast.expr]) -> AnyNode:
+        decl, kind, name = durable.decl, durable.kind, durable.decl.name
         starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
         stars: list[Located] = [*starred, *(keyword for keyword in node.keywords if keyword.arg is None)]
         for star in stars:
@@ -108,7 +107,8 @@ class Awaits(Calls):
         if isinstance(decl, FlowDecl):
             self.session.called.setdefault(name, decl)
             return Subflow(node_id, self.span(node), name, arguments, keywords, result)
-        return Step(node_id, self.span(node), name, arguments, keywords, result)
+        options = CallOverrides() if durable.options is None else overrides(self, durable.options)
+        return Step(node_id, self.span(node), name, arguments, keywords, result, options)
 
     def _group_arguments(self, node: ast.Call, later: Sequence[ast.expr]) -> tuple[tuple[Expr, ...], tuple[Keyword, ...]]:
         every = [*node.args, *(keyword.value for keyword in node.keywords)]

@@ -109,9 +109,10 @@ TO_STEP = "move it into a '@step'"
 
 @dataclass(frozen=True)
 class Durable:
-    """A step, subflow, workflow or `@pure` function."""
+    """A step, subflow, workflow or `@pure` function. `options`: the call of `.with_(...)` that comes before the step's own."""
 
     decl: StepDecl | FlowDecl
+    options: ast.Call | None = None
 
     @property
     def kind(self) -> str:
@@ -219,10 +220,18 @@ def callee(context: Context, node: ast.expr) -> Callee:
     if isinstance(node, ast.Name):
         return _local(context, node.id)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "with_":
-        return Refused("FG100", "'.with_(...)' (not yet) is not in the language", "give the options to '@step(...)'")
+        return _with_options(context, node, node.func.value)
     return Refused(
         "FG112", f"'{ast.unparse(node)}' is called", "call a step, a subflow, a class or a listed pure function by its name"
     )
+
+
+def _with_options(context: Context, node: ast.Call, step: ast.expr) -> Callee:
+    found = callee(context, step)
+    if isinstance(found, Durable) and found.kind == "step" and found.options is None:
+        return Durable(found.decl, node)
+    text = ast.unparse(step)
+    return Refused("FG112", f"'{text}' has no '.with_(...)'", "only a step has, once: step.with_(retries=0)(...)")
 
 
 def classify(context: Context, found: Static) -> Callee:

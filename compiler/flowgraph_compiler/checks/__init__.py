@@ -13,6 +13,7 @@ from flowgraph_compiler.checks import (
     looping,
     names,
     options,
+    overrides,
     reaching,
     storing,
     waiting,
@@ -27,7 +28,7 @@ from flowgraph_compiler.infer.findings import Findings
 def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     """The findings about one workflow, whose types are inferred and whose waits are split."""
     flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
-    for by_structure in (bindings, reaching, looping, durations):
+    for by_structure in (bindings, reaching, looping, durations, overrides):
         yield from by_structure.check(graph)
     for by_types in (conditions, waiting):
         yield from by_types.check(graph, flows)

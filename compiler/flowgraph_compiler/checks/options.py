@@ -46,7 +46,7 @@ def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> It
         return Diagnostic(RULES[code], option(decl, name, app), f"{message} of {title}", help_, (), workflow)
 
     for name, value in given.items():
-        yield from _value(name, value, report)
+        yield from values(name, value, report)
         if name not in EXECUTED[kind]:
             yield report("FG323", name, f"this version does not carry out '{name}='", f"leave out '{name}='")
         elif name == "on" and _is_scheduled(value):
@@ -79,7 +79,8 @@ def _is_positive(value: object) -> bool:
 # --- values
 
 
-def _value(name: str, value: Any, report: Report) -> Iterator[Diagnostic]:
+def values(name: str, value: Any, report: Report) -> Iterator[Diagnostic]:
+    """What is wrong with the value of an option."""
     if name == "retries" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         yield report("FG320", name, f"'retries={value!r}' is no whole number from 0 on", "retries=0")
     elif name in ("timeout", "schedule_to_start", "heartbeat"):

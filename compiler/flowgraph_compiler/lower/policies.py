@@ -14,8 +14,8 @@ from flowgraph_compiler.machine import Policy
 def policy(call: CallOverrides, step: StepOptions, workflow: WorkflowOptions) -> Policy:
     """The policy of one step call. A subflow's steps take the run's workflow, like its own; a backoff counts as a whole."""
     retries = _first(call.retries, step.retries, workflow.retries, DEFAULT_RETRIES)
-    kind, delay, factor, longest, jitter = call.backoff or numbers(_first(step.backoff, workflow.backoff, DEFAULT_BACKOFF))
-    timeout = call.timeout if call.timeout is not None else seconds(_first(step.timeout, None))
+    kind, delay, factor, longest, jitter = numbers(_first(call.backoff, step.backoff, workflow.backoff, DEFAULT_BACKOFF))
+    timeout = seconds(_first(call.timeout, step.timeout, None))
     return Policy(retries, kind, float(delay), float(factor), float(longest), float(jitter), timeout)
 
 
