@@ -299,7 +299,8 @@ class KeyPath:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """`kind` is `event` or `cron`; `names` are the wire names that match; `where` is a predicate over `Bound(parameter)`."""
+    """`kind` is `event` or `cron`; `names` are the wire names that match; `where` is a predicate over `Bound(parameter)`.
+    A schedule has five fields in `cron`; `jitter` are seconds; `catch_up` and `overlap` are those of `flowgraph.Cron`."""
 
     kind: str
     names: tuple[str, ...] = ()
@@ -307,6 +308,9 @@ class Trigger:
     where: Expr | None = None
     cron: str | None = None
     zone: str | None = None
+    catch_up: str | None = None
+    overlap: str | None = None
+    jitter: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

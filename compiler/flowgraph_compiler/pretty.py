@@ -159,7 +159,7 @@ def _machine(machine: m.Machine) -> Lines:
     yield f"machine {machine.workflow} by {machine.parameter_kind}"
     for trigger in machine.triggers:
         where = "" if trigger.where is None else f" where {trigger.parameter}: {expression(trigger.where)}"
-        yield f"on {' | '.join(trigger.names) or f'{trigger.cron} {trigger.zone}'}{where}"
+        yield f"on {' | '.join(trigger.names) or _schedule(trigger)}{where}"
     yield from _handlers(machine)
     yield from (f"key {key.event}.{key.path}" for key in machine.key_paths)
     yield from (f"constant {name} = {text}" for name, text in machine.constants)
@@ -167,6 +167,11 @@ def _machine(machine: m.Machine) -> Lines:
         yield _header(function)
         for number, block in enumerate(function.blocks):
             yield from _block(number, block)
+
+
+def _schedule(trigger: m.Trigger) -> str:
+    jitter = "" if trigger.jitter is None else f" jitter {trigger.jitter:g}s"
+    return f"{trigger.cron} {trigger.zone} catch_up {trigger.catch_up} overlap {trigger.overlap}{jitter}"
 
 
 def block_lines(block: m.Block) -> list[str]:

@@ -67,6 +67,9 @@ FG224 W event-may-be-missed
 FG231 W retried-not-idempotent
 FG250 E duplicate-name
 FG301 E key-type
+FG310 E cron-invalid
+FG311 E cron-never-fires
+FG312 E unknown-time-zone
 FG320 E option-out-of-range
 FG321 E bad-duration
 FG322 E options-exclude

@@ -64,10 +64,18 @@ class _Verification:
         for trigger in machine.triggers:
             self.one_of(trigger.kind, {"event", "cron"})
             self._binding((trigger.parameter or "",), trigger.where)
+            if trigger.kind == "cron":
+                self._schedule(trigger)
         for key in machine.key_paths:
             self._path(key.path)
         for function in machine.functions:
             self._function(function)
+
+    def _schedule(self, trigger: m.Trigger) -> None:
+        self._check(bool(trigger.cron) and bool(trigger.zone), "has a schedule without an expression or a zone")
+        self._check((trigger.jitter or 0) >= 0, "has a schedule with a negative jitter")
+        self.one_of(trigger.catch_up or "", {"skip", "latest", "all"})
+        self.one_of(trigger.overlap or "", {"allow", "skip", "cancel_old"})
 
     def _function(self, function: m.Function) -> None:
         self._place = f"function '{function.name}'"

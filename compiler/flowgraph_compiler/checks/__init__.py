@@ -15,6 +15,7 @@ from flowgraph_compiler.checks import (
     options,
     overrides,
     reaching,
+    schedules,
     storing,
     waiting,
 )
@@ -38,6 +39,7 @@ def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
 def check_declarations(app: Application) -> Iterator[Diagnostic]:
     """The findings about names and options of what is declared: needs no graph."""
     yield from options.check(app)
+    yield from schedules.check(app)
     yield from keys.check(app)
     yield from names.check(app)
 

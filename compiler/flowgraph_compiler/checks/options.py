@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from flowgraph import Backoff, Cron
+from flowgraph import Backoff
 from flowgraph.durations import DurationError, parse_duration
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.declared_at import decorator, option
@@ -49,8 +49,6 @@ def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> It
         yield from values(name, value, report)
         if name not in EXECUTED[kind]:
             yield report("FG323", name, f"this version does not carry out '{name}='", f"leave out '{name}='")
-        elif name == "on" and _is_scheduled(value):
-            yield report("FG323", name, "this version does not carry out 'Cron' in 'on='", "on=SomeEvent")
     yield from _excluding(given, report)
 
 
@@ -62,10 +60,6 @@ def _excluding(given: dict[str, Any], report: Report) -> Iterator[Diagnostic]:
         yield report("FG322", "retries", "'retries=' excludes 'at_most_once=True'", "retries=0")
     if given.get("pure") and "compensate" in given:
         yield report("FG322", "compensate", "'compensate=' excludes 'pure=True'", "leave out 'pure=True'")
-
-
-def _is_scheduled(on: Any) -> bool:
-    return any(isinstance(trigger, Cron) for trigger in _each(on))
 
 
 def _each(value: Any) -> tuple[Any, ...]:

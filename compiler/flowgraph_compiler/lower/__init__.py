@@ -9,6 +9,7 @@ from __future__ import annotations
 from flowgraph import Cron
 from flowgraph.codec import dumps
 from flowgraph.options import UNSET, WorkflowOptions, given_or
+from flowgraph_compiler.cron import five_fields
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.graph import FlowGraph, WorkflowGraph
 from flowgraph_compiler.lower.actions import Actions, actions_of, wire_names
@@ -58,11 +59,17 @@ def _triggers(workflow: WorkflowGraph, options: WorkflowOptions, app: Applicatio
         raise NotLowerable(workflow.main.span, "'where=' of the trigger has no readable lambda", "write where=lambda e: ...")
     parameter, where = workflow.where or (None, None)
     return tuple(
-        Trigger("cron", cron=on.expression, zone=on.tz)
+        _schedule(on)
         if isinstance(on, Cron)
         else Trigger("event", wire_names(on, app), parameter, where)
         for on in options.triggers()
     )
+
+
+def _schedule(on: Cron) -> Trigger:
+    jitter = seconds(on.jitter)
+    fields = five_fields(on.expression)
+    return Trigger("cron", cron=fields, zone=on.tz, catch_up=on.catch_up, overlap=on.overlap, jitter=jitter)
 
 
 def _parameter_kind(options: WorkflowOptions) -> str:

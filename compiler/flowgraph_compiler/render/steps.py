@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
+from flowgraph_compiler.cron import words
 from flowgraph_compiler.jumps import successors
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode, shortened
 from flowgraph_compiler.render.texts import Texts, waited
@@ -268,6 +269,6 @@ def _title(kind: str, name: str) -> str:
 
 
 def _trigger(trigger: m.Trigger) -> str:
-    if trigger.kind == "cron":
-        return shortened(f"cron {trigger.cron} {trigger.zone}")
+    if trigger.cron is not None:
+        return shortened(words(trigger.cron, trigger.zone or "UTC"))
     return shortened(f"on {' | '.join(trigger.names)}")
