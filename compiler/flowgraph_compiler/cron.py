@@ -3,8 +3,8 @@
 cronsim reads the five fields and walks the wall clock, which knows no zone. This module takes the wall clock's times to moments
 by cron's own rule (crontab(5) of Vixie's cron, as in Debian):
 
-- a schedule with fixed times, that is without a `*` in front of its minute or its hour, ticks once when the clocks are put forward
-  over it, at once after the gap, and once, the first time, in an hour that is repeated;
+- a schedule with fixed times, that is without a `*` in front of its minute or its hour, ticks once when the clocks are put
+  forward over it, at once after the gap, and once, the first time, in an hour that is repeated;
 - any other follows the wall clock: nothing in the gap, and everything twice in the repeated hour.
 """
 
@@ -34,7 +34,7 @@ _CHARACTERS = {  # cronsim knows L, W and # of other dialects
     Field.MONTH: _PLAIN.union(*SYMBOLIC_MONTHS),
     Field.DOW: _PLAIN.union(*SYMBOLIC_DAYS),
 }
-_SOME_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 - the wall clock's time; 28 years on every date has been every day of the week
+_SOME_DAY = datetime(2000, 1, 1)  # in the 28 years after it every date is every day of the week
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 

@@ -21,6 +21,7 @@ from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.moments import microseconds, moment
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.storage import IngestResult, Store
 from flowgraph_runtime.storage.errors import Conflict
 
@@ -147,9 +148,15 @@ class Intake:
         if kind == "event":
             return dumps([self._event(workflow, given, now)])
         if kind == "cron":
-            return dumps([moment(now)] if declared.parameters else [])
+            return self._scheduled(workflow, given, now)
         filled = validated(self._parameters_adapter(declared), text, "")
         return dumps([getattr(filled, parameter.name) for parameter in declared.parameters])
+
+    def _scheduled(self, workflow: str, given: object, now: int) -> str:
+        """A run by hand of a workflow with a schedule: it is scheduled for now."""
+        if given not in ({}, None):
+            raise InputRejected(f"workflow '{workflow}' is started by its schedule", [("", "it takes no input: give {}")])
+        return schedules_of(self._registry.machine_of(workflow))[0].input(now)
 
     def _parameters_adapter(self, declared: FlowDecl) -> TypeAdapter[Any]:
         """Making a model takes a millisecond: once per workflow, not once per run."""

@@ -86,6 +86,8 @@ class NewRun:
     idempotency_key: str | None = None
     parent_run: str | None = None
     parent_serial: int | None = None
+    schedule: int | None = None  # number of the schedule whose tick it is
+    scheduled_at: int | None = None
 
 
 @dataclass(slots=True)

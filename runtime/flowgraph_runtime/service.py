@@ -22,6 +22,7 @@ from flowgraph_runtime.hub import Hub
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake
 from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.steps import StepRunner
 from flowgraph_runtime.storage import CommitNews, Store
@@ -38,10 +39,17 @@ SWITCH_INTERVAL = 0.0005
 
 
 class Service:
-    """The parts of a running engine. Use `running()`; `failure` is what ended the worker, if anything did."""
+    """The parts of a running engine. Use `running()`; `failure` is what ended the worker, if anything did. `on_schedule`: whether
+    cron triggers start runs."""
 
     def __init__(
-        self, registry: Registry, store: Store, settings: Settings, resources: Mapping[type[Any], Any] | None = None
+        self,
+        registry: Registry,
+        store: Store,
+        settings: Settings,
+        resources: Mapping[type[Any], Any] | None = None,
+        *,
+        on_schedule: bool = True,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -56,6 +64,8 @@ class Service:
         self.worker: Worker | None = None
         self.failure: Exception | None = None
         self._resources = resources or {}
+        self._on_schedule = on_schedule
+        self._schedules: list[int] = []
         self._timers: Timers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
@@ -71,10 +81,18 @@ class Service:
             paths = [(path.event, path.path) for path in machine.key_paths]
             await self.store.save_machine(print_, machine.workflow, to_json(machine), "{}", paths)
         await self._check_live_machines()
+        self._schedules = []
         for workflow, print_ in self.registry.current.items():
-            await self.store.set_current(workflow, print_)
+            await self._make_current(workflow, print_)
         for event, found in (await self.store.key_paths()).items():
             self.registry.add_key_paths((event, path) for path in found)
+
+    async def _make_current(self, workflow: str, print_: str) -> None:
+        if not self._on_schedule:
+            await self.store.set_current(workflow, print_)
+            return
+        schedules = schedules_of(self.registry.machines[print_])
+        self._schedules += await self.store.schedules.serve(workflow, print_, schedules)
 
     async def _check_keys(self) -> None:
         if not self.settings.loopback and not await self.keys.live():
@@ -182,10 +200,10 @@ class Service:
     async def _time(self) -> AsyncGenerator[None]:
         """What wakes timers: an alarm, or with a skipping clock a jump whenever nothing else is going on."""
         if isinstance(self.clock, SkippingClock):
-            async with _background(Skipper(self.store, self.clock, self._idle).run()):
+            async with _background(Skipper(self.store, self.clock, self._idle, schedules=self._schedules).run()):
                 yield
             return
-        self._timers = Timers(self.store, SchedulerAlarm(self.settings.poll_interval))
+        self._timers = Timers(self.store, SchedulerAlarm(self.settings.poll_interval), self._schedules)
         await self._timers.start()
         try:
             yield

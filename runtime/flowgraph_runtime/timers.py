@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -59,8 +59,25 @@ class SchedulerAlarm:
         self._scheduler.shutdown(wait=False)
 
 
+class ScheduleStore(Protocol):
+    """The two calls of the store that schedules need."""
+
+    async def fire(self, numbers: Collection[int]) -> int:
+        """Handle those of these schedules that are due; return how many were."""
+        ...
+
+    async def next_due(self, numbers: Collection[int]) -> int | None:
+        """Return when the next of these schedules is due."""
+        ...
+
+
 class TimerStore(Protocol):
-    """The two calls of the store that timers need."""
+    """The two calls of the store that timers need, and its schedules for those who have some."""
+
+    @property
+    def schedules(self) -> ScheduleStore:
+        """What schedules need."""
+        ...
 
     async def fire_timers(self, limit: int) -> list[str]:
         """Turn due timers into inbox rows; return the ids of their runs."""
@@ -72,11 +89,12 @@ class TimerStore(Protocol):
 
 
 class Timers:
-    """Fires what is due and arms the alarm for what comes next."""
+    """Fires what is due and arms the alarm for what comes next. `schedules`: the numbers of those that this process serves."""
 
-    def __init__(self, store: TimerStore, alarm: Alarm) -> None:
+    def __init__(self, store: TimerStore, alarm: Alarm, schedules: Collection[int] = ()) -> None:
         self._store = store
         self._alarm = alarm
+        self._schedules = schedules
         self._armed: int | None = None
         self._firing = asyncio.Lock()
 
@@ -101,13 +119,30 @@ class Timers:
             try:
                 while len(await self._store.fire_timers(FIRE_BATCH)) >= FIRE_BATCH:
                     pass
+                await fire_schedules(self._store, self._schedules)
                 self._armed = None
-                due = await self._store.next_timer()
+                due = earliest(await self._store.next_timer(), await next_schedule(self._store, self._schedules))
             except Exception:
                 _LOG.exception("cannot fire timers; trying again")
                 return
             if due is not None:
                 self.heard(due)
+
+
+async def fire_schedules(store: TimerStore, numbers: Collection[int]) -> None:
+    """Fire those of these schedules that are due, until none is."""
+    while numbers and await store.schedules.fire(numbers):
+        pass
+
+
+async def next_schedule(store: TimerStore, numbers: Collection[int]) -> int | None:
+    """Return when the next of these schedules is due."""
+    return await store.schedules.next_due(numbers) if numbers else None
+
+
+def earliest(*moments: int | None) -> int | None:
+    """Return the first of the moments that are known."""
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 class SkippingClock:
@@ -127,13 +162,24 @@ class SkippingClock:
 
 
 class Skipper:
-    """Instead of an alarm: when nothing but time can bring work, moves the clock to the next timer (`run --skip-time`, tests)."""
+    """Instead of an alarm: when nothing but time can bring work, moves the clock to the next timer (`run --skip-time`, tests).
 
-    def __init__(self, store: TimerStore, clock: SkippingClock, idle: Callable[[], bool], rest: float = 0.001) -> None:
+    The `schedules` on the way are fired in their turn. They alone do not move the clock, or it would never stand still: to see
+    one fire, let the time come by `SkippingClock.skip_to`."""
+
+    def __init__(
+        self,
+        store: TimerStore,
+        clock: SkippingClock,
+        idle: Callable[[], bool],
+        rest: float = 0.001,
+        schedules: Collection[int] = (),
+    ) -> None:
         self._store = store
         self._clock = clock
         self._idle = idle
         self._rest = rest
+        self._schedules = schedules
 
     async def run(self) -> None:
         """Skip for ever."""
@@ -145,7 +191,15 @@ class Skipper:
                 _LOG.warning("cannot skip to the next timer; trying again: %s", error)
 
     async def _skip(self) -> None:
+        await self._fire_schedules()
         due = await self._store.next_timer() if self._idle() else None
+        tick = await next_schedule(self._store, self._schedules)
         if due is not None and self._idle():
-            self._clock.skip_to(due)
+            self._clock.skip_to(due if tick is None else min(due, tick))
             await self._store.fire_timers(FIRE_BATCH)
+            await self._fire_schedules()
+
+    async def _fire_schedules(self) -> None:
+        due = await next_schedule(self._store, self._schedules)
+        if due is not None and due <= self._clock.now():
+            await fire_schedules(self._store, self._schedules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flowgraph_runtime.storage import Store
 from tests.cli.program import Program
 
 SOURCE = """
@@ -21,7 +23,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, Field
 
-from flowgraph import Event, NonRetriable, now, send, sleep, step, step_context, wait_for, workflow
+from flowgraph import Cron, Event, NonRetriable, now, send, sleep, step, step_context, wait_for, workflow
 
 
 class Ordered(Event, name="order.placed"):
@@ -94,6 +96,12 @@ async def pays(order_id: str) -> None:
     await send(Paid(order_id=order_id, amount=Decimal("1.50")))
 
 
+@workflow(on=Cron("* * * * *"))
+async def every_minute(at: datetime) -> str:
+    await sleep("5m")
+    return f"{at.tzname()} {(now() - at).total_seconds() >= 300}"
+
+
 @workflow(on=Paid)
 async def thanks(event: Paid) -> None:
     await sleep("2h")
@@ -120,6 +128,20 @@ def test_the_result_is_all_that_stdout_gets(program: Program) -> None:
     assert "note: order o-1" in done.stderr
     assert "straight to the descriptor" in done.stderr
     assert "note: completed" in done.stderr
+
+
+def test_a_scheduled_workflow_runs_at_once_and_once(program: Program) -> None:
+    """`run` is about one run: while it sleeps, the schedules of the module start no others."""
+    done = program("run", "shop.py:every_minute", "--skip-time", "--db", f"sqlite:///{program.folder}/kept.db")
+    assert done.code == 0, done.stderr
+    assert json.loads(done.stdout) == "UTC True"
+    store = Store.open(f"sqlite:///{program.folder}/kept.db")
+    runs, _ = asyncio.run(store.runs())
+    store.close()
+    assert [row.workflow for row in runs] == ["every_minute"]
+    refused = program("run", "shop.py:every_minute", "--input", '{"at": "2027-01-01T00:00:00Z"}')
+    assert refused.code == 2
+    assert "it takes no input" in refused.stderr
 
 
 def test_an_event_that_matches_nothing_leaves_the_wait_to_its_deadline(program: Program) -> None:

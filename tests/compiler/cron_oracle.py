@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 EXPRESSIONS = (
@@ -108,7 +109,7 @@ def changes(zone: str, start: datetime, end: datetime) -> list[datetime]:
     """The days on which the clocks of the zone change."""
     tz = ZoneInfo(zone)
     days = [start + timedelta(days=k) for k in range((end - start).days + 1)]
-    return [b for a, b in zip(days, days[1:], strict=False) if a.astimezone(tz).utcoffset() != b.astimezone(tz).utcoffset()]
+    return [b for a, b in pairwise(days) if a.astimezone(tz).utcoffset() != b.astimezone(tz).utcoffset()]
 
 
 def day(year: int, month: int = 1, number: int = 1) -> datetime:

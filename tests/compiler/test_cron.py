@@ -163,7 +163,7 @@ async def scheduled() -> None: ...
 """
     machine = compiled("from flowgraph import Cron" + source).machines["scheduled"]
     (start,) = [node for node in diagram(machine).nodes if node.kind == "start"]
-    assert start.lines == ("at 00:00 every day, UTC", "at 09:00 on Monday through Friday, Asia/Tokyo")
+    assert start.detail == ("at 00:00 every day, UTC", "at 09:00 on Monday through Friday, Asia/Tokyo")
     assert [line for line in pretty(machine).splitlines() if line.startswith("on ")] == [
         "on 0 0 * * * UTC catch_up latest overlap allow",
         "on 0 9 * * mon-fri Asia/Tokyo catch_up all overlap skip jitter 300s",

@@ -17,7 +17,7 @@ from flowgraph_compiler import Compilation
 from flowgraph_compiler.pipeline import compile_application
 from flowgraph_compiler.report import text as report_text
 from flowgraph_compiler.source import from_text
-from flowgraph_runtime.clock import SystemClock
+from flowgraph_runtime.clock import Clock, SystemClock
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.records import JournalRow, RunRow
 from flowgraph_runtime.registry import Registry
@@ -32,8 +32,8 @@ PRELUDE = """
 import asyncio, sys, threading, time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from flowgraph import (Backoff, Event, NonRetriable, RetryAfter, now, parallel, send, sleep, sleep_until, step, step_context,
-    subflow, wait_for, workflow)
+from flowgraph import (Backoff, Cron, Event, NonRetriable, RetryAfter, now, parallel, send, sleep, sleep_until, step,
+    step_context, subflow, wait_for, workflow)
 from tests.integration.harness import LOG
 """
 
@@ -156,9 +156,11 @@ async def engine(text: str, url: str, *, skip_time: bool = True, **settings: Any
 
 
 @asynccontextmanager
-async def serving(compilation: Compilation, url: str, *, skip_time: bool = True, **settings: Any) -> AsyncIterator[Engine]:
+async def serving(
+    compilation: Compilation, url: str, *, skip_time: bool = True, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[Engine]:
     """Serve a compilation, as `engine`."""
-    clock = SkippingClock(SystemClock()) if skip_time else SystemClock()
+    clock = clock or (SkippingClock(SystemClock()) if skip_time else SystemClock())
     chosen = Settings(db=url, **{"poll_interval": 0.05, "grace": 1.0, **settings})
     store = open_store(chosen, clock)
     try:

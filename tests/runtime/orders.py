@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from flowgraph import (
     Backoff,
+    Cron,
     Event,
     NonRetriable,
     RetryAfter,
@@ -126,6 +127,11 @@ async def fulfil(event: Placed) -> Receipt:
     await parallel(pack(event.order_id), label(event.order_id))
     await send(Shipped(order_id=event.order_id))
     return Receipt(order_id=event.order_id, reference=reference)
+
+
+@workflow(on=Cron("0 9 1 1 *", tz="Europe/Paris", overlap="skip"))
+async def yearly() -> None:
+    """Starts on New Year's Day."""
 
 
 @workflow(on=Shipped)

@@ -172,6 +172,38 @@ def test_workflows_have_schema_triggers_and_options(client):
     assert set(by_name["await_payment"].input_schema["properties"]) == {"order_id", "patience"}
 
 
+def test_a_workflow_shows_its_schedules(shop, client):
+    shown = shop.get("/v1/workflows/yearly").json()
+    trigger = {
+        "kind": "cron",
+        "cron": "0 9 1 1 *",
+        "zone": "Europe/Paris",
+        "catch_up": "latest",
+        "overlap": "skip",
+        "jitter": None,
+    }
+    assert shown["triggers"] == [trigger]
+    assert shown["schema"] == {"type": "object", "additionalProperties": False}
+    (schedule,) = shown["schedules"]
+    next_at = schedule.pop("next_at")
+    assert next_at.endswith("-01-01T08:00:00.000000Z")
+    assert schedule == {
+        "expression": "0 9 1 1 *",
+        "tz": "Europe/Paris",
+        "words": "at 09:00 on January 1, Europe/Paris",
+        "catch_up": "latest",
+        "overlap": "skip",
+        "jitter": 0.0,
+        "due_at": next_at,
+        "last_at": None,
+        "skipped": [],
+    }
+    assert shop.get("/v1/workflows/fulfil").json()["schedules"] == []
+    refused = shop.post("/v1/workflows/yearly/runs", json={"input": {"at": "now"}})
+    assert (refused.status_code, refused.json()["errors"][0]["detail"]) == (422, "it takes no input: give {}")
+    assert shop.post("/v1/workflows/yearly/runs", json={"input": {}}).status_code == 201
+
+
 def test_machine_and_diagrams(shop, client):
     machine = shop.get("/v1/workflows/fulfil/machine")
     assert "fulfil/charge" in machine.text

@@ -14,6 +14,7 @@ import pytest
 
 from flowgraph_runtime.records import NewRun
 from flowgraph_runtime.storage import DatabaseFull, DatabaseInUse, Store, StoreClosed, WrongSchema
+from flowgraph_runtime.storage.tables import SCHEMA_VERSION
 
 _ENDLESS = """
 import asyncio, sys
@@ -84,7 +85,7 @@ def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "runs.db") as connection:
         connection.execute("UPDATE fg_meta SET value = '99' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(WrongSchema, match="schema version 99, this program knows version 1"):
+    with pytest.raises(WrongSchema, match=f"schema version 99, this program knows version {SCHEMA_VERSION}"):
         Store.open(url)
 
 

@@ -42,9 +42,15 @@ def _times(schedule: Cron, report: _Report) -> Iterator[Diagnostic]:
         if not cron.ever_fires(str(schedule.expression)):
             yield report("FG311", f"is never due: no day fits '{schedule.expression}'", 'Cron("0 0 28 2 *")')
     except cron.CronError as error:
-        yield report("FG310", f"has a schedule that cannot be read, '{schedule.expression}': {error}", 'Cron("0 9 * * 1-5") or Cron("@daily")')
+        yield report(
+            "FG310",
+            f"has a schedule that cannot be read, '{schedule.expression}': {error}",
+            'Cron("0 9 * * 1-5") or Cron("@daily")',
+        )
     if cron.zone(str(schedule.tz)) is None:
-        yield report("FG312", f"has a schedule in the time zone '{schedule.tz}', which is none of the IANA database", 'tz="Europe/Paris"')
+        yield report(
+            "FG312", f"has a schedule in the time zone '{schedule.tz}', which is none of the IANA database", 'tz="Europe/Paris"'
+        )
 
 
 def _policies(schedule: Cron, report: _Report) -> Iterator[Diagnostic]:

@@ -59,9 +59,7 @@ def _triggers(workflow: WorkflowGraph, options: WorkflowOptions, app: Applicatio
         raise NotLowerable(workflow.main.span, "'where=' of the trigger has no readable lambda", "write where=lambda e: ...")
     parameter, where = workflow.where or (None, None)
     return tuple(
-        _schedule(on)
-        if isinstance(on, Cron)
-        else Trigger("event", wire_names(on, app), parameter, where)
+        _schedule(on) if isinstance(on, Cron) else Trigger("event", wire_names(on, app), parameter, where)
         for on in options.triggers()
     )
 

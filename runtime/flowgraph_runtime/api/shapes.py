@@ -151,6 +151,31 @@ class JournalPage(Shape):
     next_cursor: str | None
 
 
+class SkippedOut(Shape):
+    """Ticks of a schedule in a row, `first` to `last`, that started no run, and why."""
+
+    first: Moment
+    last: Moment
+    count: int
+    reason: str
+
+
+class ScheduleOut(Shape):
+    """A schedule of a workflow. `next_at`: its next tick, which starts a run at `due_at` (later by the jitter); `last_at`: the
+    latest one, whether it started a run or is among `skipped`, which has the newest first."""
+
+    expression: str
+    tz: str
+    words: str
+    catch_up: str
+    overlap: str
+    jitter: float = Field(description="seconds")
+    next_at: Moment | None
+    due_at: Moment | None
+    last_at: Moment | None
+    skipped: list[SkippedOut]
+
+
 class WorkflowOut(Shape):
     """A served workflow. `schema`: of what its runs take."""
 
@@ -164,6 +189,7 @@ class WorkflowOut(Shape):
     input_schema: dict[str, Any] = Field(alias="schema")
     options: dict[str, Any]
     runs: dict[str, int] = Field(default_factory=dict[str, int], description="how many recent runs ended how")
+    schedules: list[ScheduleOut] = Field(default_factory=list[ScheduleOut], description="in force (single workflow only)")
 
 
 class WorkflowPage(Shape):

@@ -8,13 +8,17 @@ from pydantic import TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
 from starlette.responses import Response
 
+from flowgraph_compiler.cron import words
 from flowgraph_compiler.machine import Machine, Trigger
 from flowgraph_runtime.api.endpoints import Call, answer
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.api.shapes import WorkflowOut, WorkflowPage
+from flowgraph_runtime.api.shapes import ScheduleOut, SkippedOut, WorkflowOut, WorkflowPage
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.intake import parameters_model
+from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.storage.schedules import ScheduleRow
+from flowgraph_runtime.views import time
 
 DAY = 86_400_000_000
 
@@ -31,7 +35,9 @@ async def single(call: Call) -> Response:
     """Show one workflow."""
     name = _known(call)
     outcomes = await call.service.store.outcomes(call.service.clock.now() - DAY)
-    return answer(workflow_view(call.service.registry, name, outcomes.get(name, {})))
+    view = workflow_view(call.service.registry, name, outcomes.get(name, {}))
+    view.schedules = [_schedule(row) for row in await call.service.store.schedules.of_workflow(name)]
+    return answer(view)
 
 
 async def machine(call: Call) -> Response:
@@ -71,8 +77,28 @@ def workflow_view(registry: Registry, name: str, runs: dict[str, int]) -> Workfl
 
 def _trigger(trigger: Trigger) -> dict[str, Any]:
     if trigger.kind == "cron":
-        return {"kind": "cron", "cron": trigger.cron, "zone": trigger.zone}
+        policies = {"catch_up": trigger.catch_up, "overlap": trigger.overlap, "jitter": trigger.jitter}
+        return {"kind": "cron", "cron": trigger.cron, "zone": trigger.zone, **policies}
     return {"kind": "event", "events": list(trigger.names), "where": trigger.where is not None}
+
+
+def _schedule(row: ScheduleRow) -> ScheduleOut:
+    schedule = row.schedule
+    skipped = [
+        SkippedOut(first=time(skip.first), last=time(skip.last), count=skip.count, reason=skip.reason) for skip in row.skipped
+    ]
+    return ScheduleOut(
+        expression=schedule.expression,
+        tz=schedule.zone,
+        words=words(schedule.expression, schedule.zone),
+        catch_up=schedule.catch_up,
+        overlap=schedule.overlap,
+        jitter=schedule.jitter / 1_000_000,
+        next_at=rfc3339(row.next_at),
+        due_at=rfc3339(row.due),
+        last_at=rfc3339(row.last_at),
+        skipped=skipped,
+    )
 
 
 def input_schema(registry: Registry, machine_: Machine) -> dict[str, Any]:

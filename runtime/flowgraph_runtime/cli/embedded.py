@@ -55,7 +55,7 @@ async def run_to_end(compiled: Compilation, order: Order, settings: Settings, wa
     clock = SkippingClock(SystemClock()) if order.skip_time else SystemClock()
     store = open_store(settings, clock)
     try:
-        service = Service(registry, store, settings)
+        service = Service(registry, store, settings, on_schedule=False)
         await service.prepare()
         run_id, _ = await service.intake.start(order.workflow, order.given)
         accepted = await service.intake.send([Posted(name, data) for name, data in order.events]) if order.events else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
+from flowgraph_compiler.cron import words
 from flowgraph_compiler.machine import Machine
 from flowgraph_runtime.api.shapes import AttemptOut, InstanceOut, StepOut
 from flowgraph_runtime.dashboard import formats
@@ -88,8 +89,10 @@ class StepLine:
 
 def trigger_words(machine: Machine) -> str:
     """Return what starts runs of the workflow."""
-    words = [f"cron {trigger.cron}" if trigger.kind == "cron" else " or ".join(trigger.names) for trigger in machine.triggers]
-    return ", ".join(words) or "started by hand"
+    told = [
+        words(trigger.cron, trigger.zone or "") if trigger.cron else " or ".join(trigger.names) for trigger in machine.triggers
+    ]
+    return "; ".join(told) or "started by hand"
 
 
 def workflow_line(machine: Machine, fingerprint: str, runs: Sequence[RunRow]) -> WorkflowLine:

@@ -24,7 +24,11 @@ _REFERENCES = (
     ("fg_run", "machine", "fg_machine"),
     ("fg_run", "event", "fg_event"),
     ("fg_run", "parent", "fg_run"),
+    ("fg_run", "schedule", "fg_schedule"),
     ("fg_workflow", "machine", "fg_machine"),
+    ("fg_schedule", "workflow", "fg_workflow"),
+    ("fg_schedule", "machine", "fg_machine"),
+    ("fg_skip", "schedule", "fg_schedule"),
     ("fg_event_key", "event", "fg_event"),
     ("fg_taken", "event", "fg_event"),
     ("fg_inbox", "event", "fg_event"),
@@ -75,6 +79,21 @@ INVARIANTS: dict[str, str] = {
     """,
     "an event starts a workflow once": """
         SELECT event, workflow FROM fg_run WHERE event IS NOT NULL GROUP BY event, workflow HAVING COUNT(*) > 1
+    """,
+    "a cron tick has one run": """
+        SELECT schedule, scheduled_at FROM fg_run WHERE schedule IS NOT NULL GROUP BY schedule, scheduled_at HAVING COUNT(*) > 1
+    """,
+    "a cron run is not early": """
+        SELECT id, scheduled_at FROM fg_run WHERE created_at < scheduled_at
+    """,
+    "a skipped tick has no run": """
+        SELECT r.id, k.scheduled_at FROM fg_skip k
+        JOIN fg_run r ON r.schedule = k.schedule AND r.scheduled_at BETWEEN k.scheduled_at AND k.until
+    """,
+    "a schedule has passed its ticks": """
+        SELECT s.number, s.last_at FROM fg_schedule s WHERE s.next_at <= s.last_at
+        OR s.last_at < (SELECT MAX(r.scheduled_at) FROM fg_run r WHERE r.schedule = s.number)
+        OR s.last_at < (SELECT MAX(k.until) FROM fg_skip k WHERE k.schedule = s.number)
     """,
     "a parent hears of its child's end": """
         SELECT c.id FROM fg_run c JOIN fg_run p ON p.number = c.parent

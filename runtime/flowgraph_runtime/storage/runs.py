@@ -13,7 +13,7 @@ from flowgraph_runtime.storage.transaction import Tx
 
 _COLUMNS = (
     "id text, workflow int, machine int, status text, input text, event int, created_at int, received_at int, ready int,"
-    " takeovers int, parent int, parent_serial int, idempotency_key text"
+    " takeovers int, parent int, parent_serial int, idempotency_key text, schedule int, scheduled_at int"
 )
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
 _INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING id, number"
@@ -49,6 +49,8 @@ def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Ma
         None if run.parent_run is None else parents[run.parent_run],
         run.parent_serial,
         run.idempotency_key,
+        run.schedule,
+        run.scheduled_at,
     )
 
 

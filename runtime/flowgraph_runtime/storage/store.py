@@ -24,6 +24,7 @@ from flowgraph_runtime.storage.matching import event_buckets
 from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
+from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
 from flowgraph_runtime.storage.transitions import apply_reopening, transition_buckets
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Transactor, WriterThread
@@ -48,6 +49,7 @@ class Store:
         self._readers = None if inline else ThreadPoolExecutor(4, thread_name_prefix="flowgraph-reader")
         self._home: asyncio.AbstractEventLoop | None = None  # where news are told; heartbeats come from a loop of their own
         self._closed = False
+        self.schedules = Schedules(self._write, self._read)
 
     @classmethod
     def open(

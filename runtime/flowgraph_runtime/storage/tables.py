@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Written to `fg_meta`; a store refuses a database with another one."""
 
 METADATA = MetaData()
@@ -158,7 +158,7 @@ class EventKey(Table, table=True):
 class Run(Table, table=True):
     """A run. `epoch`: its owner. `ready`: 1 when it should be claimed as soon as nobody owns it. `takeovers`: owners lost since
     the journal last grew, as far as it is blamed for them (see `ownership`); `takeover_seq`: how far it was then.
-    `input` is NULL when it is just the event's payload in a list."""
+    `input` is NULL when it is just the event's payload in a list. `scheduled_at`: of the tick of `schedule` that it is for."""
 
     __tablename__ = "fg_run"
     __table_args__ = (
@@ -181,6 +181,20 @@ class Run(Table, table=True):
             unique=True,
             sqlite_where=text("idempotency_key IS NOT NULL"),
             postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        Index(
+            "fg_run_tick",
+            "schedule",
+            "scheduled_at",
+            unique=True,
+            sqlite_where=text("schedule IS NOT NULL"),
+            postgresql_where=text("schedule IS NOT NULL"),
+        ),
+        Index(
+            "fg_run_live_of_schedule",
+            "schedule",
+            sqlite_where=text("schedule IS NOT NULL AND ended_at IS NULL"),
+            postgresql_where=text("schedule IS NOT NULL AND ended_at IS NULL"),
         ),
     )
     number: int | None = _number()
@@ -206,6 +220,8 @@ class Run(Table, table=True):
     parent_serial: int | None = _optional_big()
     idempotency_key: str | None = _optional_text()
     reason: str | None = _optional_text()
+    schedule: int | None = _optional_big()
+    scheduled_at: int | None = _optional_big()
 
 
 class Inbox(Table, table=True):
@@ -279,6 +295,40 @@ class Wait(Table, table=True):
     since_start: int = Field(sa_column=Column(SmallInteger, nullable=False))
     cursor: int | None = _optional_big()
     opened_at: int = _big()
+
+
+class ScheduleState(Table, table=True):
+    """A `Cron` of a workflow. `next_at`: the tick that comes next, which is fired at `due`; both are NULL when there is none, and
+    when a deployment has retired the schedule. `last_at`: the latest tick that was due. Its runs take `machine`."""
+
+    __tablename__ = "fg_schedule"
+    __table_args__ = (Index("fg_schedule_identity", "workflow", "expression", "zone", unique=True),)
+    number: int | None = _number()
+    workflow: int = _big()
+    expression: str = _text()
+    zone: str = _text()
+    machine: int = _big()
+    catch_up: str = _text()
+    overlap: str = _text()
+    jitter: int = _big()
+    takes_time: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    next_at: int | None = _optional_big()
+    due: int | None = _optional_big()
+    last_at: int | None = _optional_big()
+    retired_at: int | None = _optional_big()
+
+
+class SkippedTick(Table, table=True):
+    """Ticks of a schedule that started no run, from `scheduled_at` to `until`: `count` in a row with one reason."""
+
+    __tablename__ = "fg_skip"
+    __table_args__ = (_CLUSTERED,)
+    schedule: int = _key_part()
+    scheduled_at: int = _key_part()
+    until: int = _big()
+    count: int = _big()
+    reason: str = _text()
+    at: int = _big()
 
 
 class Taken(Table, table=True):
