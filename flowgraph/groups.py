@@ -27,7 +27,7 @@ class Group:
     def __init__(self, calls: Sequence[Awaitable[Any]], rule: Rule, limit: int | None = None) -> None:
         self._calls = calls
         self._rule = rule
-        self._limit = max(limit, 1) if limit is not None else len(calls)
+        self._limit = len(calls) if limit is None else limit
         self._context = contextvars.copy_context()
         self._running: dict[int, tuple[Branch, Task[Any]]] = {}
         self._started = 0

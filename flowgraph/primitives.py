@@ -14,7 +14,8 @@ from flowgraph.decorators import Workflow
 from flowgraph.direct import current_run, start_workflow
 from flowgraph.durations import Duration, parse_duration
 from flowgraph.events import Event
-from flowgraph.groups import Group, Rule, collect
+from flowgraph.fan_outs import check_fan_out
+from flowgraph.groups import Group, Rule, close, collect
 from flowgraph.outcomes import Err, Ok
 from flowgraph.scopes import SagaScope, TimeoutScope
 from flowgraph.waiting import freeze, pause_until, publish, wait
@@ -84,8 +85,21 @@ async def _parallel(calls: tuple[Awaitable[Any], ...]) -> tuple[Any, ...]:
 
 
 def fan_out(calls: Iterable[Awaitable[T]], /, *, limit: int | None = None) -> Coroutine[Any, Any, list[T]]:
-    """Run one call per element, at most `limit` at a time; the results in order. Fails as `parallel` does."""
-    return _fan_out(collect(calls), limit)
+    """Run one call per element, at most `limit` at a time; the results in order. Fails as `parallel` does.
+
+    Raises `LimitExceeded` for more than 100,000 elements.
+    """
+    return _fan_out(_accepted(collect(calls), limit), limit)
+
+
+def _accepted(calls: list[Awaitable[T]], limit: int | None) -> list[Awaitable[T]]:
+    try:
+        check_fan_out(len(calls), limit)
+    except ValueError:
+        for call in calls:
+            close(call)
+        raise
+    return calls
 
 
 async def _fan_out(calls: list[Awaitable[T]], limit: int | None) -> list[T]:
@@ -105,7 +119,7 @@ def settle(*calls: Any, limit: int | None = None) -> Coroutine[Any, Any, Any]:
     each, in order.
     """
     if len(calls) == 1 and not inspect.isawaitable(calls[0]):
-        return _settle(collect(calls[0]), limit, list)
+        return _settle(_accepted(collect(calls[0]), limit), limit, list)
     return _settle(list(calls), limit, tuple)
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from flowgraph.durations import Duration
 from flowgraph.policies import Backoff
-from flowgraph_compiler.expressions import Expr, Keyword, Target
+from flowgraph_compiler.expressions import Clause, Expr, Keyword, Target
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.statements import Statement
 
@@ -139,7 +139,7 @@ class FanOut(Node):
     """`fan_out(call(x) for x in xs, limit=)` or `settle(...)` of a generator: one branch template over `Bound` targets."""
 
     kind: str  # "fan_out" or "settle"
-    clauses: tuple[object, ...]  # expressions.Clause
+    clauses: tuple[Clause, ...]
     branch: AnyNode
     limit: Expr | None
     result: str | None

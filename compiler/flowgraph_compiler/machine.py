@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from flowgraph_compiler.expressions import Expr, Keyword, Target
+from flowgraph_compiler.expressions import Clause, Expr, Keyword, Target
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.statements import Statement
 
@@ -141,7 +141,7 @@ class FanOutGroup:
 
     site: str
     kind: str
-    clauses: tuple[object, ...]
+    clauses: tuple[Clause, ...]
     branch: Action
     limit: Expr | None
 

@@ -88,7 +88,7 @@ def _display(tree: Any) -> str:
         case e.Comprehension(kind, element, value, clauses):
             inside = expression(element) if value is None else f"{expression(element)}: {expression(value)}"
             opening, closing = {"list": ("[", "]"), "generator": ("(", ")")}.get(kind, ("{", "}"))
-            return opening + " ".join([inside, *map(_clause, clauses)]) + closing
+            return opening + " ".join([inside, *map(clause_text, clauses)]) + closing
         case _:
             return _call(tree)
 
@@ -142,7 +142,8 @@ def _piece(part: Any) -> str:
     return f"{{{expression(part.value)}{conversion}{'' if part.spec is None else ':' + _piece(part.spec)}}}"
 
 
-def _clause(clause: Any) -> str:
+def clause_text(clause: e.Clause) -> str:
+    """`for x in xs if x > 1`."""
     conditions = "".join(f" if {expression(condition, 1)}" for condition in clause.conditions)
     return f"for {target_text(clause.target)} in {expression(clause.iterable, 1)}{conditions}"
 

@@ -16,8 +16,10 @@ from typing import Any, TypeAlias
 
 from flowgraph_compiler import graph as g
 from flowgraph_compiler import machine as m
+from flowgraph_compiler.expressions import Clause
 from flowgraph_compiler.notation import (
     call_arguments,
+    clause_text,
     except_clause,
     expression,
     from_cause,
@@ -81,9 +83,13 @@ def _group_node(node: g.Parallel | g.FanOut) -> Lines:
     match node:
         case g.Parallel(kind=kind, branches=branches):
             yield from suite(f"{_into(node.result)}{kind}  #{node.id}", branches, _node)
-        case g.FanOut(kind=kind, branch=branch, limit=limit):
-            head = f"{_into(node.result)}{kind}{_option('limit', limit)}  #{node.id}"
+        case g.FanOut(kind=kind, clauses=clauses, branch=branch, limit=limit):
+            head = f"{_into(node.result)}{kind}{_option('limit', limit)} {_clauses(clauses)}  #{node.id}"
             yield from suite(head, (branch,), _node)
+
+
+def _clauses(clauses: tuple[Clause, ...]) -> str:
+    return " ".join(map(clause_text, clauses))
 
 
 def _option(name: str, value: Any) -> str:
@@ -237,8 +243,8 @@ def _action(action: m.Action) -> Iterable[str]:
         case m.Group(site, kind, branches):
             yield f"{kind} at {site}"
             yield from (f"  {line}" for branch in branches for line in _action(branch))
-        case m.FanOutGroup(site, kind, _, branch, limit):
-            yield f"{kind}{_option('limit', limit)} at {site}"
+        case m.FanOutGroup(site, kind, clauses, branch, limit):
+            yield f"{kind}{_option('limit', limit)} {_clauses(clauses)} at {site}"
             yield from (f"  {line}" for line in _action(branch))
 
 

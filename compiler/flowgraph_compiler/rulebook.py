@@ -29,10 +29,12 @@ FG114 E step-as-value
 FG115 E star-arguments
 FG116 E recursive-subflow
 FG121 E await-in-lambda
+FG122 E await-in-fan-out-element
 FG124 E await-in-default-or-decorator
 FG125 E leaves-finally
 FG127 E except-star
 FG128 E cancelled-swallowed
+FG130 E fan-out-element-not-a-call
 FG131 E stored-function
 FG132 E stored-iterator
 FG140 E nondeterministic-call

@@ -20,7 +20,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NoReturn
 
-from flowgraph_compiler.expressions import Clause
 from flowgraph_compiler.machine import FORMAT, Machine
 from flowgraph_compiler.spans import Span
 from flowgraph_compiler.traversal import is_tuple
@@ -137,8 +136,6 @@ Decoder: typing.TypeAlias = Callable[[Any], Any]
 @cache
 def _decoder(tp: Any) -> Decoder:
     """What reads a value of the declared type. Raises `MachineError`."""
-    if tp is object:  # the clauses of a fan-out, which the forms cannot name for want of an import
-        return _decoder(Clause)
     if _is_node(tp):
         return _union((tp,))
     origin, arguments = typing.get_origin(tp), typing.get_args(tp)

@@ -71,7 +71,7 @@ def _node(node: AnyNode, flow: FlowTypes, env: Env | None) -> AnyNode:
         case Parallel():
             return replace(node, branches=tuple(_node(branch, flow, env) for branch in node.branches))
         case FanOut():
-            return replace(node, branch=_node(node.branch, flow, env))
+            return replace(node, branch=_node(node.branch, flow, flow.within.get(node.branch.id, env)))
         case _:
             return node
 

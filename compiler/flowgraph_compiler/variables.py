@@ -34,9 +34,9 @@ def expressions_of(node: AnyNode) -> Iterator[Any]:
             yield value
         case Invocation():
             yield from (*node.arguments, *(keyword.value for keyword in node.keywords))
-        case Sleep(duration=expr) | SleepUntil(when=expr) | Send(event=expr) | Branch(test=expr) | While(test=expr):
+        case Sleep(duration=expr) | SleepUntil(when=expr) | Send(event=expr) | Branch(test=expr):
             yield expr
-        case For(iterable=expr):
+        case While(test=expr) | For(iterable=expr):
             yield expr
         case Wait():
             yield from (expr for _, expr in node.keys)
@@ -50,8 +50,8 @@ def expressions_of(node: AnyNode) -> Iterator[Any]:
         case Parallel():
             for branch in node.branches:
                 yield from expressions_of(branch)
-        case FanOut():
-            yield from (*node.clauses, *expressions_of(node.branch))
+        case FanOut(limit=limit):
+            yield from (*(() if limit is None else (limit,)), *node.clauses, *expressions_of(node.branch))
         case _:
             pass
 

@@ -121,7 +121,7 @@ class Generator(Suspensions):
             ("wait", self.wait, 2), ("send", self.send, 1), ("alias", self.alias, 2), ("mutate", self.mutate, 3),
             ("augment", self.augment, 2), ("unpack", self.unpack, 2), ("assert", self.assert_, 1), ("delete", self.delete, 1),
             ("chain", self.chain, 1), ("recorded", self.recorded, 1), ("optional", self.optional, 2),
-            ("parallel_waits", self.parallel_waits, 1),
+            ("parallel_waits", self.parallel_waits, 1), ("fan_out", self.fan_out, 3),
         ):  # fmt: skip
             if feature in self.features and self.indent < DEEPEST:
                 choices.append((make, weight))

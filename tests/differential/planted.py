@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from flowgraph.codec import copy_value
+from flowgraph_compiler.build.fan_outs import FanOuts
 from flowgraph_compiler.build.operands import Operands
 from flowgraph_compiler.build.shortcircuits import ShortCircuits
 from flowgraph_compiler.expressions import Local, Logical
 from flowgraph_compiler.lower import liveness
 from flowgraph_compiler.lower.flow import Flow
 from flowgraph_runtime.engine import cursors, groups, run_state, running, state, suspending
-from flowgraph_runtime.engine.tokens import Token
+from flowgraph_runtime.engine.blocks import FanOutAction
+from flowgraph_runtime.engine.tokens import GroupPending, Token
 
 Patch = pytest.MonkeyPatch
 
@@ -159,6 +161,49 @@ def results_in_the_order_of_their_coming(patch: Patch) -> None:
     patch.setattr(groups, "_keep", by_coming)
 
 
+def fan_outs_lose_their_conditions(patch: Patch) -> None:
+    """A branch begins for elements that a condition leaves out."""
+    clauses = FanOuts._clauses
+
+    def unconditional(self: Any, node: Any, rest: Any, iterable: Any) -> Any:
+        found, branch = clauses(self, node, rest, iterable)
+        return tuple(replace(clause, conditions=()) for clause in found), branch
+
+    patch.setattr(FanOuts, "_clauses", unconditional)
+
+
+def fan_outs_bind_late(patch: Patch) -> None:
+    """Every branch gets what the generator bound last."""
+    prepared = suspending._prepared
+
+    def late(action: Any, payload: Any) -> Any:
+        made = prepared(action, payload)
+        return (made[0], made[1], [made[2][-1]] * len(made[2])) if isinstance(action, FanOutAction) and made[2] else made
+
+    patch.setattr(suspending, "_prepared", late)
+
+
+def fan_outs_have_no_limit(patch: Patch) -> None:
+    """All branches begin at once, so those behind a failure have begun too."""
+    begin = suspending.begin_group
+
+    def unlimited(turn: Any, token: Any, action: Any, payload: Any) -> object:
+        return begin(turn, token, action, (payload[0], None, payload[2]) if isinstance(action, FanOutAction) else payload)
+
+    patch.setitem(suspending.BEGINNERS, FanOutAction, unlimited)
+
+
+def branches_that_wait_are_forgotten(patch: Patch) -> None:
+    """A stored group does not hold the calls that have not begun."""
+    group = state._Writer.group
+
+    def forgetful(self: Any, x: Any) -> list[Any]:
+        written = group(self, x)
+        return [*written[:8], written[8][1:], *written[9:]]
+
+    patch.setitem(state._WRITERS, GroupPending, forgetful)
+
+
 QUICK = (lost_else, handlers_backwards)
 PLANTS: tuple[Callable[[Patch], None], ...] = (
     *QUICK,
@@ -178,4 +223,8 @@ PLANTS: tuple[Callable[[Patch], None], ...] = (
     steps_get_the_callers_objects,
     subflows_share_with_their_callers,
     results_in_the_order_of_their_coming,
+    fan_outs_lose_their_conditions,
+    fan_outs_bind_late,
+    fan_outs_have_no_limit,
+    branches_that_wait_are_forgotten,
 )

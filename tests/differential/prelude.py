@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 from pydantic import BaseModel
-from flowgraph import Cancelled, Event, NonRetriable, now, parallel, send, sleep, step, subflow, uuid, wait_for, workflow
+from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, send, sleep, step, subflow, uuid, wait_for, workflow
 
 CALLS: list[tuple[object, ...]] = []
 HELD: list[Callable[[], Awaitable[None]]] = []  # what the call that a test singled out awaits

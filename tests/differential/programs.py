@@ -9,7 +9,7 @@ FEATURES = (
     "try", "finally", "raise", "return", "loop_jump", "subflow", "parallel", "sleep", "wait", "send", "alias", "mutate",
     "augment", "unpack", "model", "dataclass", "dict", "fstring", "optional", "assert", "delete", "recorded", "nested_group",
     "chain", "starred", "slices", "cancel_step", "cancel_time", "late", "on_failure", "on_cancel", "flow_branches",
-    "parallel_waits", "effects", "workflow_retries", "trigger", "subflow_shapes",
+    "parallel_waits", "effects", "workflow_retries", "trigger", "subflow_shapes", "fan_out", "nested_fan_out",
 )  # fmt: skip
 
 

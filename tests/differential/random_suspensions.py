@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from tests.differential.programs import Scope
 from tests.differential.random_expressions import Expressions
+
+T = TypeVar("T")
 
 
 class Suspensions(Expressions):
@@ -46,6 +51,77 @@ class Suspensions(Expressions):
                 (f"listening({n})", "bool"),
             ]
         )
+
+    def fan_out(self, scope: Scope, _: str) -> None:
+        """One call per element. Only one after the other may fail: else the schedule would show in the step calls."""
+        if self.on("nested_fan_out", 0.3):
+            return self.nested_fan_out(scope)
+        inner = scope.child()
+        clauses = self.clauses(scope, inner)
+        computed = f"abs({self.value(scope, 'int', 1)}) % 3 + 1"
+        limit = self.random.choice(["", ", limit=1", ", limit=2", f", limit={computed}"])
+        if self.random.random() < 0.2:
+            failing = self.random.choice(["very", "only_even", "strict"])
+            call, kind, limit = self.inside(lambda: f"{failing}({self.value(inner, 'int', 1)})"), "int", ", limit=1"
+        elif self.on("flow_branches", 0.4):
+            call, kind = self.inside(lambda: self.flow_branch(inner))
+        else:
+            call, kind = self.inside(lambda: self.branch(inner))
+        got, flat = self.name(), self.name()
+        self.emit(f"{got} = await fan_out(({call} {clauses}){limit})")
+        text = {"int": f"list({got})", "list": f"[v for vs in {got} for v in vs]"}
+        self.emit(f"{flat} = {text.get(kind, f'[len(str(v)) for v in {got}]')}")
+        scope.variables[flat] = "list"
+        return None
+
+    def inside(self, make: Callable[[], T]) -> T:
+        """Write something for the inside of a generator: no await, no `:=`, nothing that changes a value."""
+        self.pure_depth += 1
+        self.iterable_depth += 1
+        made = make()
+        self.iterable_depth -= 1
+        self.pure_depth -= 1
+        return made
+
+    def clauses(self, scope: Scope, inner: Scope, *, nested: bool = False) -> str:
+        """One or two `for` clauses, with conditions; their names join the inner scope. The first iterable may await."""
+        found: list[str] = []
+        for _ in range(self.random.choice([1, 1, 2])):
+            name, other = self.name("x"), self.name("k")
+            make = lambda: f"list({self.value(inner if found else scope, 'list', 1)})[:3]"  # noqa: E731
+            items = self.inside(make) if found or nested else make()
+            header, bound = self.random.choice(
+                [
+                    (f"for {name} in {items}", {name: "int"}),
+                    (f"for {name} in range({self.random.randint(0, 3)})", {name: "int"}),
+                    (f"for {other}, {name} in list(enumerate(NAMES))", {other: "int", name: "str"}),
+                ]
+            )
+            inner.variables.update(bound)
+            found.append(header)
+            if self.random.random() < 0.3:
+                found.append(f"if {self.inside(lambda: self.value(inner, 'bool', 1))}")
+        return " ".join(found)
+
+    def nested_fan_out(self, scope: Scope) -> None:
+        """Groups in groups: as elements, and beside other branches."""
+        inner = scope.child()
+        outer = self.clauses(scope, inner, nested=True)
+        deeper = inner.child()
+        clauses = self.clauses(inner, deeper, nested=True)
+        calls = [self.inside(lambda at=at: self.branch(at)[0]) for at in (deeper, inner, inner, scope)]  # type: ignore[misc]  # bound at once
+        limit = self.random.randint(1, 3)
+        shape = self.random.choice(
+            [
+                f"fan_out(fan_out({calls[0]} {clauses}) {outer})",
+                f"fan_out((parallel({calls[1]}, {calls[2]}) {outer}), limit={limit})",
+                f"parallel({calls[3]}, fan_out({calls[1]} {outer}))",
+                f"parallel(fan_out(({calls[1]} {outer}), limit={limit}), {calls[3]})",
+            ]
+        )
+        got = self.name()
+        self.emit(f"{got} = len(str(await {shape}))")
+        scope.variables[got] = "int"
 
     def parallel_waits(self, scope: Scope, _: str) -> None:
         names, got = [self.name("p") for _ in range(self.random.randint(2, 3))], self.name("g")

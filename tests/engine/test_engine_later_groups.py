@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flowgraph.codec import dumps
-from flowgraph.errors import Cancelled
+from flowgraph.errors import Cancelled, LimitExceeded, error_names
+from flowgraph.fan_outs import FAN_OUT_LIMIT
 from flowgraph.outcomes import Err, Ok
 from flowgraph.registry import TypeRegistry
 from flowgraph_compiler.expressions import Binary, Bound, Clause, Const, Expr, New
@@ -103,8 +104,25 @@ def test_a_fan_out_of_nothing_is_an_empty_list() -> None:
     assert outcome_of(fan_out("fan_out", "double", New("list", ()), None)).result == []
 
 
-def test_a_limit_must_be_positive() -> None:
-    assert "limit=0" in str(outcome_of(fan_out("fan_out", "double", New("range", (Const(3),)), 0)).error)
+@pytest.mark.parametrize("size", [0, 3])
+def test_a_limit_must_be_positive(size: int) -> None:
+    assert "limit=0" in str(outcome_of(fan_out("fan_out", "double", New("range", (Const(size),)), 0)).error)
+
+
+def test_a_fan_out_has_a_largest_size() -> None:
+    outcome = outcome_of(fan_out("fan_out", "double", New("range", (Const(FAN_OUT_LIMIT + 1),)), 1))
+    assert isinstance(outcome.error, LimitExceeded)
+    assert (outcome.error.allowed, outcome.error.found) == (FAN_OUT_LIMIT, FAN_OUT_LIMIT + 1)
+    assert not outcome.step_calls
+
+
+def test_fan_outs_in_fan_outs_share_the_operation_budget() -> None:
+    thousand = New("range", (Const(1_100),))
+    inner = fan_out("fan_out", "double", thousand, 1)
+    outer = FanOutGroup("flow/outer", "fan_out", (Clause(Bound("m"), thousand, ()),), inner, Const(1))
+    outcome = outcome_of(outer)
+    assert error_names(outcome.error)[0] == "TransitionTooLong"
+    assert not outcome.step_calls
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from flowgraph import (
 )
 from flowgraph.context import current_step
 from flowgraph.direct import current_run, direct_run
+from flowgraph.errors import LimitExceeded
+from flowgraph.fan_outs import FAN_OUT_LIMIT
 from flowgraph.virtual import run_virtual
 
 LOG: list[str] = []
@@ -186,6 +188,31 @@ def test_fan_out_of_nothing_is_nothing() -> None:
         return await fan_out(work(n, 1) for n in list[str]())
 
     assert run_virtual(main()) == []
+
+
+@pytest.mark.parametrize("size", [0, 3])
+@pytest.mark.parametrize("limit", [0, -1, "2"])
+def test_fan_out_refuses_a_limit_that_lets_nobody_begin(limit: Any, size: int) -> None:
+    @workflow
+    async def main() -> list[str]:
+        return await fan_out((work(str(n), 1) for n in range(size)), limit=limit)
+
+    with pytest.raises(ValueError, match="it must be a whole number from 1"):
+        run_virtual(main())
+    assert LOG == []
+
+
+def test_fan_out_has_a_largest_size() -> None:
+    @workflow
+    async def main() -> None:
+        await fan_out(nothing() for _ in range(FAN_OUT_LIMIT + 1))
+
+    with pytest.raises(LimitExceeded, match="branches of a fan-out is limited to 100,000, found 100,001"):
+        run_virtual(main())
+
+
+async def nothing() -> None:
+    raise AssertionError("it has begun")
 
 
 def test_a_wide_fan_out_costs_the_same_for_each_branch() -> None:

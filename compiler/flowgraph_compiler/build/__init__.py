@@ -1,7 +1,8 @@
 """From declarations to the typed step graph of one workflow, in CPython's order of evaluation.
 
 The layers, each a class over the one before: `context` (names, temporaries, ids), `operands` (spilling), `expressions`,
-`shortcircuits`, `comprehensions`, `known` (classes that are certain), `calls`, `awaits`, `targets`, `statements`, `handlers`.
+`shortcircuits`, `comprehensions`, `known` (classes that are certain), `calls`, `awaits`, `fan_outs`, `targets`, `statements`,
+`handlers`.
 `callees` says what a name stands for.
 """
 

@@ -158,7 +158,7 @@ class Awaits(Calls):
         label = f"send.{made.cls.__name__}" if isinstance(made, callees.Class) else "send"
         return Send(self.node_id(label), self.span(node), event, result)
 
-    def _parallel(self, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> AnyNode | None:
+    def _parallel(self, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> Parallel:
         name = self.node_id("parallel")
         if not node.args:
             self.report("FG171", node, "'parallel' has no branches", "parallel(a(x), b(y))")
@@ -167,21 +167,21 @@ class Awaits(Calls):
         branches: list[AnyNode] = []
         for index, branch in enumerate(node.args):
             if index:
-                self._refuse_change(branch)
+                self._refuse_change(branch, "parallel")
             made = self._branch_of(branch, [*node.args[index + 1 :], *later, node])
             if made is not None:
                 branches.append(made)
         return Parallel(name, self.span(node), "parallel", tuple(branches), result)
 
-    def _refuse_change(self, branch: ast.expr) -> None:
+    def _refuse_change(self, branch: ast.expr, group: str) -> None:
         """Python copies the arguments of a branch before it evaluates those of the next one; the machine copies them together."""
         for call in ast.walk(branch):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGING:
                 self.report(
                     "FG100",
                     call,
-                    f"'{ast.unparse(call)}' changes a value in 'parallel' after an earlier branch may have taken it",
-                    "change it in a statement before 'parallel(...)'",
+                    f"'{ast.unparse(call)}' changes a value in '{group}' after an earlier branch may have taken it",
+                    f"change it in a statement before '{group}(...)'",
                 )
 
     def _branch_of(self, node: ast.expr, later: Sequence[ast.expr]) -> AnyNode | None:

@@ -24,7 +24,6 @@ STATEMENTS: dict[str, tuple[str, str]] = {
 }
 
 PRIMITIVES: dict[str, tuple[str, str]] = {
-    "fan_out": ("'fan_out' (not yet)", "await the calls in a loop, or write them out in 'parallel(...)'"),
     "settle": ("'settle' (not yet)", "catch the exception in a '@subflow' per branch and use 'parallel(...)'"),
     "race": ("'race' (not yet)", "use 'wait_for(..., timeout=...)' or 'parallel(...)'"),
     "start": ("'start' (not yet)", "send an event that the workflow starts on: 'await send(...)'"),

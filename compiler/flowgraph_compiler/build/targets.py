@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from flowgraph_compiler.build.awaits import Awaits
 from flowgraph_compiler.build.expressions import BINARY
+from flowgraph_compiler.build.fan_outs import FanOuts
 from flowgraph_compiler.expressions import Attribute, Const, Expr, ListOf, Local, Starred, Subscript, Target, TupleOf
 from flowgraph_compiler.graph import Pure
 from flowgraph_compiler.signatures import evaluate
@@ -14,7 +14,7 @@ from flowgraph_compiler.spans import Span
 from flowgraph_compiler.statements import Assign, Augment, Delete, Statement
 
 
-class Targets(Awaits):
+class Targets(FanOuts):
     """Statements that bind names and change containers."""
 
     def pure(self, statement: Statement, span: Span) -> None:

@@ -9,6 +9,7 @@ from flowgraph_compiler.checks import (
     conditions,
     durations,
     events,
+    fan_outs,
     keys,
     looping,
     names,
@@ -29,7 +30,7 @@ from flowgraph_compiler.infer.findings import Findings
 def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     """The findings about one workflow, whose types are inferred and whose waits are split."""
     flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
-    for by_structure in (bindings, reaching, looping, durations, overrides):
+    for by_structure in (bindings, reaching, looping, durations, fan_outs, overrides):
         yield from by_structure.check(graph)
     for by_types in (conditions, waiting):
         yield from by_types.check(graph, flows)

@@ -31,7 +31,7 @@ def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diag
     for function in graph.functions:
         flow = flows[function.name]
         for node in walk(function.body):
-            env = flow.before.get(node.id)
+            env = flow.before.get(node.id, flow.within.get(node.id))
             for waiting in () if env is None else (node, *_branches(node)):
                 yield from _node(waiting, function, flow, env or Env())
 

@@ -9,6 +9,7 @@ from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.expressions import (
     Attribute,
     Bound,
+    Clause,
     Comprehension,
     DictOf,
     Expr,
@@ -86,16 +87,26 @@ def _dict(asked: Asked, expr: DictOf) -> Any:
 def comprehension(asked: Asked, expr: Comprehension) -> Any:
     """The type of a comprehension; its variables are `Bound` and gone afterwards, a walrus in it stays."""
     outer = asked.env
-    for clause in expr.clauses:
+    bind_clauses(asked, expr.clauses)
+    item = asked.of(expr.element)
+    value = UNKNOWN if expr.value is None else asked.of(expr.value)
+    leave_clauses(asked, outer)
+    made: dict[str, Any] = {"list": list, "set": set, "generator": Iterable}
+    return generic(dict, item, value) if expr.kind == "dict" else generic(made[expr.kind], item)
+
+
+def bind_clauses(asked: Asked, clauses: Iterable[Clause]) -> None:
+    """Bind the names of `for` clauses, narrowed by their conditions."""
+    for clause in clauses:
         bind(asked, clause.target, asked.iterated(clause.iterable))
         for condition in clause.conditions:
             asked.env = asked.split(condition)[0] or asked.env
-    item = asked.of(expr.element)
-    value = UNKNOWN if expr.value is None else asked.of(expr.value)
+
+
+def leave_clauses(asked: Asked, outer: Env) -> None:
+    """Go on behind the clauses, `outer` being the place before them: their names are gone, a walrus in them stays."""
     kept = {path: tp for path, tp in asked.env.types.items() if not path.startswith("^") and path not in outer.types}
     asked.env = Env({**kept, **outer.types}, outer.facts, outer.timeouts)
-    made: dict[str, Any] = {"list": list, "set": set, "generator": Iterable}
-    return generic(dict, item, value) if expr.kind == "dict" else generic(made[expr.kind], item)
 
 
 # --- targets

@@ -33,6 +33,7 @@ from flowgraph_compiler.graph import (
     walk,
 )
 from flowgraph_compiler.infer.arguments import Called
+from flowgraph_compiler.infer.containers import bind_clauses, leave_clauses
 from flowgraph_compiler.infer.environment import Env, Outcomes, joined, path_of
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings
@@ -44,13 +45,15 @@ from flowgraph_compiler.types import NONE, UNKNOWN, generic, show, union
 
 
 class FlowTypes(Forward[Env]):
-    """The inference of one function; `before` has the environment at each node, `seen` every type that a variable ever had."""
+    """The inference of one function; `before` has the environment at each node, `within` that of a fan-out's branch, `seen`
+    every type that a variable ever had."""
 
     def __init__(self, world: World, findings: Findings) -> None:
         super().__init__()
         self.world = world
         self.findings = findings
         self.before: dict[str, Env] = {}
+        self.within: dict[str, Env] = {}
         self.seen: dict[str, Any] = {}
 
     def evaluator(self, env: Env) -> Evaluator:
@@ -201,8 +204,22 @@ class FlowTypes(Forward[Env]):
             case Parallel():
                 for branch in node.branches:
                     self.evaluate(evaluator, branch)
+            case FanOut():
+                self._fan_out(evaluator, node)
             case _:
                 pass
+
+    def _fan_out(self, evaluator: Evaluator, node: FanOut) -> None:
+        limit = None if node.limit is None else evaluator.of(node.limit)
+        if node.limit is not None and not assignable(limit, int | None):
+            span = node.limit.span if node.limit.span.line else node.span
+            evaluator.findings.add("FG170", span, f"'limit' of 'fan_out' takes 'int | None', got '{show(limit)}'", "limit=20")
+        outer = evaluator.env
+        bind_clauses(evaluator, node.clauses)
+        if self.final_pass:
+            self.within[node.branch.id] = joined(self.within.get(node.branch.id), evaluator.env) or evaluator.env
+        self.evaluate(evaluator, node.branch)
+        leave_clauses(evaluator, outer)
 
     def _wait(self, evaluator: Evaluator, node: Wait) -> None:
         evaluator.many(expr for _, expr in node.keys)

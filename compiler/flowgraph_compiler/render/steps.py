@@ -219,7 +219,7 @@ class FunctionDiagram:
         if not isinstance(action, m.Group | m.FanOutGroup):
             detail = self._detail(action)
             return self._node(DiagramNode(action.site, kind, _title(kind, name), detail, line, status, self._cluster))
-        fork = self._node(DiagramNode(action.site, "fork", kind, (), line, status, self._cluster))
+        fork = self._node(DiagramNode(action.site, "fork", kind, self._detail(action), line, status, self._cluster))
         join = DiagramNode(f"{action.site}:join", "join", "join", (), 0, status, self._cluster)
         for branch in action.branches if isinstance(action, m.Group) else (action.branch,):
             ended = self._action(branch)
@@ -234,6 +234,9 @@ class FunctionDiagram:
                 return (*by, f"at most {plain(self._texts.of(timeout, 30))}")
             case m.WaitFor(keys=keys):
                 return tuple(shortened(f"{path} = {self._texts.of(value)}", 36) for path, value in keys)
+            case m.FanOutGroup(clauses=clauses, limit=limit):
+                loops = tuple(self._texts.clause(clause) for clause in clauses)
+                return loops if limit is None else (*loops, f"{self._texts.of(limit, 30)} at a time")
             case _:
                 return ()
 

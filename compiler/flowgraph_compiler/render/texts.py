@@ -64,6 +64,11 @@ class Texts:
         items = "…" if cursor is None else self.of(_iterable(cursor), 30)
         return shortened(f"for {target_text(end.target)} in {items}")
 
+    def clause(self, clause: e.Clause) -> str:
+        """A `for` of a fan-out."""
+        conditions = "".join(f" if {self.of(condition, 20)}" for condition in clause.conditions)
+        return shortened(f"for {target_text(clause.target)} in {self.of(clause.iterable, 30)}{conditions}")
+
 
 def _iterable(tree: e.Expr) -> e.Expr:
     """What the author wrote, of a cursor."""

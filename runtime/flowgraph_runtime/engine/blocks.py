@@ -55,7 +55,8 @@ class SleepAction:
 
 @dataclass(slots=True)
 class WaitAction:
-    """Wait for an event; `residual(frozen variables, records, event)` is the rest of `where`."""
+    """Wait for an event; `residual(frozen variables, records, event)` is the rest of `where`. `bound`: names that a fan-out
+    binds and the residual reads."""
 
     site: str
     names: tuple[str, ...]
@@ -63,6 +64,7 @@ class WaitAction:
     residual: Callable[[Any, Any, Any], Any] | None
     frozen: tuple[str, ...]
     since_start: bool
+    bound: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -205,10 +205,12 @@ def _part(part: ast.expr) -> ast.expr:
 # --- scopes of their own
 
 
-def _clauses(x: Expressions, clauses: Sequence[forms.Clause]) -> list[ast.comprehension]:
+def _clauses(x: Expressions, clauses: Sequence[forms.Clause], first: ast.expr | None = None) -> list[ast.comprehension]:
     tick = ast.Call(ast.Attribute(load("R"), "tick", ast.Load()), [], [])
+    iterables = [x(clause.iterable) if number or first is None else first for number, clause in enumerate(clauses)]
     return [
-        ast.comprehension(x.target(clause.target), x(clause.iterable), [tick, *x.all(clause.conditions)], 0) for clause in clauses
+        ast.comprehension(x.target(clause.target), iterable, [tick, *x.all(clause.conditions)], 0)
+        for clause, iterable in zip(clauses, iterables, strict=True)
     ]
 
 
@@ -227,9 +229,9 @@ def _comprehension(x: Expressions, expr: forms.Comprehension) -> ast.expr:
             raise ProgramError(f"the machine contains a comprehension of kind {expr.kind!r}")
 
 
-def list_of(x: Expressions, element: ast.expr, clauses: Sequence[Any]) -> ast.expr:
-    """Return a list comprehension of a built element, for the branches of a fan-out."""
-    return ast.ListComp(element, _clauses(x, clauses))
+def list_of(x: Expressions, element: ast.expr, clauses: Sequence[forms.Clause], first: ast.expr) -> ast.expr:
+    """Return a list comprehension of a built element, for the branches of a fan-out; `first` reads the first iterable."""
+    return ast.ListComp(element, _clauses(x, clauses, first))
 
 
 def _lambda(x: Expressions, expr: forms.Lambda) -> ast.expr:

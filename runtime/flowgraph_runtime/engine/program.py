@@ -10,7 +10,7 @@ suspension the payload of its action, a `Finish` the value.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ from flowgraph_runtime.engine.errors import Exhausted, ProgramError
 from flowgraph_runtime.engine.expressions import Expressions
 from flowgraph_runtime.engine.names import Names, bound, call, load
 from flowgraph_runtime.engine.statements import Statements, at_line
-from flowgraph_runtime.engine.variables import Variables
+from flowgraph_runtime.engine.variables import Variables, captured
 
 
 class Program:
@@ -104,14 +104,14 @@ class _Generator:
         self._define(f"block_{number}_{index}", function.name, body, _line(block, 0))
         return program
 
-    def _residual(self, predicate: Expr, parameter: str) -> Callable[[Any, Any, Any], Any]:
+    def _residual(self, predicate: Expr, parameter: str, names: Sequence[str]) -> Callable[[Any, Any, Any], Any]:
         name = f"residual_{len(self._residuals)}"
-        self._define(name, "where", [ast.Return(self._expressions(predicate))], 1, bound(parameter))
+        self._define(name, "where", [ast.Return(self._expressions(predicate))], 1, bound(parameter), *map(bound, names))
         cell: list[Any] = []
         self._residuals.append((name, cell))
 
         def run(variables: Any, records: Any, event: Any) -> Any:
-            return cell[0](variables, records, event)
+            return cell[0](variables, records, event, *(variables[captured(name)] for name in names))
 
         return run
 

@@ -6,13 +6,14 @@ it raises is raised at the await.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from flowgraph import Event
 from flowgraph.codec import copy_value, dumps
 from flowgraph.durations import parse_duration
+from flowgraph.fan_outs import check_fan_out
 from flowgraph_runtime.engine.blocks import (
     AnyAction,
     ChildAction,
@@ -36,7 +37,7 @@ from flowgraph_runtime.engine.tokens import (
     WaitPending,
 )
 from flowgraph_runtime.engine.turn import BEGIN, EPOCH, Turn
-from flowgraph_runtime.engine.variables import Variables
+from flowgraph_runtime.engine.variables import Variables, captured
 from flowgraph_runtime.keys import key_text
 
 SUSPENDED = object()
@@ -84,10 +85,10 @@ def _moment(when: Any) -> int:
 
 def begin_wait(turn: Turn, token: Token, action: WaitAction, payload: Any) -> object:
     """Open a wait and, with a timeout, set its deadline."""
-    values, timeout = payload
+    values, timeout, bound = payload
     keys = tuple((path, key_text(value)) for path, value in zip(action.paths, values, strict=True))
     due = None if timeout is None else turn.at + parse_duration(timeout) // _MICROSECOND
-    pending = WaitPending(turn.state.new_serial(), token, turn.at, action, _frozen(token, action), due)
+    pending = WaitPending(turn.state.new_serial(), token, turn.at, action, _frozen(token, action, bound), due)
     turn.state.suspend(pending)
     turn.commands.append(OpenWait(pending.serial, action.names, keys, action.since_start))
     if due is not None:
@@ -95,13 +96,14 @@ def begin_wait(turn: Turn, token: Token, action: WaitAction, payload: Any) -> ob
     return SUSPENDED
 
 
-def _frozen(token: Token, action: WaitAction) -> Variables:
+def _frozen(token: Token, action: WaitAction, bound: tuple[Any, ...]) -> Variables:
     """The variables that the residual reads. Their frame waits as long as the wait is open, so nothing changes them."""
+    own = {captured(name): value for name, value in zip(action.bound, bound, strict=True)}
     while not token.frames:
         assert token.group is not None
         token = token.group.token
     variables = token.frames[-1].variables
-    return Variables((name, variables[name]) for name in action.frozen if name in variables)
+    return Variables({name: variables[name] for name in action.frozen if name in variables} | own)
 
 
 def begin_send(turn: Turn, _: Token, action: SendAction, payload: Any) -> object:
@@ -127,12 +129,13 @@ def begin_child(turn: Turn, token: Token, action: ChildAction, payload: Any) -> 
 
 def begin_group(turn: Turn, token: Token, action: GroupAction | FanOutAction, payload: Any) -> object:
     """Make the child tokens; they begin when the tokens that are ready before them have run."""
-    payloads, limit = (payload, None) if isinstance(action, GroupAction) else payload
+    prepared = _prepared(action, payload)
+    limit: Any
+    payloads: Sequence[Any]
+    limit, payloads = (None, prepared) if isinstance(action, GroupAction) else prepared[1:]
     count = len(payloads)
     if not count:
         return () if isinstance(action, GroupAction) else []
-    payloads = [_prepared(action.branch(index), payload) for index, payload in enumerate(payloads)]
-    _check_limit(limit)
     pending = GroupPending(turn.state.new_serial(), token, turn.at, action, [None] * count, [None] * count)
     turn.state.suspend(pending)
     pending.waiting.extend(enumerate(payloads))
@@ -154,14 +157,12 @@ def _prepared(action: AnyAction, payload: Any) -> Any:
         case GroupAction():
             return tuple(_prepared(action.branch(index), part) for index, part in enumerate(payload))
         case FanOutAction():
-            return [_prepared(action.template, part) for part in payload[0]], payload[1]
+            _, limit, parts = payload
+            prepared = [_prepared(action.template, part) for part in parts]
+            check_fan_out(len(parts), limit)
+            return None, limit, prepared
         case _:
             return payload
-
-
-def _check_limit(limit: Any) -> None:
-    if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit={limit!r}: it must be a whole number from 1")
 
 
 def begin_next(turn: Turn, group: GroupPending) -> None:

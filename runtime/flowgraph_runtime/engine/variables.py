@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def captured(name: str) -> str:
+    """Return the name under which a wait keeps what a fan-out has bound to `name`: no variable of the frame has it."""
+    return f"^{name}"
+
+
 class Variables(dict[str, Any]):
     """Variables by name; reading one that is not bound raises what Python raises for a local variable."""
 
