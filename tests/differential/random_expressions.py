@@ -77,7 +77,7 @@ class Expressions:
                 ["[7][:0]", f"[{', '.join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(1, 3)))}]"]
             ),
             "dict": lambda: (
-                "{" + ", ".join(f'"{k}": {self.random.randint(0, 9)}' for k in "abc"[: self.random.randint(0, 3)]) + "}"
+                "{" + ", ".join(f'"{k}": {self.random.randint(0, 9)}' for k in "abc"[: self.random.randint(1, 3)]) + "}"
             ),
             "item": lambda: f"Item(n={self.random.randint(0, 9)}, tags=['t'])",
             "pair": lambda: f"Pair({self.random.randint(0, 9)}, [1])",
