@@ -44,6 +44,11 @@ class Visit:
     error: str | None = None
     due: int | None = None
     rows: list[JournalRow] = field(default_factory=list[JournalRow])
+    planned: dict[int, int] = field(default_factory=dict[int, int])  # journal position of a failure -> when it is tried again
+
+    def attempts(self) -> list[JournalRow]:
+        """Return the rows of its attempts that have ended."""
+        return [row for row in self.rows if row.kind in ("done", "failed")]
 
 
 class History:
@@ -86,7 +91,7 @@ class History:
                 self._open[serial] = self._again(serial) or self._begin(pending, at)
                 self._known[serial] = self._open[serial]
             self._update(self._open[serial], pending)
-        self._observe_commands(decision, at)
+        self._observe_commands(decision, at, row)
         self._observe_frames(at, end)
 
     def _again(self, serial: int) -> Visit | None:
@@ -135,13 +140,15 @@ class History:
     def _is_group(self, site: str) -> bool:
         return any(node.site == site and node.kind in ("parallel", "settle", "race", "fan_out") for node in self._machine.nodes)
 
-    def _observe_commands(self, decision: Decision, at: int) -> None:
+    def _observe_commands(self, decision: Decision, at: int, row: JournalRow | None) -> None:
         for command in decision.commands:
             if isinstance(command, EmitEvent):
                 visit = self._visit(command.site, at)
                 visit.status, visit.ended_at = "completed", at
             elif isinstance(command, SetTimer) and command.serial in self._open:
                 self._open[command.serial].due = command.due
+                if command.kind == "backoff" and row is not None:
+                    self._open[command.serial].planned[row.seq] = command.due
 
     def _observe_frames(self, at: int, end: EndRun | None) -> None:
         """Subflows have no input of their own: a visit lasts as long as its frame."""
@@ -182,6 +189,10 @@ class History:
             return visits[-1].status
         return "skipped" if run_status(self._run) in ENDED else "pending"
 
+    def shown(self, site: str) -> list[Visit]:
+        """Return the visits of a node that `steps` lists, in the same order."""
+        return self.visits.get(site, [])[-ROWS_SHOWN:]
+
     def steps(self) -> list[StepOut]:
         """Return one row per node, in source order."""
         return [
@@ -193,7 +204,7 @@ class History:
                 parent=node.parent,
                 status=self._status(node.site),
                 count=len(self.visits.get(node.site, ())),
-                instances=[self._instance(visit) for visit in self.visits.get(node.site, ())[-ROWS_SHOWN:]],
+                instances=[self._instance(visit) for visit in self.shown(node.site)],
             )
             for node in self._machine.nodes
         ]
@@ -218,9 +229,9 @@ class History:
                 started_at=rfc3339(row.started_at),
                 ended_at=rfc3339(row.at),
                 error=error_view(error_payload(row), self._program.types) if row.kind == "failed" else None,
+                retry_at=rfc3339(visit.planned.get(row.seq)),
             )
-            for row in visit.rows
-            if row.kind in ("done", "failed")
+            for row in visit.attempts()
         ]
         for serial, pending in self._state.pending.items():
             if self._open.get(serial) is visit and isinstance(pending, StepPending) and pending.executing:

@@ -30,7 +30,9 @@ class Markup(HTMLParser):
         """Everything that could run or load something which is not ours."""
         found: list[str] = []
         for tag, attributes in self.elements:
-            if tag in ("style", "iframe", "object", "embed", "base") or tag == "svg":
+            if tag in ("style", "iframe", "object", "embed", "base", "animate", "set", "foreignobject", "use"):
+                found.append(tag)
+            if tag == "svg" and not (attributes.get("class") or "").startswith("chart "):  # the server's own charts
                 found.append(tag)
             if tag == "script" and not (attributes.get("src") or "").startswith("/static/"):
                 found.append("inline script")

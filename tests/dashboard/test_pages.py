@@ -12,7 +12,7 @@ import pytest
 from flowgraph_runtime.api.shapes import RunStatus
 from flowgraph_runtime.auth import COOKIE, key_hash, new_key
 from flowgraph_runtime.dashboard.broken import create_broken_app
-from flowgraph_runtime.dashboard.pages import broken_page
+from flowgraph_runtime.dashboard.shell import broken_page
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage import ENDED, KeyRow
 from tests.dashboard.conftest import Site
@@ -64,7 +64,7 @@ def test_a_run_in_every_status_has_its_pages(visit, status: str):
 
 def test_each_status_has_a_colour(visit):
     async def visitor(site: Site) -> None:
-        style = (await site.client.get("/static/style.css")).text
+        style = (await site.client.get("/static/states.css")).text
         for status in STATUSES:
             assert re.search(rf"\.{status}\b[^{{]*\{{ --tone:", style), status
 

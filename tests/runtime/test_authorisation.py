@@ -83,13 +83,38 @@ def test_every_route_declares_a_known_scope(guarded):
 def test_pages_are_for_readers(guarded):
     client, secrets = guarded
     app = create_app(compilation(), settings=Settings(db="sqlite://"))
-    pages = {route.path for route in app.routes if isinstance(route, Route)} - {endpoint.path for endpoint in ENDPOINTS}
-    assert {"/", "/runs/{id}"} <= pages
-    for path in pages - {"/login", "/openapi.json"}:
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    known = {endpoint.path for endpoint in ENDPOINTS} | {"/login", "/openapi.json"}
+    pages = {route.path for route in routes if "GET" in (route.methods or ())} - known
+    assert {"/", "/runs", "/runs/{id}", "/events", "/events/{id}", "/workflows/{name}", "/search"} == pages
+    for path in pages:
         there = path.replace("{name}", "fulfil").replace("{id}", "run_none")
         assert client.get(there).status_code in (303, 401), path
         assert client.get(there, headers=_header("event:write", secrets)).status_code in (303, 401, 403), path
         assert client.get(there, headers=_header("read", secrets)).status_code in (200, 404), path
+
+
+def test_buttons_are_for_operators(guarded):
+    client, secrets = guarded
+    app = create_app(compilation(), settings=Settings(db="sqlite://"))
+    known = {endpoint.path for endpoint in ENDPOINTS} | {"/login"}
+    buttons = {route.path for route in app.routes if isinstance(route, Route) and "POST" in (route.methods or ())} - known
+    assert {"/runs/{id}/cancel", "/runs/{id}/retry"} == buttons
+    own = {"Origin": str(client.base_url).rstrip("/")}
+    for path in buttons:
+        there = path.replace("{id}", "run_none")
+
+        def post(*headers, there=there):
+            return client.post(there, data={"reason": "x"}, headers={name: text for one in headers for name, text in one.items()})
+
+        assert post().status_code == 401
+        for scope, expected in (("read", 403), ("event:write", 403), ("operate", 404), ("admin", 404)):
+            cookie = {"Cookie": f"flowgraph_key={secrets[scope]}"}
+            assert post(_header(scope, secrets)).status_code == expected, (path, scope)
+            assert post(cookie, own).status_code == expected, (path, scope)
+            assert post(cookie).status_code == 401, "without Origin a cookie proves nothing"
+            assert post(cookie, {"Origin": "null"}).status_code == 403
+            assert post(cookie, {"Origin": "https://evil.example"}).status_code == 403
 
 
 def test_a_cookie_is_good_for_reading_only(guarded):

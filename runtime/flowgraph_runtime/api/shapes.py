@@ -89,13 +89,14 @@ class RunPage(Shape):
 
 
 class AttemptOut(Shape):
-    """One attempt of one visit of a step."""
+    """One attempt of one visit of a step. `retry_at`: for when the next one was planned, after a failure."""
 
     attempt: int
     status: Literal["running", "completed", "failed", "cancelled"]
     started_at: Moment | None
     ended_at: Moment | None
     error: ErrorOut | None = None
+    retry_at: Moment | None = None
 
 
 class InstanceOut(Shape):

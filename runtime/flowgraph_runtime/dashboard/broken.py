@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 
 from flowgraph_runtime.api.guard import Guard
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.dashboard.pages import STATIC, broken_page
+from flowgraph_runtime.dashboard.shell import STATIC, broken_page
 from flowgraph_runtime.settings import Settings
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from flowgraph_runtime.moments import rfc3339
+from markupsafe import Markup, escape
+
+from flowgraph_runtime.moments import moment, rfc3339
 
 SECOND = 1_000_000
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -50,6 +53,31 @@ def iso(at: int | None) -> str:
     return rfc3339(at) or ""
 
 
-def pretty(value: Any) -> str:
-    """Return a value as indented JSON; a text stands for itself."""
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+def absolute(at: int | None) -> str:
+    """Return a moment for people, to the millisecond, in UTC."""
+    return "" if at is None else moment(at).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
+MOST_SHOWN = 100_000
+"""Characters of a value on a page."""
+_TOKENS = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<word>-?\d[\d.eE+-]*|true|false|null)')
+
+
+def json_markup(value: Any) -> Markup:
+    """Return a value as indented JSON with its keys, texts and other values told apart; a text stands for itself.
+
+    Every piece is escaped: whatever the value holds stays text."""
+    if isinstance(value, str):
+        return escape(value)
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if len(text) > MOST_SHOWN:
+        return escape(f"{text[:MOST_SHOWN]}\n… {len(text) - MOST_SHOWN:,} more characters: the API has the whole value")
+    parts: list[Markup] = []
+    end = 0
+    for token in _TOKENS.finditer(text):
+        parts += [
+            escape(text[end : token.start()]),
+            Markup('<span class="json-{}">{}</span>').format(token.lastgroup, token.group()),
+        ]
+        end = token.end()
+    return Markup("").join([*parts, escape(text[end:])])

@@ -1,4 +1,4 @@
-"""What the pages show, computed from the rows of the store: plain data for the templates."""
+"""What the run page shows, computed from a run's history: plain data for the templates."""
 
 from __future__ import annotations
 
@@ -8,54 +8,38 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from flowgraph_compiler.cron import words
-from flowgraph_compiler.machine import Machine
-from flowgraph_runtime.api.shapes import AttemptOut, InstanceOut, StepOut
+from flowgraph_runtime.api.shapes import AttemptOut, ErrorOut, InstanceOut, StepOut
 from flowgraph_runtime.dashboard import formats
+from flowgraph_runtime.dashboard.sources import Place, Raised, raised
+from flowgraph_runtime.engine.folding import error_payload
+from flowgraph_runtime.history import Visit
 from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.transitions import ENDED
-from flowgraph_runtime.views import error_view, plain_text, run_status, run_view
 
-RECENT = 14
-"""Outcomes in a workflow's strip."""
 _RESTING = {"wait": "waiting", "sleep": "sleeping"}
+_DEEPEST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class WorkflowLine:
-    """A workflow in the list: newest outcomes last, as one reads a chart."""
+class ErrorLine:
+    """An error and where it was raised."""
 
-    name: str
-    trigger: str
-    fingerprint: str
-    last_started: int | None
-    recent: tuple[str, ...]
-    recent_words: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """A run in a list. Times in microseconds; `duration` up to now while it goes on."""
-
-    id: str
-    workflow: str
-    status: str
-    event_name: str | None
-    created_at: int
-    started_at: int | None
-    duration: int | None
+    type: str
+    message: str
+    raised: Raised | None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptLine:
-    """One attempt of a step."""
+    """One attempt of a step. `queued`: how long it waited for its start."""
 
     attempt: int
     status: str
     started_at: int | None
+    queued: int | None
     duration: int | None
-    error: Any
+    error: ErrorLine | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +50,7 @@ class InstanceLine:
     status: str
     attempts: tuple[AttemptLine, ...]
     output: Any
-    error: Any
+    error: ErrorLine | None
     next_attempt_at: int | None
 
 
@@ -77,7 +61,7 @@ class StepLine:
 
     name: str
     kind: str
-    line: int
+    place: Place
     depth: int
     status: str
     note: str | None
@@ -87,95 +71,51 @@ class StepLine:
     instances: tuple[InstanceLine, ...]
 
 
-def trigger_words(machine: Machine) -> str:
-    """Return what starts runs of the workflow."""
-    told = [
-        words(trigger.cron, trigger.zone or "") if trigger.cron else " or ".join(trigger.names) for trigger in machine.triggers
-    ]
-    return "; ".join(told) or "started by hand"
-
-
-def workflow_line(machine: Machine, fingerprint: str, runs: Sequence[RunRow]) -> WorkflowLine:
-    """Return a workflow with the outcomes of `runs`, which are newest first."""
-    recent = tuple(run_status(run) for run in reversed(runs[:RECENT]))
-    counted = ", ".join(f"{count} {status}" for status, count in Counter(recent).most_common())
-    last = runs[0].started_at or runs[0].created_at if runs else None
-    return WorkflowLine(machine.workflow, trigger_words(machine), fingerprint, last, recent, counted or "no run yet")
-
-
-def run_line(run: RunRow, event_names: Mapping[str, str], now: int) -> RunLine:
-    """Return a run for a list."""
-    return RunLine(
-        run.id,
-        run.workflow,
-        run_status(run),
-        event_names.get(run.event_id) if run.event_id else None,
-        run.created_at,
-        run.started_at,
-        _between(run.started_at, run.ended_at, now),
-    )
-
-
-def _between(start: int | None, end: int | None, now: int) -> int | None:
-    return None if start is None else (now if end is None else end) - start
-
-
 def picture_version(nodes: Sequence[StepOut]) -> str:
     """Return a text that is another one whenever the diagram is: browsers ask for a picture once per address."""
     return f"{crc32(' '.join(f'{node.status}{node.count}' for node in nodes).encode()):08x}"
 
 
-def run_facts(run: RunRow, line: RunLine, steps: Sequence[StepLine], types: Any, version: str) -> dict[str, Any]:
-    """Return the head of a run's page; `version` is the diagram's."""
-    counts = Counter(step.status for step in steps)
-    return {
-        "id": run.id,
-        "workflow": run.workflow,
-        "status": line.status,
-        "event_name": line.event_name,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "duration": line.duration,
-        "queue_delay": None if run.started_at is None else run.started_at - run.created_at,
-        "steps_done": counts["completed"],
-        "steps_pending": counts["pending"],
-        "machine": run.machine,
-        "error": error_view(run.error, types, run.failed_step, run.failed_attempt),
-        "reason": run.reason,
-        "input": run_view(run, types).input,
-        "result": plain_text(run.result),
-        "version": f"{version}-{line.status}",
-    }
-
-
-def step_lines(nodes: Sequence[StepOut], now: int, *, ended: bool) -> list[StepLine]:
-    """Return the step tree in source order, branches below their group."""
+def depths_of(nodes: Sequence[StepOut]) -> list[int]:
+    """Return how deep each node is below groups, as far as the pages indent."""
     depths: dict[str, int] = {}
-    lines: list[StepLine] = []
     for node in nodes:
         depths[node.id] = 0 if node.parent is None else depths.get(node.parent, 0) + 1
-        lines.append(_step_line(node, min(depths[node.id], 3), now, ended))
-    return lines
+    return [min(depth, _DEEPEST) for depth in depths.values()]
 
 
-def _step_line(node: StepOut, depth: int, now: int, ended: bool) -> StepLine:
-    instances = tuple(_instance(instance, now) for instance in node.instances)
+def step_lines(
+    nodes: Sequence[StepOut], places: Mapping[str, Place], visits: Mapping[str, Sequence[Visit]], now: int, *, ended: bool
+) -> list[StepLine]:
+    """Return the step tree in source order, branches below their group. `places` and `visits`: of each node, by id."""
+    return [
+        _step_line(node, places[node.id], visits[node.id], depth, now, ended)
+        for node, depth in zip(nodes, depths_of(nodes), strict=True)
+    ]
+
+
+def _step_line(node: StepOut, place: Place, visits: Sequence[Visit], depth: int, now: int, ended: bool) -> StepLine:
+    instances = tuple(_instance(shown, visit, now) for shown, visit in zip(node.instances, visits, strict=True))
     last = node.instances[-1] if node.instances else None
     return StepLine(
         node.name,
         node.kind.replace("_", " "),
-        node.line,
+        place,
         depth,
         _status(node),
         _note(node, last, now),
         node.count,
         len(last.attempts) if last is not None else 0,
-        None
-        if last is None
-        else _between(_at(last.started_at), _at(last.ended_at), now if not ended else _at(last.started_at) or now),
+        None if last is None else _between(at(last.started_at), at(last.ended_at), now, ended),
         instances,
     )
+
+
+def _between(start: int | None, end: int | None, now: int, ended: bool = False) -> int | None:
+    """How long something took, up to now while it goes on; nothing when its run ended first."""
+    if start is None:
+        return None
+    return end - start if end is not None else 0 if ended else now - start
 
 
 def _status(node: StepOut) -> str:
@@ -184,25 +124,47 @@ def _status(node: StepOut) -> str:
 
 
 def _note(node: StepOut, last: InstanceOut | None, now: int) -> str | None:
-    due = _at(last.next_attempt_at) if last is not None else None
+    due = at(last.next_attempt_at) if last is not None else None
     if node.status != "retrying" or due is None:
         return None
     return f"retrying in {formats.span(due - now)}" if due > now else "retrying now"
 
 
-def _instance(instance: InstanceOut, now: int) -> InstanceLine:
-    attempts = tuple(_attempt(attempt, now) for attempt in instance.attempts)
-    due = _at(instance.next_attempt_at)
-    return InstanceLine(instance.visit, instance.status, attempts, instance.output, instance.error, due)
+def _instance(shown: InstanceOut, visit: Visit, now: int) -> InstanceLine:
+    rows = visit.attempts()
+    errors = [error_payload(row) if row.kind == "failed" else None for row in rows]
+    errors += [None] * (len(shown.attempts) - len(errors))
+    attempts: list[AttemptLine] = []
+    due = at(shown.started_at)
+    for attempt, error in zip(shown.attempts, errors, strict=True):
+        attempts.append(_attempt(attempt, error, due, now))
+        due = at(attempt.retry_at)  # none when the run was retried by hand: that is no queue
+    own = None if any(attempt.error for attempt in attempts[-1:]) else error_line(shown.error, visit.error)
+    return InstanceLine(shown.visit, shown.status, tuple(attempts), shown.output, own, at(shown.next_attempt_at))
 
 
-def _attempt(attempt: AttemptOut, now: int) -> AttemptLine:
-    start = _at(attempt.started_at)
-    return AttemptLine(attempt.attempt, attempt.status, start, _between(start, _at(attempt.ended_at), now), attempt.error)
+def _attempt(attempt: AttemptOut, error: str | None, due: int | None, now: int) -> AttemptLine:
+    start = at(attempt.started_at)
+    queued = None if start is None or due is None else max(0, start - due)
+    duration = _between(start, at(attempt.ended_at), now)
+    return AttemptLine(attempt.attempt, attempt.status, start, queued, duration, error_line(attempt.error, error))
 
 
-def _at(text: str | None) -> int | None:
+def error_line(shown: ErrorOut | None, stored: str | None) -> ErrorLine | None:
+    """Return an error for a page; None without one."""
+    return None if shown is None else ErrorLine(shown.type, shown.message, raised(stored))
+
+
+def at(text: str | None) -> int | None:
+    """Return a time of the interface in microseconds."""
     return None if text is None else microseconds(parse_rfc3339(text))
+
+
+def step_counts(steps: Sequence[StepLine]) -> str:
+    """Return how far a run is, in words: `3 done, 1 running, 2 pending`."""
+    counts = Counter(step.status for step in steps)
+    words = {"completed": "done"}
+    return ", ".join(f"{count} {words.get(status, status)}" for status, count in counts.items()) or "no durable step"
 
 
 def is_over(run: RunRow) -> bool:

@@ -256,6 +256,10 @@ class Store:
         found = await self._read(lambda connection: apikeys.list_keys(connection, sha256))
         return found[0] if found else None
 
+    async def ask(self, query: Callable[[Connection], T]) -> T:
+        """Run one of this package's queries for pages (`run_pages`, `event_pages`, `overview`)."""
+        return await self._read(query)
+
     # --- the two ways to the database
 
     async def _write(

@@ -130,6 +130,13 @@ class StoredEvent(Table, table=True):
             sqlite_where=text("client_id IS NOT NULL"),
             postgresql_where=text("client_id IS NOT NULL"),
         ),
+        Index(
+            "fg_event_status",
+            "status",
+            "number",
+            sqlite_where=text("status <> 'stored'"),
+            postgresql_where=text("status <> 'stored'"),
+        ),
     )
     number: int | None = _number()
     id: str = _text(unique=True)
@@ -163,7 +170,7 @@ class Run(Table, table=True):
     __tablename__ = "fg_run"
     __table_args__ = (
         Index("fg_run_workflow", "workflow", "number"),
-        Index("fg_run_status", "status", "number"),
+        Index("fg_run_status", "status", "workflow", "number"),
         Index("fg_run_event", "event", sqlite_where=text("event IS NOT NULL"), postgresql_where=text("event IS NOT NULL")),
         Index("fg_run_epoch", "epoch", sqlite_where=text("epoch IS NOT NULL"), postgresql_where=text("epoch IS NOT NULL")),
         Index(
@@ -335,7 +342,7 @@ class Taken(Table, table=True):
     """A run takes each event at most once."""
 
     __tablename__ = "fg_taken"
-    __table_args__ = (_CLUSTERED,)
+    __table_args__ = (Index("fg_taken_event", "event", "run"), _CLUSTERED)
     run: int = _key_part()
     event: int = _key_part()
 
