@@ -169,3 +169,62 @@ def test_times_are_exact_both_ways():
         assert microseconds(moment(at)) == at
         assert microseconds(parse_rfc3339(rfc3339(at) or "")) == at
     assert rfc3339(None) is None
+
+
+class Hours(Table):
+    """A store with timers, and schedules that are due every hour."""
+
+    def __init__(self, clock, *due: int) -> None:
+        super().__init__(clock, *due)
+        self.schedules, self.tick, self.ticks = self, HOUR, []
+
+    async def fire(self, numbers) -> int:
+        assert numbers == [7]
+        if self.tick > self.clock.now():
+            return 0
+        self.ticks.append(self.tick)
+        self.tick += HOUR
+        return 1
+
+    async def next_due(self, numbers) -> int | None:
+        assert numbers == [7]
+        return self.tick
+
+
+HOUR = 3_600_000_000
+
+
+def test_the_alarm_is_set_to_the_next_timer_or_schedule(run):
+    clock = ManualClock(0)
+
+    async def scenario():
+        table, bell = Hours(clock, 100, 2 * HOUR + 5), Bell()
+        timers = Timers(table, bell, [7])
+        await timers.start()
+        for now in (100, HOUR, 3 * HOUR + 1):
+            clock.set(now)
+            await bell.ring()
+        return table.ticks, table.fired, bell.times
+
+    ticks, fired, times = run(scenario())
+    assert ticks == [HOUR, 2 * HOUR, 3 * HOUR]
+    assert fired == [(100, 100), (2 * HOUR + 5, 3 * HOUR + 1)]
+    assert times == [100, HOUR, 2 * HOUR, 4 * HOUR]
+
+
+def test_skipped_time_stops_at_the_schedules_on_its_way_and_does_not_move_for_them_alone(run):
+    clock = SkippingClock(ManualClock(0))
+
+    async def scenario():
+        table = Hours(clock, 3 * HOUR + 5)
+        task = asyncio.create_task(Skipper(table, clock, lambda: True, schedules=[7]).run())
+        await until(lambda: table.fired)
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        stood = clock.now()
+        clock.skip_to(4 * HOUR)
+        await until(lambda: len(table.ticks) == 4)
+        task.cancel()
+        return stood, table.ticks
+
+    assert run(scenario()) == (3 * HOUR + 5, [HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR])

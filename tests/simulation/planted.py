@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
 
-from flowgraph_runtime.storage import matching, timers
+from flowgraph_runtime import schedules as runtime_schedules
+from flowgraph_runtime.schedules import Schedule
+from flowgraph_runtime.storage import matching, schedules, timers
 from flowgraph_runtime.storage.transaction import Tx
 from flowgraph_runtime.worker.owner import Worker
 
@@ -38,6 +41,35 @@ def timers_fire_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timers, "fire_timers", too_soon)
 
 
+def ticks_are_advanced_apart(patch: pytest.MonkeyPatch) -> None:
+    """The run of a tick and the move to the next tick are two transactions, of which the second may be lost; nor does anything
+    else say that the tick has its run."""
+    advance, serve, numbers = schedules._advance, schedules.serve, count()
+
+    def lost_at_times(tx: Tx, plans: Any) -> None:
+        if next(numbers) % 4:
+            advance(tx, plans)
+
+    def without_index(tx: Tx, *arguments: Any) -> list[int]:
+        tx.sql.run("DROP INDEX IF EXISTS fg_run_tick")
+        return serve(tx, *arguments)
+
+    patch.setattr(schedules, "_advance", lost_at_times)
+    patch.setattr(schedules, "serve", without_index)
+    patch.setattr(Schedule, "run_id", lambda self, at: f"run_{next(numbers):026d}")
+
+
+def ticks_fire_early(patch: pytest.MonkeyPatch) -> None:
+    """The delay of a tick is taken off."""
+    due = Schedule.due
+    patch.setattr(Schedule, "due", lambda self, at: 2 * at - due(self, at))
+
+
+def skipped_ticks_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A tick that starts no run leaves no trace."""
+    patch.setattr(runtime_schedules, "_skips", lambda reasons: [])
+
+
 def acts_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     """The next step begins while the outcome of the one before it is still being stored."""
     take = Worker._take
@@ -61,5 +93,14 @@ def acts_before_the_commit(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    plant.__name__: plant for plant in (no_fence, early_events_are_lost, timers_fire_early, acts_before_the_commit)
+    plant.__name__: plant
+    for plant in (
+        no_fence,
+        early_events_are_lost,
+        timers_fire_early,
+        ticks_are_advanced_apart,
+        ticks_fire_early,
+        skipped_ticks_are_forgotten,
+        acts_before_the_commit,
+    )
 }

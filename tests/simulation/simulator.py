@@ -8,6 +8,7 @@ stop, all work that was acknowledged must end, with the results that plain Pytho
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import text
@@ -27,6 +29,7 @@ from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake, Posted
 from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.schedules import Schedule, schedules_of
 from flowgraph_runtime.steps import StepRunner
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.storage.errors import SimulatedCrash, StorageError
@@ -50,6 +53,11 @@ WAITS: dict[str, tuple[int, Callable[[int], str], Callable[[int], str]]] = {
 _OUTCOMES = text(
     "SELECT j.site, j.visit FROM fg_journal j JOIN fg_run r ON r.number = j.run WHERE r.id = :run AND j.kind = 'done'"
 )
+
+
+_SCHEDULES = text("SELECT number, last_at, due FROM fg_schedule")
+_STARTED = text("SELECT scheduled_at FROM fg_run WHERE schedule = :schedule")
+_SKIPPED = text("SELECT scheduled_at, until, count FROM fg_skip WHERE schedule = :schedule")
 
 
 class Violation(AssertionError):
@@ -133,6 +141,8 @@ class SlowStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
+        if name == "schedules":
+            return SlowStore(method, self._random)
         if not asyncio.iscoroutinefunction(method):
             return method
 
@@ -185,6 +195,7 @@ class Simulation:
         self.broken: str | None = None
         self.process: Process | None = None
         self.zombies: list[Process] = []
+        self.schedules: dict[int, Schedule] = {}
 
     # --- the run of a simulation
 
@@ -226,6 +237,7 @@ class Simulation:
         self.store.close()
 
     async def _deploy(self) -> None:
+        self.deployed = self.clock.now()
         for fingerprint, machine in self.registry.machines.items():
             await self.store.save_machine(
                 fingerprint,
@@ -234,7 +246,9 @@ class Simulation:
                 "{}",
                 [(path.event, path.path) for path in machine.key_paths],
             )
-            await self.store.set_current(machine.workflow, fingerprint)
+            schedules = schedules_of(machine) if self.seed % 3 == 1 else []  # a third of the seeds, for the sake of time
+            numbers = await self.store.schedules.serve(machine.workflow, fingerprint, schedules)
+            self.schedules.update(zip(numbers, schedules, strict=True))
 
     # --- faults
 
@@ -276,7 +290,7 @@ class Simulation:
         try:
             epoch = await self.store.open_epoch("simulated")
             await self.store.take_over(epoch)
-            timers = Timers(self.slow, LoopAlarm(self.clock))
+            timers = Timers(self.slow, LoopAlarm(self.clock), list(self.schedules))
             await timers.start()
         except (StorageError, SimulatedCrash):
             self.crashing.clear()
@@ -369,11 +383,58 @@ class Simulation:
                 if self.loop.time() > deadline:
                     raise Violation(self._text(f"{run_id} ({run.workflow}) is still {run.status} after the faults have stopped"))
                 await asyncio.sleep(30)
+        await self._until_ticks_ended(self.clock.now(), deadline)
+
+    async def _until_ticks_ended(self, created_by: int, deadline: float) -> None:
+        """Schedules start runs for ever: wait for those that were there when everything else had ended."""
+        for workflow in ("every", "beat"):
+            rows, _ = await self.store.runs(workflow=workflow, limit=1000)
+            for found in rows:
+                row: Any = found
+                while row.created_at <= created_by and row.status not in ENDED:
+                    if self.loop.time() > deadline:
+                        raise Violation(self._text(f"{row.id} ({workflow}) is still {row.status}"))
+                    await asyncio.sleep(30)
+                    row = await self.store.run(row.id)
+                self._check_tick(row)
+
+    def _check_tick(self, row: Any) -> None:
+        self.tally.counts["ticks"] += 1
+        if row.status not in ENDED or (row.status == "crashed" and self.tally.counts["workers"] > 3):
+            return
+        if row.status != "completed" and (row.workflow, row.status) != ("beat", "cancelled"):
+            raise Violation(self._text(f"{row.workflow} {row.id} ended {row.status}: {row.error}"))
+        at = json.loads(row.input)[0]["$datetime"] if row.workflow == "every" else None
+        if row.status == "completed" and row.result != dumps(2 if at is None else at):
+            raise Violation(self._text(f"{row.workflow} {row.id} returned {row.result}"))
+
+    def _check_schedules(self) -> None:
+        """Each tick since the deployment has a run or is among the skipped ones, once."""
+        for number, last_at, due in self._read(_SCHEDULES):
+            schedule = self.schedules[number]
+            if due < self.clock.now() - 120 * 10**6:
+                raise Violation(self._text(f"{schedule} was due at {due}"))
+            told = [tick for (tick,) in self._read(_STARTED, schedule=number)]
+            for first, last, count in self._read(_SKIPPED, schedule=number):
+                ticks = list(takewhile(lambda tick, last=last: tick <= last, schedule.after(first - 1)))
+                if len(ticks) != count:
+                    raise Violation(self._text(f"{count} skipped ticks from {first} to {last} of {schedule}"))
+                told += ticks
+                self.tally.counts["skipped"] += count
+            due_since = list(
+                takewhile(lambda tick, last=last_at: last is not None and tick <= last, schedule.after(self.deployed))
+            )
+            if sorted(told) != due_since:
+                raise Violation(self._text(f"{schedule} had {sorted(told)}, was due at {due_since}"))
+
+    def _read(self, query: Any, **given: Any) -> Any:
+        return self.store.read(lambda connection: connection.execute(query, given).all())
 
     async def _verify(self) -> None:
         found = violations(self.store)
         if found:
             raise Violation(self._text(f"invariants: {found}"))
+        self._check_schedules()
         if self.broken is not None:
             raise Violation(self.broken)
         for event_id, n in self.events.items():

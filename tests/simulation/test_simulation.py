@@ -14,7 +14,15 @@ CHUNK = 10
 FAST = 40
 CI = 400
 FAULTS = ("rejected", "applied-error", "crash-before", "crash-after", "crashes", "zombies", "repeated")
-SEEDS = {"no_fence": 60, "early_events_are_lost": 120, "timers_fire_early": 20, "acts_before_the_commit": 10}
+SEEDS = {
+    "no_fence": 60,
+    "early_events_are_lost": 120,
+    "timers_fire_early": 20,
+    "ticks_are_advanced_apart": 20,
+    "ticks_fire_early": 20,
+    "skipped_ticks_are_forgotten": 20,
+    "acts_before_the_commit": 10,
+}
 """How many seeds, from 0, each planted bug is given; it was found well before."""
 
 
@@ -46,6 +54,8 @@ def test_the_faults_do_happen() -> None:
     assert [fault for fault in FAULTS if not happened[fault]] == []
     assert happened["repeated attempts"] > 0
     assert happened["cancelled"] > 0
+    assert happened["ticks"] > 10
+    assert happened["skipped"] > 0
 
 
 @pytest.mark.ci
@@ -63,3 +73,9 @@ def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_seed_is_the_same_simulation_every_time() -> None:
     assert Simulation(3).run().counts == Simulation(3).run().counts
+
+
+def test_a_second_run_of_a_tick_breaks_the_invariant_about_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    PLANTS["ticks_are_advanced_apart"](monkeypatch)
+    with pytest.raises(Violation, match="a cron tick has one run"):
+        Simulation(4).run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flowgraph import Event, NonRetriable, parallel, sleep, step, step_context, subflow, wait_for, workflow
+from datetime import datetime
+
+from flowgraph import Cron, Event, NonRetriable, parallel, sleep, step, step_context, subflow, wait_for, workflow
 
 
 class Ping(Event, name="ping"):
@@ -103,3 +105,21 @@ async def kicked(event: Kick) -> int:
     first = await add(event.n)
     ping = await wait_for(Ping, where=lambda p: p.n == event.n and p.n >= 0, timeout="30m")
     return first if ping is None else await add(first)
+
+
+@workflow(on=Cron("*/20 * * * *", catch_up="all"))
+async def every(at: datetime) -> str:
+    await add(at.minute)
+    return at.isoformat()
+
+
+@workflow(
+    on=(
+        Cron("*/10 * * * *", tz="Asia/Kathmandu", overlap="skip", jitter="3m"),
+        Cron("7 * * * *", catch_up="skip", overlap="cancel_old"),
+    )
+)
+async def beat() -> int:
+    await add(1)
+    await sleep("25m")
+    return await add(1)
