@@ -268,6 +268,7 @@ class WorkflowGraph:
     on_cancel: str | None  # same (parameter: trigger)
     constants: dict[str, object]  # captured module globals: key -> Python value
     where: tuple[str, Expr] | None = None  # the trigger's predicate: its parameter and an expression over `Bound(parameter)`
+    keys: tuple[tuple[str, Expr] | None, ...] = ()  # the same for the key of each `Concurrency` in `concurrency=`, None without
 
     @property
     def main(self) -> FlowGraph:

@@ -314,6 +314,21 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A concurrency limit: at most `limit` executing steps (`scope` is `step`) or live runs (`run`) for each value of the key.
+
+    `pool` names what is counted: all machines of a workflow share it, whatever limit each of them has. `step`: only calls of this
+    step, by whichever workflow. `key`: an expression over `Bound(parameter)`, the event that started the run; None: one count."""
+
+    pool: str
+    scope: str
+    limit: int
+    step: str | None = None
+    parameter: str | None = None
+    key: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """A compiled workflow. `functions[0]` is the workflow itself. `constants` are encoded by `flowgraph.codec` (JSON trees).
 
@@ -330,6 +345,7 @@ class Machine:
     key_paths: tuple[KeyPath, ...]
     nodes: tuple[NodeInfo, ...]
     manifest: Manifest
+    limits: tuple[Limit, ...] = ()
     file: str = field(default="", compare=False)
     format: int = FORMAT
     span: Span = field(default=NOWHERE, compare=False)

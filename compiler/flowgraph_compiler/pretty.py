@@ -166,6 +166,7 @@ def _machine(machine: m.Machine) -> Lines:
     for trigger in machine.triggers:
         where = "" if trigger.where is None else f" where {trigger.parameter}: {expression(trigger.where)}"
         yield f"on {' | '.join(trigger.names) or _schedule(trigger)}{where}"
+    yield from map(_limit, machine.limits)
     yield from _handlers(machine)
     yield from (f"key {key.event}.{key.path}" for key in machine.key_paths)
     yield from (f"constant {name} = {text}" for name, text in machine.constants)
@@ -178,6 +179,11 @@ def _machine(machine: m.Machine) -> Lines:
 def _schedule(trigger: m.Trigger) -> str:
     jitter = "" if trigger.jitter is None else f" jitter {trigger.jitter:g}s"
     return f"{trigger.cron} {trigger.zone} catch_up {trigger.catch_up} overlap {trigger.overlap}{jitter}"
+
+
+def _limit(limit: m.Limit) -> str:
+    key = "" if limit.key is None else f" by {limit.parameter}: {expression(limit.key)}"
+    return f"limit {limit.limit} {limit.scope}s of {limit.pool}{key}"
 
 
 def block_lines(block: m.Block) -> list[str]:

@@ -68,6 +68,10 @@ class _Verification:
                 self._schedule(trigger)
         for key in machine.key_paths:
             self._path(key.path)
+        for limit in machine.limits:
+            self.one_of(limit.scope, {"step", "run"})
+            self._check(limit.limit >= 1, f"{limit.limit} is no limit")
+            self._binding((limit.parameter or "",), limit.key)
         for function in machine.functions:
             self._function(function)
 

@@ -57,3 +57,10 @@ class MissingCode(RuntimeProblem):
         self.machine = machine
         self.names = tuple(names)
         super().__init__(f"machine {machine} needs {', '.join(names)}, which the deployed code does not have")
+
+
+class KeyRefused(Exception):
+    """The key of a concurrency limit cannot be had from the event that started the run."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the key of 'concurrency=' has no value for this run: {why}")

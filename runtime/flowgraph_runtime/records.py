@@ -131,6 +131,38 @@ class InboxRow:
     serials: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SlotNeed:
+    """One slot of a concurrency limit: of `pool`, where at most `limit` are held with this `key` (canonical text, or '')."""
+
+    pool: str
+    key: str
+    limit: int
+
+
+@dataclass(slots=True)
+class SlotRequest:
+    """An attempt that needs all of `needs` before it starts. `ticket`: its number among those of the epoch; `ready_at`: since when
+    it could run, which decides whose turn it is."""
+
+    ticket: int
+    run_id: str
+    serial: int
+    ready_at: int
+    needs: tuple[SlotNeed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingSlot:
+    """A full limit that a run (`serial` 0) or one of its attempts waits for since `at`."""
+
+    serial: int
+    pool: str
+    key: str
+    limit: int
+    at: int
+
+
 @dataclass(slots=True)
 class LoadedRun:
     """All that is needed to go on with a run: the row, the newest snapshot, the journal after it, and the inbox."""
@@ -148,7 +180,8 @@ class Transition:
 
     `rows` has the journal row (none for the start). `taken`: the event that a wait took. `status`, when given, is written to the
     run; `result`/`error` with an end. `snapshot` is written when the run parks or its journal tail has grown; `release` gives the
-    run up (epoch null; claimable again at once when its inbox is not empty)."""
+    run up (epoch null; claimable again at once when its inbox is not empty). `frees_slots`: the run ends and may hold or wait for
+    slots of limits."""
 
     run_id: str
     rows: list[JournalRow] = field(default_factory=_list_of(JournalRow))
@@ -172,3 +205,4 @@ class Transition:
     reason: str | None = None
     snapshot: tuple[int, str] | None = None
     release: bool = False
+    frees_slots: bool = False

@@ -13,6 +13,7 @@ from flowgraph_compiler.declarations import Application, StepDecl
 from flowgraph_compiler.machine import Machine, Manifest, StepNeed
 from flowgraph_compiler.serialize import fingerprint, from_json, to_json
 from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.limits import MachineLimits
 from flowgraph_runtime.predicates import Predicate
 
 
@@ -31,6 +32,7 @@ class Registry:
         self.texts: dict[str, str] = {}
         self.key_paths: defaultdict[str, set[str]] = defaultdict(set)
         self._programs: dict[str, Program] = {}
+        self._limits: dict[str, MachineLimits] = {}
         self._missing: dict[str, list[str]] = {}
         self._register()
         for machine in machines.values():
@@ -91,6 +93,14 @@ class Registry:
         if print_ not in self._programs:
             self._programs[print_] = Program.load(self.machines[print_], self.types)
         return self._programs[print_]
+
+    def limits(self, print_: str) -> MachineLimits | None:
+        """Return the concurrency limits of a known machine, None when it has none."""
+        if not self.machines[print_].limits:
+            return None
+        if print_ not in self._limits:
+            self._limits[print_] = MachineLimits(self.machines[print_], self.types)
+        return self._limits[print_]
 
     def machine_of(self, workflow: str) -> Machine:
         """Return the machine that new runs of a workflow take. Raises KeyError."""

@@ -17,6 +17,7 @@ from flowgraph_compiler.build.bindings import MAX_DEPTH, too_deep
 from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.handlers import FunctionBuilder
+from flowgraph_compiler.build.keys import limit_keys
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
 from flowgraph_compiler.expressions import Captured, Const, Expr, Local
@@ -43,6 +44,7 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
         functions += [_function(session, session.called[name]) for name in waiting]
     session.found.extend(_recursions(functions))
     where = _trigger_where(session, decl)
+    keys = limit_keys(session, decl)
     if session.is_incomplete or has_errors(session.found):
         return None, session.found
     names = {made.name for made in handlers}
@@ -53,6 +55,7 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
         on_cancel=ON_CANCEL if ON_CANCEL in names else None,
         constants=session.constants,
         where=where,
+        keys=keys,
     )
     return graph, session.found
 

@@ -11,6 +11,7 @@ from flowgraph_compiler.checks import (
     events,
     fan_outs,
     keys,
+    limits,
     looping,
     names,
     options,
@@ -42,6 +43,7 @@ def check_declarations(app: Application) -> Iterator[Diagnostic]:
     yield from options.check(app)
     yield from schedules.check(app)
     yield from keys.check(app)
+    yield from limits.check(app)
     yield from names.check(app)
 
 

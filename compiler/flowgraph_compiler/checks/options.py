@@ -16,8 +16,8 @@ from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.types import items_of
 
 EXECUTED = {
-    "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises"]),
-    "workflow": frozenset(["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel"]),
+    "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises", "concurrency"]),
+    "workflow": frozenset(["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel", "concurrency"]),
 }
 """The options that the present version carries out."""
 

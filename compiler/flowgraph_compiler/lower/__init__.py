@@ -15,6 +15,7 @@ from flowgraph_compiler.graph import FlowGraph, WorkflowGraph
 from flowgraph_compiler.lower.actions import Actions, actions_of, wire_names
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.flow import Flow
+from flowgraph_compiler.lower.limits import limits
 from flowgraph_compiler.lower.liveness import with_liveness
 from flowgraph_compiler.lower.manifest import key_paths, manifest
 from flowgraph_compiler.lower.nodes import durable_nodes, sites
@@ -43,6 +44,7 @@ def lower(workflow: WorkflowGraph, app: Application) -> Machine:
         key_paths=key_paths(workflow, app),
         nodes=durable_nodes(workflow, identities),
         manifest=manifest(workflow, app),
+        limits=limits(workflow, options, app),
         file=workflow.main.span.file,
         span=workflow.main.span,
     )

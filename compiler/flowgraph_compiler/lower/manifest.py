@@ -68,6 +68,7 @@ def _classes(workflow: WorkflowGraph, steps: Iterable[StepDecl], app: Applicatio
     for function in workflow.functions:
         waiting += [function.result_type, *function.variable_types.values()]
         waiting += [by_name[name] for name in _named(function.body) if name in by_name]
+    waiting += [by_name[name] for name in _named(workflow.keys) if name in by_name]
     waiting += [app.events[node.event] for node in _nodes(workflow) if isinstance(node, graph.Wait)]
     known, found = set(by_name.values()), set[Any]()
     while waiting:

@@ -76,6 +76,7 @@ INVARIANTS: dict[str, str] = {
         AND NOT EXISTS (SELECT 1 FROM fg_timer x WHERE x.run = r.number)
         AND NOT EXISTS (SELECT 1 FROM fg_wait x WHERE x.run = r.number)
         AND NOT EXISTS (SELECT 1 FROM fg_run c WHERE c.parent = r.number AND c.ended_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM fg_limit_slot x WHERE x.run = r.number AND x.epoch = 0 AND x.held = 0)
     """,
     "an event starts a workflow once": """
         SELECT event, workflow FROM fg_run WHERE event IS NOT NULL GROUP BY event, workflow HAVING COUNT(*) > 1
@@ -101,9 +102,24 @@ INVARIANTS: dict[str, str] = {
         AND NOT EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = p.number AND i.kind = 'child' AND i.serial = c.parent_serial)
         AND NOT EXISTS (SELECT 1 FROM fg_journal j WHERE j.run = p.number AND j.kind = 'child' AND j.serial = c.parent_serial)
     """,
-    "a limit's slot belongs to a live worker": """
-        SELECT s.name, s.run FROM fg_limit_slot s
-        WHERE NOT EXISTS (SELECT 1 FROM fg_epoch e WHERE e.id = s.epoch AND e.state = 'alive')
+    "a limit is not exceeded": """
+        SELECT pool, key, COUNT(*), MAX(most) FROM fg_limit_slot WHERE held = 1 GROUP BY pool, key HAVING COUNT(*) > MAX(most)
+    """,
+    "a slot of an attempt belongs to a live worker": """
+        SELECT s.pool, s.run, s.epoch FROM fg_limit_slot s WHERE s.epoch <> 0
+        AND NOT EXISTS (SELECT 1 FROM fg_epoch e WHERE e.id = s.epoch AND e.state = 'alive')
+    """,
+    "a run that is over holds no slot of a run and waits for none": """
+        SELECT s.pool, r.id FROM fg_limit_slot s JOIN fg_run r ON r.number = s.run
+        WHERE r.ended_at IS NOT NULL AND (s.epoch = 0 OR s.held = 0)
+    """,
+    "a request has all its slots or none": """
+        SELECT epoch, ticket FROM fg_limit_slot GROUP BY epoch, ticket HAVING MIN(held) <> MAX(held)
+    """,
+    "who waits for a slot has a full limit before it": """
+        SELECT w.pool, w.run, w.epoch, w.ticket FROM fg_limit_slot w WHERE w.held = 0
+        AND NOT EXISTS (SELECT 1 FROM fg_limit_slot o WHERE o.epoch = w.epoch AND o.ticket = w.ticket AND o.most <=
+        (SELECT COUNT(*) FROM fg_limit_slot h WHERE h.pool = o.pool AND h.key = o.key AND h.held = 1))
     """,
     **{f"{table}.{column} points to a row": _missing(table, column, target) for table, column, target in _REFERENCES},
 }

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, text
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.database import Rows
 from flowgraph_runtime.storage.errors import UnknownRun
+from flowgraph_runtime.storage.limits import free_epochs, free_runs
 from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
 from flowgraph_runtime.storage.transaction import Offer, Tx
 from flowgraph_runtime.storage.transitions import ENDED, offer_ends
@@ -110,9 +111,7 @@ def _bury(tx: Tx, epochs: list[int]) -> None:
         "epoch int, now int",
         rows,
     )
-    tx.sql.each(
-        "DELETE FROM fg_limit_slot WHERE epoch IN (SELECT epoch FROM given) RETURNING run", "epoch int", [row[:1] for row in rows]
-    )
+    free_epochs(tx, epochs)
 
 
 _PROGRESS = "(SELECT COALESCE(MAX(j.seq), -1) FROM fg_journal j WHERE j.run = fg_run.number)"
@@ -151,6 +150,7 @@ def _park_crashed(tx: Tx, epochs: list[int]) -> list[str]:
         "epoch int, now int, error text",
         [(epoch, tx.now, _CRASHED) for epoch in epochs],
     )
+    free_runs(tx, [int(number) for number, _ in crashed])
     offer_ends(tx, {int(number): ("crashed", _CRASHED) for number, _ in crashed})
     tx.effects.ended.update(int(number) for number, _ in crashed)
     tx.effects.freed.update(tx.effects.ended)

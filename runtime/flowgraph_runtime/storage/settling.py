@@ -35,7 +35,7 @@ _INBOX_NAMES = ", ".join(column.split()[0] for column in _INBOX_COLUMNS.split(",
 def settle(tx: Tx) -> None:
     """Write what the jobs of the group left in `tx.effects`."""
     effects = tx.effects
-    runs = {offer.run for offer in effects.offers} | effects.updates.keys() | effects.freed
+    runs = {offer.run for offer in effects.offers} | effects.updates.keys() | effects.freed | effects.admitted
     if not runs:
         return
     live = _lock(tx, runs)
@@ -43,6 +43,7 @@ def settle(tx: Tx) -> None:
     _fill_inboxes(tx, [offer for offer in effects.offers if offer.run in live and offer.run not in effects.ended], live)
     _empty_ended(tx, effects.ended)
     _make_ready(tx, effects.freed | {offer.run for offer in effects.offers})
+    _admit(tx, effects.admitted)
 
 
 def _lock(tx: Tx, runs: set[int]) -> dict[int, str]:
@@ -91,6 +92,15 @@ def _make_ready(tx: Tx, runs: set[int]) -> None:
     ready = tx.sql.each(
         "UPDATE fg_run SET ready = 1 WHERE number IN (SELECT run FROM given) AND epoch IS NULL AND ended_at IS NULL"
         " AND EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = fg_run.number) RETURNING id",
+        "run int",
+        [(run,) for run in runs],
+    )
+    tx.effects.news.ready += [str(row[0]) for row in ready]
+
+
+def _admit(tx: Tx, runs: set[int]) -> None:
+    ready = tx.sql.each(
+        "UPDATE fg_run SET ready = 1 WHERE number IN (SELECT run FROM given) AND epoch IS NULL AND ended_at IS NULL RETURNING id",
         "run int",
         [(run,) for run in runs],
     )

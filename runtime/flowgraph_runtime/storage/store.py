@@ -26,6 +26,7 @@ from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
+from flowgraph_runtime.storage.slots import Slots, limits_lock
 from flowgraph_runtime.storage.transitions import apply_reopening, transition_buckets
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Transactor, WriterThread
 
@@ -42,6 +43,7 @@ class Store:
 
     def __init__(self, database: Database, clock: Clock, *, inline: bool, fate: Callable[[], Fate] | None) -> None:
         self.clock = clock
+        self.slots = Slots(partial(self._write, buckets=limits_lock, alone=True), self._read)
         self.on_commit: Callable[[CommitNews], None] = _ignore
         self._database = database
         self._transactor = Transactor(database, clock, fate)
@@ -128,7 +130,7 @@ class Store:
 
     async def close_epoch(self, epoch: int) -> int:
         """End it in good order -> how many runs it still owned; they may be claimed at once."""
-        return await self._write(lambda tx: ownership.close_epoch(tx, epoch), alone=True)
+        return await self._write(lambda tx: ownership.close_epoch(tx, epoch), buckets=limits_lock, alone=True)
 
     async def heartbeat(self, epoch: int) -> None:
         """Say that the epoch's process is alive; raises Fenced."""
@@ -136,7 +138,7 @@ class Store:
 
     async def take_over(self, epoch: int, lease: int = LEASE) -> TakeOver:
         """Declare silent workers dead and free what they held. SQLite: every other epoch at once."""
-        return await self._write(lambda tx: ownership.take_over(tx, epoch, lease), alone=True)
+        return await self._write(lambda tx: ownership.take_over(tx, epoch, lease), buckets=limits_lock, alone=True)
 
     async def save_machine(
         self, fingerprint: str, workflow: str, text: str, manifest: str, key_paths: Iterable[tuple[str, str]] = ()

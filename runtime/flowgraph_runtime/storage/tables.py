@@ -348,15 +348,25 @@ class Taken(Table, table=True):
 
 
 class LimitSlot(Table, table=True):
-    """A held slot of a concurrency limit; freed with its epoch."""
+    """A slot of a concurrency limit that somebody holds (`held` is 1) or waits for (see `limits`): an attempt of the worker
+    `epoch`, or with epoch 0 a run. `ticket`: the request that it is part of; `most`: the limit; `at`: since when it is ready."""
 
     __tablename__ = "fg_limit_slot"
-    __table_args__ = (Index("fg_limit_slot_epoch", "epoch"), _CLUSTERED)
-    name: str = _key_part(Text)
+    __table_args__ = (
+        Index("fg_limit_slot_turn", "pool", "key", "held", "at"),
+        Index("fg_limit_slot_most", "pool", "key", "held", "most"),
+        Index("fg_limit_slot_ticket", "epoch", "ticket"),
+        Index("fg_limit_slot_run", "run"),
+        _CLUSTERED,
+    )
+    pool: str = _key_part(Text)
     key: str = _key_part(Text)
-    run: int = _key_part()
-    serial: int = _key_part()
-    epoch: int = _big()
+    epoch: int = _key_part()
+    ticket: int = _key_part()
+    run: int = _big()
+    serial: int = _big()
+    most: int = _big()
+    held: int = Field(sa_column=Column(SmallInteger, nullable=False))
     at: int = _big()
 
 

@@ -24,10 +24,11 @@ class CommitNews:
     ready: list[str] = field(default_factory=list[str])  # ids of unowned runs that can be claimed now
     events: list[str] = field(default_factory=list[str])  # ids of stored events
     transitions: list[Transition] = field(default_factory=list[Transition])
+    slots: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # (epoch, ticket) of requests that have their slots
 
     def __bool__(self) -> bool:
         """Whether anything changed that somebody may wait for."""
-        return bool(self.inbox_runs or self.created or self.ready or self.events or self.transitions)
+        return bool(self.inbox_runs or self.created or self.ready or self.events or self.transitions or self.slots)
 
     def add(self, other: CommitNews) -> None:
         """Append what another job of the same transaction changed."""
@@ -35,6 +36,7 @@ class CommitNews:
         self.ready += other.ready
         self.events += other.events
         self.transitions += other.transitions
+        self.slots += other.slots
 
 
 @dataclass(slots=True)
@@ -71,7 +73,8 @@ class Catalog:
 @dataclass(slots=True)
 class Effects:
     """What a job leaves to be done at the end of the group, when all rows of runs are locked in one order (no deadlocks):
-    `updates` of the runs' columns, `offers` to their inboxes, `freed` runs that may be claimable. Dropped when the job fails."""
+    `updates` of the runs' columns, `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones that got the slots which they waited for.
+    Dropped when the job fails."""
 
     offers: list[Offer] = field(default_factory=list[Offer])
     updates: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
@@ -80,6 +83,7 @@ class Effects:
     )  # run -> (epoch that must own it, its id)
     freed: set[int] = field(default_factory=set[int])
     ended: set[int] = field(default_factory=set[int])
+    admitted: set[int] = field(default_factory=set[int])
     news: CommitNews = field(default_factory=CommitNews)
     learned: Catalog = field(default_factory=Catalog)
 
@@ -91,6 +95,7 @@ class Effects:
         self.owners.update(other.owners)
         self.freed |= other.freed
         self.ended |= other.ended
+        self.admitted |= other.admitted
         self.news.add(other.news)
         self.learned.absorb(other.learned)
 

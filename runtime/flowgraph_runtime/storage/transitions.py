@@ -21,6 +21,7 @@ from flowgraph_runtime.storage.errors import (
     UnstorableText,
 )
 from flowgraph_runtime.storage.events import store_events
+from flowgraph_runtime.storage.limits import free_runs
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
 from flowgraph_runtime.storage.text import check_text
@@ -59,6 +60,7 @@ class _Rows:
     runs: list[NewRun] = field(default_factory=list[NewRun])
     cancels: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     read_on: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # waits whose batch of early events is used up
+    frees: list[int] = field(default_factory=list[int])  # runs that end and may have slots of limits
     ended: list[tuple[int, str, str]] = field(default_factory=list[tuple[int, str, str]])  # run, status, result or error
 
     def add(self, run: int, transition: Transition) -> None:
@@ -75,6 +77,8 @@ class _Rows:
         self.event_runs += transition.event_runs
         self.runs += transition.runs
         self.cancels += transition.cancel_runs
+        if transition.frees_slots:
+            self.frees.append(run)
         if transition.status in ENDED:
             self.ended.append((run, transition.status, transition.result or transition.error or "null"))
 
@@ -303,6 +307,11 @@ def offer_ends(tx: Tx, outcomes: dict[int, tuple[str, str]]) -> None:
         )
 
 
+def _free_slots(tx: Tx, rest: _Rows) -> None:
+    if rest.frees:
+        free_runs(tx, rest.frees)
+
+
 _WRITES: tuple[Callable[[Tx, _Rows], None], ...] = (
     _consume_inbox,
     _clear,
@@ -313,4 +322,5 @@ _WRITES: tuple[Callable[[Tx, _Rows], None], ...] = (
     _open,
     _cancel,
     _tell_parents,
+    _free_slots,
 )

@@ -30,6 +30,7 @@ from flowgraph_runtime.storage.errors import (
     Transient,
     WriterFailed,
 )
+from flowgraph_runtime.storage.limits import LIMITS_LOCK
 from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
 from flowgraph_runtime.storage.transitions import apply_transitions, transition_buckets
@@ -240,6 +241,8 @@ def _buckets(job: Job) -> Iterator[int]:
     for transition in job.transitions:
         if transition.waits or transition.events:
             yield from transition_buckets(transition)
+        if transition.frees_slots:
+            yield LIMITS_LOCK
 
 
 def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:

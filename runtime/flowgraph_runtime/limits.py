@@ -1,0 +1,55 @@
+"""The concurrency limits of a machine, with the keys that a run has in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flowgraph.codec import TypeRegistry
+from flowgraph_compiler.machine import Limit, Machine
+from flowgraph_runtime.predicates import KeyOf
+from flowgraph_runtime.records import SlotNeed
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """The slots that one run needs: `run` while it lives, `attempt` for each attempt of each step, `steps` more by step."""
+
+    run: tuple[SlotNeed, ...]
+    attempt: tuple[SlotNeed, ...]
+    steps: dict[str, tuple[SlotNeed, ...]]
+
+    def of_step(self, step: str) -> tuple[SlotNeed, ...]:
+        """Return what an attempt of the step needs."""
+        return (*self.attempt, *self.steps.get(step, ()))
+
+
+class MachineLimits:
+    """The limits of one machine. Keys are evaluated on the event that started the run, so a run's are always the same."""
+
+    def __init__(self, machine: Machine, types: TypeRegistry) -> None:
+        self._limits = machine.limits
+        self._keys = [self._key(limit, machine, types) for limit in machine.limits]
+        self.counts_runs = any(limit.scope == "run" for limit in machine.limits)
+
+    @staticmethod
+    def _key(limit: Limit, machine: Machine, types: TypeRegistry) -> KeyOf | None:
+        if limit.key is None or limit.parameter is None:
+            return None
+        return KeyOf(machine, limit.parameter, limit.key, types)
+
+    def of_run(self, input_: str) -> RunLimits:
+        """Return the slots of the run with this input. Raises `KeyRefused`."""
+        needs = [
+            (limit, SlotNeed(limit.pool, "" if key is None else key(input_), limit.limit))
+            for limit, key in zip(self._limits, self._keys, strict=True)
+        ]
+        steps: dict[str, tuple[SlotNeed, ...]] = {}
+        for limit, need in needs:
+            if limit.step is not None:
+                steps[limit.step] = (*steps.get(limit.step, ()), need)
+        return RunLimits(_picked(needs, "run"), _picked(needs, "step"), steps)
+
+
+def _picked(needs: Iterable[tuple[Limit, SlotNeed]], scope: str) -> tuple[SlotNeed, ...]:
+    return tuple(need for limit, need in needs if limit.step is None and limit.scope == scope)
