@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from flowgraph import Event
@@ -29,7 +29,9 @@ from flowgraph_runtime.keys import key_text
 class _EventFunction:
     """`return [element for parameter in [event] if condition]` as a program."""
 
-    def __init__(self, machine: Machine, parameter: str, element: Expr, conditions: tuple[Expr, ...], types: TypeRegistry) -> None:
+    def __init__(
+        self, machine: Machine, parameter: str, element: Expr, conditions: tuple[Expr, ...], types: TypeRegistry
+    ) -> None:
         clause = Clause(Bound(parameter), ListOf((Local("event"),)), conditions)
         block = Block((), Finish(Comprehension("list", element, None, (clause,))))
         function = Function("of_event", "workflow", ("event",), (), (), (block,))
@@ -70,10 +72,16 @@ class KeyOf:
         (key,) = value
         if not _is_key(key):
             raise KeyRefused(f"it gave {key!r}; a key is a str, int, Enum or UUID, or a tuple of them")
-        return key_text(key)
+        return _storable(key_text(key))
 
 
-def _is_key(value: object) -> bool:
-    if isinstance(value, tuple):
-        return all(_is_key(part) for part in cast("tuple[Any, ...]", value))
+def _storable(text: str) -> str:
+    if "\0" in text or (not text.isascii() and text.encode(errors="ignore").decode() != text):
+        raise KeyRefused(f"it gave {text!r}, which no database can store")
+    return text
+
+
+def _is_key(value: Any) -> bool:
+    if issubclass(type(value), tuple):
+        return all(_is_key(part) for part in value)
     return isinstance(value, str | int | Enum | UUID)

@@ -142,8 +142,8 @@ class SlotNeed:
 
 @dataclass(slots=True)
 class SlotRequest:
-    """An attempt that needs all of `needs` before it starts. `ticket`: its number among those of the epoch; `ready_at`: since when
-    it could run, which decides whose turn it is."""
+    """An attempt that needs all of `needs` before it starts. `ticket`: its number among those of the epoch; `ready_at`: since
+    when it could run, which decides whose turn it is."""
 
     ticket: int
     run_id: str

@@ -231,6 +231,8 @@ class Service:
     def _spread(self, news: CommitNews) -> None:
         if self.worker is not None and (news.inbox_runs or news.ready or news.created):
             self.worker.announce(news.inbox_runs, claimable=bool(news.ready or news.created))
+        if self.worker is not None and news.slots:
+            self.worker.heard_slots(news.slots)
         if self._timers is not None:
             for transition in news.transitions:
                 for timer in transition.timers:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from functools import partial
@@ -69,6 +70,27 @@ def _in_context(
             value, resume = error, running.throw
 
 
+class Hold:
+    """Slots of limits that an attempt holds: `release` is called when the last of those that use them has ended, the attempt
+    itself and its thread, which an interruption does not stop."""
+
+    __slots__ = ("_release", "_users")
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self._users = 1
+
+    def enter(self) -> None:
+        """One more uses them."""
+        self._users += 1
+
+    def leave(self) -> None:
+        """One less does."""
+        self._users -= 1
+        if not self._users:
+            self._release()
+
+
 class StepRunner:
     """Runs attempts. `resources` are what the application's lifespan provides, by type.
 
@@ -84,20 +106,21 @@ class StepRunner:
     ) -> None:
         self._steps = steps
         self._clock = clock
-        self._executor = executor
+        self._executor = executor or ThreadPoolExecutor(thread_name_prefix="flowgraph-step")
         self._on_heartbeat = on_heartbeat
         self._context = copy_context()
         self._context.run(enter_surroundings, resources or {})
         self._loggers: dict[str, logging.Logger] = {}
         self.busy: tuple[str, str] | None = None
 
-    async def attempt(self, run_id: str, command: RunStep) -> StepDone | StepFailed:
-        """Run one attempt to its outcome. Raises only `asyncio.CancelledError`, when the attempt is interrupted."""
+    async def attempt(self, run_id: str, command: RunStep, hold: Hold | None = None) -> StepDone | StepFailed:
+        """Run one attempt to its outcome. Raises only `asyncio.CancelledError`, when the attempt is interrupted. A thread that it
+        runs in uses `hold` until its end."""
         try:
             declared = self._steps.get(command.step)
             if declared is None:
                 raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
-            running = self._start(declared, run_id, command)
+            running = self._start(declared, run_id, command, hold)
             result = await (running if command.timeout is None else _limited(running, command))
             return StepDone(command.serial, command.attempt, encoded_result(result))
         except asyncio.CancelledError as error:
@@ -107,13 +130,17 @@ class StepRunner:
         except BaseException as error:
             return self._failed(command, error)
 
-    def _start(self, declared: StepDecl, run_id: str, command: RunStep) -> Awaitable[Any]:
+    def _start(self, declared: StepDecl, run_id: str, command: RunStep, hold: Hold | None) -> Awaitable[Any]:
         context = self._context.copy()
         describe = partial(self._describe, run_id, command)
         if not declared.is_async:
             context.run(enter_step, describe)
             call = partial(_call, context, declared.step.fn, command.arguments, command.keywords)
-            return asyncio.get_running_loop().run_in_executor(self._executor, call)
+            thread = self._executor.submit(call)
+            if hold is not None:
+                hold.enter()
+                thread.add_done_callback(partial(_leave, hold, asyncio.get_running_loop()))
+            return asyncio.wrap_future(thread)
         try:
             running = context.run(_enter_and_call, describe, declared.step.fn, command)
         except TypeError as error:
@@ -174,6 +201,11 @@ def _call(context: Context, fn: Callable[..., Any], arguments: tuple[Any, ...], 
         raise _Raised(error) from error
     except BaseException as error:
         raise _Raised(error) from error
+
+
+def _leave(hold: Hold, loop: asyncio.AbstractEventLoop, _: object) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody keeps these slots any more
+        loop.call_soon_threadsafe(hold.leave)
 
 
 async def _limited(running: Awaitable[Any], command: RunStep) -> Any:

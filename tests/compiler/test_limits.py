@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from flowgraph_compiler.machine import Machine
+from flowgraph_compiler.pipeline import compile_application
 from flowgraph_compiler.pretty import pretty
 from flowgraph_compiler.serialize import MachineError, fingerprint, from_json, to_json
 from flowgraph_compiler.source import from_text
-from flowgraph_compiler.pipeline import compile_application
 from tests.compiler.checked import codes_by_line, marked
 from tests.compiler.compiled import checked
 
@@ -127,7 +127,9 @@ def test_limits_that_cannot_be_carried_out_are_refused():
 
 
 def test_a_misspelt_field_in_a_key_is_named_with_the_nearest_one():
-    text = HEAD + "@workflow(on=Order, concurrency=Concurrency(1, key=lambda e: e.custmer))\nasync def flow(e: Order) -> None: ...\n"
+    text = (
+        HEAD + "@workflow(on=Order, concurrency=Concurrency(1, key=lambda e: e.custmer))\nasync def flow(e: Order) -> None: ...\n"
+    )
     (found,) = compile_application([from_text(text, "misspelt_key")]).diagnostics
     assert "'custmer'" in found.message
     assert found.help == "customer"

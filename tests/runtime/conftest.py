@@ -38,14 +38,19 @@ def stage() -> orders.Stage:
 
 @asynccontextmanager
 async def engine(
-    url: str = "sqlite://", *, skip_time: bool = True, resources: dict[type[Any], Any] | None = None, **settings: Any
+    url: str = "sqlite://",
+    *,
+    skip_time: bool = True,
+    resources: dict[type[Any], Any] | None = None,
+    compiled: Compilation | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
     """A service on `url` whose sleeps, deadlines and delays are skipped."""
     clock = SkippingClock(SystemClock()) if skip_time else SystemClock()
     store = Store.open(url, clock=clock)
     chosen = Settings(db=url, poll_interval=0.05, grace=1.0, **settings)
     try:
-        async with Service(Registry.from_compilation(compilation()), store, chosen, resources).running() as service:
+        async with Service(Registry.from_compilation(compiled or compilation()), store, chosen, resources).running() as service:
             yield service
     finally:
         store.close()

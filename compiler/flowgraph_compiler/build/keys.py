@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 
 from flowgraph.options import UNSET
-from flowgraph.policies import Concurrency
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.handlers import FunctionBuilder
 from flowgraph_compiler.declarations import FlowDecl
@@ -36,7 +35,7 @@ def _displayed(decl: FlowDecl, count: int) -> list[ast.expr | None]:
 
 
 def _key(session: Session, decl: FlowDecl, policy: object, node: ast.expr | None) -> Key | None:
-    if not isinstance(policy, Concurrency) or policy.key is None:
+    if getattr(policy, "key", None) is None:
         return None
     keywords = node.keywords if isinstance(node, ast.Call) else ()
     written = next((keyword.value for keyword in keywords if keyword.arg == "key"), None)

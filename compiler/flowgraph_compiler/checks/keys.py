@@ -50,9 +50,12 @@ def _unknown_fields(function: ast.Lambda, events: Sequence[type[Event]]) -> Iter
     """Attributes of the lambda's parameter that one of the events lacks."""
     parameter = function.args.args[0].arg if len(function.args.args) == 1 else None
     for node in ast.walk(function.body):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == parameter:
-            if any(not hasattr(event, node.attr) and node.attr not in (fields(event) or {}) for event in events):
-                yield node.attr, node
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attr) if name == parameter:
+                if any(not hasattr(event, attr) and attr not in (fields(event) or {}) for event in events):
+                    yield attr, node
+            case _:
+                pass
 
 
 def _parts(function: ast.Lambda, event: Any) -> Iterator[tuple[ast.expr, Any]]:

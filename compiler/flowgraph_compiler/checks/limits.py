@@ -40,21 +40,25 @@ def _found(decl: StepDecl | FlowDecl, title: str, workflow: str | None, fault: F
     return Diagnostic(RULES[code], option(decl, "concurrency", app), f"{message} of {title}", help_, (), workflow)
 
 
+def _is_limit(policy: object) -> bool:
+    return isinstance(policy, Concurrency)
+
+
 def _shape(policy: Any) -> Iterator[Fault]:
-    if not isinstance(policy, Concurrency):
+    if not _is_limit(policy):
         yield "FG320", f"'concurrency={policy!r}' is no 'Concurrency'", "concurrency=Concurrency(10)"
     elif policy.scope not in ("step", "run"):
         yield "FG320", f"'scope={policy.scope!r}' is unknown in 'concurrency='", 'scope="step" or scope="run"'
 
 
 def _of_workflow(policy: Any, *, keyed: bool) -> Iterator[Fault]:
-    if isinstance(policy, Concurrency) and policy.key is not None and not keyed:
+    if _is_limit(policy) and policy.key is not None and not keyed:
         message = "a key without an event to take it from is not carried out in 'concurrency='"
         yield "FG323", message, "leave out 'key=', or start the workflow by events only: on=SomeEvent"
 
 
 def _of_step(policy: Any, count: int) -> Iterator[Fault]:
-    if not isinstance(policy, Concurrency):
+    if not _is_limit(policy):
         return
     if policy.key is not None:
         message = "this version does not carry out 'key=' in 'concurrency='"

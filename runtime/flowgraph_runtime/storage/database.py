@@ -48,7 +48,8 @@ class Writing(ABC):
 
     @abstractmethod
     def lock_buckets(self, buckets: Iterable[int]) -> None:
-        """Wait until nobody else has one of these buckets (0 to 255, and 256 for limits); they are given back with the transaction."""
+        """Wait until nobody else has one of these buckets (0 to 255, and 256 for limits); they are given back with the
+        transaction."""
 
     @abstractmethod
     def now(self) -> int | None:

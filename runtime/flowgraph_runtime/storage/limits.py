@@ -120,7 +120,8 @@ def free_runs(tx: Tx, runs: Iterable[int]) -> None:
     _give_back(
         tx,
         tx.sql.each(
-            "DELETE FROM fg_limit_slot WHERE run IN (SELECT run FROM given) AND (epoch = 0 OR held = 0) RETURNING pool, key, held",
+            "DELETE FROM fg_limit_slot WHERE run IN (SELECT run FROM given) AND (epoch = 0 OR held = 0)"
+            " RETURNING pool, key, held",
             "run int",
             [(run,) for run in runs],
         ),

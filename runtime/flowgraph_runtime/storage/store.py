@@ -25,8 +25,8 @@ from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.schedules import Schedules
-from flowgraph_runtime.storage.transaction import CommitNews, Tx
 from flowgraph_runtime.storage.slots import Slots, limits_lock
+from flowgraph_runtime.storage.transaction import CommitNews, Tx
 from flowgraph_runtime.storage.transitions import apply_reopening, transition_buckets
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Transactor, WriterThread
 

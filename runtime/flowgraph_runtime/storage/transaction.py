@@ -24,7 +24,7 @@ class CommitNews:
     ready: list[str] = field(default_factory=list[str])  # ids of unowned runs that can be claimed now
     events: list[str] = field(default_factory=list[str])  # ids of stored events
     transitions: list[Transition] = field(default_factory=list[Transition])
-    slots: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # (epoch, ticket) of requests that have their slots
+    slots: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # (epoch, ticket) of requests that got slots
 
     def __bool__(self) -> bool:
         """Whether anything changed that somebody may wait for."""
@@ -73,8 +73,8 @@ class Catalog:
 @dataclass(slots=True)
 class Effects:
     """What a job leaves to be done at the end of the group, when all rows of runs are locked in one order (no deadlocks):
-    `updates` of the runs' columns, `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones that got the slots which they waited for.
-    Dropped when the job fails."""
+    `updates` of the runs' columns, `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones that got the
+    slots which they waited for. Dropped when the job fails."""
 
     offers: list[Offer] = field(default_factory=list[Offer])
     updates: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])

@@ -111,6 +111,7 @@ def merge(first: Transition, second: Transition) -> bool:
     first.cancel_runs.extend(second.cancel_runs)
     first.snapshot = second.snapshot or first.snapshot
     first.release = second.release
+    first.frees_slots = second.frees_slots
     for name in ("status", "started_at", "ended_at", "result", "error", "failed_step", "failed_attempt", "reason"):
         value = getattr(second, name)
         if value is not None:

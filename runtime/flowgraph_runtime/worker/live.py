@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState
+from flowgraph_runtime.limits import RunLimits
 from flowgraph_runtime.records import RunRow
+from flowgraph_runtime.steps import Hold
 
 SNAPSHOT_FLOOR = 65_536
 """Bytes of journal below which no snapshot is worth its write."""
@@ -16,20 +18,24 @@ SNAPSHOT_FLOOR = 65_536
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One attempt, queued or running. `abandoned`: its outcome is not wanted; `task`: the pool's task while it runs."""
+    """One attempt, queued or running. `abandoned`: its outcome is not wanted; `task`: the pool's task while it runs.
+    `ticket` and `hold`: of the slots that it needs, where limits count it."""
 
     live: LiveRun
     command: RunStep
     started_at: int | None = None
     task: asyncio.Task[None] | None = None
     abandoned: bool = False
+    ticket: int | None = None
+    hold: Hold | None = None
 
 
 @dataclass(slots=True, eq=False)
 class LiveRun:
     """A run owned by this worker. `at`: of its last input; `status`: as last handed to the database; `tail`: bytes of journal
     since the last snapshot (of `snapshot_size` bytes); `positions`: inbox rows decided but not yet deleted; `closed`: parked,
-    ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is void."""
+    ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is void;
+    `limits`: those of its machine with the run's keys, if it has any."""
 
     id: str
     row: RunRow
@@ -41,6 +47,7 @@ class LiveRun:
     snapshot_size: int = 0
     closed: bool = False
     discarded: bool = False
+    limits: RunLimits | None = None
     positions: set[int] = field(default_factory=set[int])
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
 

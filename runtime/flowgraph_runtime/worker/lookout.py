@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.registry import Registry
@@ -17,7 +17,7 @@ _LOG = logging.getLogger("flowgraph.worker")
 
 class Lookout:
     """The claims and looks of one epoch. Errors of the database are logged, the next look tries again; `fenced` hears that the
-    epoch is dead. `owned`: the runs in memory."""
+    epoch is dead. `owned`: the runs in memory; `slots`: looks for slots of limits that others freed."""
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class Lookout:
         owned: Container[str],
         pump: InboxPump,
         loader: Loader,
+        slots: Callable[[], Awaitable[None]],
         fenced: Callable[[Fenced], None],
     ) -> None:
         self._store = store
@@ -35,6 +36,7 @@ class Lookout:
         self._owned = owned
         self._pump = pump
         self._loader = loader
+        self._slots = slots
         self._fenced = fenced
         self._unclear = False
 
@@ -53,6 +55,7 @@ class Lookout:
         """Find inbox rows that others wrote, and runs of a claim whose answer was lost."""
         try:
             self._pump.look(await self._store.with_inbox(self._epoch))
+            await self._slots()
             if self._unclear:
                 for run_id in await self._store.owned(self._epoch):
                     if run_id not in self._owned:

@@ -8,9 +8,9 @@ random source but the injected ones, and no threads: a simulator runs this very 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from flowgraph.errors import LimitExceeded, StepInterrupted
@@ -23,19 +23,24 @@ from flowgraph_runtime.engine.inputs import Input, Started, StepFailed
 from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.state import snapshot
 from flowgraph_runtime.engine.tokens import StepPending
+from flowgraph_runtime.errors import KeyRefused
+from flowgraph_runtime.limits import RunLimits
 from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.steps import StepRunner, encoded_error
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.storage.errors import Fenced, NotOwner
+from flowgraph_runtime.worker.admission import Admission
 from flowgraph_runtime.worker.claims import Claimer
 from flowgraph_runtime.worker.committer import Committer, Entry
+from flowgraph_runtime.worker.life import Life
 from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
 from flowgraph_runtime.worker.lookout import Lookout
 from flowgraph_runtime.worker.options import WorkerOptions
 from flowgraph_runtime.worker.pool import Outcome, StepPool
 from flowgraph_runtime.worker.pump import InboxPump
+from flowgraph_runtime.worker.slots import SlotQueue
 from flowgraph_runtime.worker.writing import Writer
 
 _LOG = logging.getLogger("flowgraph.worker")
@@ -65,16 +70,19 @@ class Worker:
         self._on_started = on_started
         self._refused: dict[str, int] = {}
         self._stopping = False
-        self._halt: asyncio.Future[None] | None = None
+        self._life = Life()
         self._writer = Writer(registry, distribution, lambda live: snapshot(live.state, live.program, by_reference=True))
         self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
         self._committer = Committer(lambda group: store.commit(self.epoch, group), self._committed)
+        self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
+        self._admission = Admission(store.slots, registry, epoch, self._unusable)
         self._pump = InboxPump(store.inbox, self._deliver)
         self._loader = Loader(store, registry, self._resume, self._unusable)
-        lookout = Lookout(store, registry, epoch, self.owned, self._pump, self._loader, self._end)
+        lookout = Lookout(store, registry, epoch, self.owned, self._pump, self._loader, self._slots.look, self._life.end)
         self._claimer = Claimer(
             lookout.claim, self._adopt, self._room, lookout.look, self.options.claim_batch, self.options.poll_interval
         )
+        self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
 
     # --- life
 
@@ -82,25 +90,10 @@ class Worker:
         """Work until stopped. Raises `Fenced`, and whatever else ends the worker."""
         if self._stopping:
             return
-        self._halt = asyncio.get_running_loop().create_future()
-        parts = (self._committer, self._pump, self._loader, self._claimer)
-        tasks = [asyncio.ensure_future(self._watched(part.run())) for part in parts]
         try:
-            await self._halt
+            await self._life.run([part.run() for part in self._parts], self._pool.close)
         finally:
-            await self._pool.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self.owned.clear()
-
-    async def _watched(self, part: Coroutine[Any, Any, None]) -> None:
-        try:
-            await part
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            self._end(error)
 
     async def stop(self, grace: float = 0.0) -> None:
         """Finish the attempts that are running, for at most `grace` seconds, park every run and end `run()`."""
@@ -108,25 +101,17 @@ class Worker:
         self._claimer.stop()
         self._pool.hold()
         await self._pool.drain(grace)
-        await self._committed_or_halted()
+        await self._life.until(self._committer.settled())
         for live in list(self.owned.values()):
             if not live.closed:
                 self._park(live)
-        await self._committed_or_halted()
-        if self._halt is not None and not self._halt.done():
-            self._halt.set_result(None)
-
-    async def _committed_or_halted(self) -> None:
-        if self._halt is not None:
-            settled = asyncio.ensure_future(self._committer.settled())
-            await asyncio.wait([settled, self._halt], return_when=asyncio.FIRST_COMPLETED)
-            settled.cancel()
+        await self._life.until(self._committer.settled())
+        self._life.end()
 
     @property
     def idle(self) -> bool:
         """Whether nothing is queued, running, being written or loaded: only time or somebody else can bring work."""
-        parts = (self._committer, self._pump, self._loader, self._claimer)
-        return not self._pool.busy and all(part.idle for part in parts)
+        return not self._pool.busy and all(part.idle for part in self._parts)
 
     def announce(self, with_inbox: list[str], claimable: bool) -> None:
         """Hear of a commit: runs with new inbox rows, and whether runs may have become claimable."""
@@ -134,6 +119,10 @@ class Worker:
         self._pump.look(mine)
         if claimable or len(mine) < len(with_inbox):
             self._claimer.wake()
+
+    def heard_slots(self, tickets: Iterable[tuple[int, int]]) -> None:
+        """Hear of requests, each (epoch, ticket), that a commit gave their slots."""
+        self._slots.heard(ticket for epoch, ticket in tickets if epoch == self.epoch)
 
     # --- claiming and loading
 
@@ -145,8 +134,13 @@ class Worker:
             if row.status != "queued" or row.takeovers:
                 self._loader.load(row.id)
             else:
-                self._begin(row)
+                self._admission.ask(row, partial(self._admitted, row), partial(self._loader.load, row.id))
         self._pump.look(row.id for row in rows if row.id in self.owned)
+
+    def _admitted(self, row: RunRow) -> None:
+        self._begin(row)
+        if row.id in self.owned and self._registry.limits(row.machine) is not None:
+            self._pump.look([row.id])  # for what came while it was asked for
 
     def _begin(self, row: RunRow, inbox: Sequence[InboxRow] = ()) -> None:
         """Start a run that has no history. Its inputs' times begin with `started_at`, so that a fold repeats the start. What is
@@ -155,6 +149,7 @@ class Worker:
         live = LiveRun(row.id, row, self._registry.program(row.machine), RunState.new(row.id), at, row.status)
         self.owned[row.id] = live
         try:
+            live.limits = self._limits(row)
             decision = self._decide(live, Started(row.input), at)
             if decision.commands and all(type(command) is RunStep for command in decision.commands):
                 # nothing to write: the first outcome's transition says `running`
@@ -174,9 +169,14 @@ class Worker:
             self._deliver(waiting)
 
     def _resume(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
-        """Go on with a run that has a history."""
+        """Go on with a run that has a history, when it may live."""
+        if loaded.run.epoch == self.epoch and loaded.run.ended_at is None:
+            go = partial(self._go_on, loaded, branch_results)
+            self._admission.ask(loaded.run, go, called=go)
+
+    def _go_on(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
         row = loaded.run
-        if row.epoch != self.epoch or row.ended_at is not None or row.id in self.owned:
+        if row.id in self.owned:
             return
         if loaded.snapshot is None and not loaded.journal:
             self._begin(row, loaded.inbox)
@@ -190,8 +190,13 @@ class Worker:
         state = fold(program, loaded, lambda rows: {seq: branch_results[seq] for seq in rows})
         live = LiveRun(row.id, row, program, state, state.at, row.status, snapshot_size=len(loaded.snapshot or ""))
         live.tail = sum(len(entry.payload) for entry in loaded.journal)
+        live.limits = self._limits(row)
         self.owned[row.id] = live
         self._deliver_then_run(live, loaded.inbox)
+
+    def _limits(self, row: RunRow) -> RunLimits | None:
+        limits = self._registry.limits(row.machine)
+        return None if limits is None else limits.of_run(row.input)
 
     def _deliver_then_run(self, live: LiveRun, inbox: Sequence[InboxRow]) -> None:
         """Decide what waits in the inbox, a cancel above all; then run the attempts that were under way before and still are.
@@ -204,11 +209,14 @@ class Worker:
             if live.closed or live.state.pending.get(pending.serial) is not pending:
                 continue
             if pending.abandoned:
-                error = encoded_error(StepInterrupted("the worker went down; nobody waits for this attempt any more"))
-                given = StepFailed(pending.serial, pending.attempt, error, final=True)
-                self._take(live, given, at=max(self._clock.now(), live.at))
+                self._unwanted(live, pending.serial, pending.attempt, "the worker went down")
             else:
                 self._act(live, [run_step(pending)])
+
+    def _unwanted(self, live: LiveRun, serial: int, attempt: int, why: str) -> None:
+        """An attempt is not made, because nobody would use its outcome: the engine only has to hear that it is over."""
+        error = encoded_error(StepInterrupted(f"{why}; nobody waits for this attempt any more"))
+        self._take(live, StepFailed(serial, attempt, error, final=True), at=max(self._clock.now(), live.at))
 
     def _unusable(self, row: RunRow, error: BaseException) -> None:
         """A run that cannot be loaded (its fold disagrees, its machine is broken) is parked, visibly."""
@@ -254,7 +262,7 @@ class Worker:
         attempt.started_at = self._clock.now()
         if self._on_started is not None:
             self._on_started(attempt.live.id, attempt.command, attempt.started_at)
-        return self._runner.attempt(attempt.live.id, attempt.command)
+        return self._runner.attempt(attempt.live.id, attempt.command, attempt.hold)
 
     def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
         live = attempt.live
@@ -283,16 +291,23 @@ class Worker:
         for command in commands:
             if type(command) is RunStep:
                 if not live.closed:  # a later decision of the same group may have ended the run
-                    self._pool.submit(Attempt(live, command))
+                    queue = self._pool if live.limits is None else self._slots
+                    queue.submit(Attempt(live, command))
             elif type(command) is AbandonStep:
                 attempt = live.attempts.get(command.serial)
                 if attempt is not None:
-                    self._pool.abandon(attempt, interrupt=command.interrupt)
+                    self._abandon(attempt, interrupt=command.interrupt)
+
+    def _abandon(self, attempt: Attempt, *, interrupt: bool) -> None:
+        if not self._slots.withdraw(attempt):
+            self._pool.abandon(attempt, interrupt=interrupt)
+        elif not interrupt:
+            self._unwanted(attempt.live, attempt.command.serial, attempt.command.attempt, "it waited for a slot of a limit")
 
     def _refuse(self, live: LiveRun, error: BaseException) -> None:
         """Nothing of the transition was stored: what was decided since is void, the database's version counts."""
         if isinstance(error, Fenced):
-            self._end(error)
+            self._life.end(error)
             return
         if live.discarded:
             return
@@ -312,7 +327,7 @@ class Worker:
         if self.owned.get(live.id) is live:
             del self.owned[live.id]
         for attempt in list(live.attempts.values()):
-            self._pool.abandon(attempt, interrupt=True)
+            self._abandon(attempt, interrupt=True)
         if not self._stopping and self._room() == 1:
             self._claimer.wake()
 
@@ -328,14 +343,11 @@ class Worker:
             return
         self._committer.add(Entry(live, transition, []))
 
-    def _end(self, error: BaseException) -> None:
-        if self._halt is not None and not self._halt.done():
-            self._halt.set_exception(error)
-
 
 def crash(run_id: str, error: BaseException, at: int) -> Transition:
-    """Return the transition that parks a run as `crashed`; one that has outgrown a limit has `failed`."""
+    """Return the transition that parks a run as `crashed`; one that has outgrown a limit, or whose own code gives
+    no key, has `failed`."""
     reason = f"{type(error).__name__}: {error}"
-    status = "failed" if isinstance(error, LimitExceeded) else "crashed"
+    status = "failed" if isinstance(error, LimitExceeded | KeyRefused) else "crashed"
     values: dict[str, Any] = {"status": status, "error": encoded_error(error), "reason": reason[:2000]}
-    return Transition(run_id, ended_at=at, release=True, **values)
+    return Transition(run_id, ended_at=at, release=True, frees_slots=True, **values)

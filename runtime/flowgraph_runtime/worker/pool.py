@@ -143,3 +143,5 @@ class StepPool:
     @staticmethod
     def _forget(attempt: Attempt) -> None:
         attempt.live.attempts.pop(attempt.command.serial, None)
+        if attempt.hold is not None:
+            attempt.hold.leave()

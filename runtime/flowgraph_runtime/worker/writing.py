@@ -56,6 +56,7 @@ class Writer:
     def _end_or_save(self, live: LiveRun, decision: Decision, written: Transition) -> None:
         if written.ended_at is not None:
             live.closed = True
+            written.frees_slots = live.limits is not None
         elif decision.parked:
             self.save(live, written, STATE_LIMIT)
             written.release = live.closed = True
