@@ -121,7 +121,12 @@ class Idempotency(Generic[K]):
 
 @dataclass(frozen=True)
 class Cron:
-    """A schedule: five fields or an alias such as `@daily`, in the IANA zone `tz`."""
+    """A schedule: five fields or an alias such as `@daily`, in the IANA zone `tz`.
+
+    `catch_up`: which ticks start a run although nobody could fire them within a minute; "all" are 100 at most. `overlap`: whether
+    a tick starts a run while an earlier one of the schedule is not over, is skipped, or cancels the earlier run. `jitter`: each
+    tick's run starts later by up to so much, by its own share.
+    """
 
     expression: str
     _: KW_ONLY

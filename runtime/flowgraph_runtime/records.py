@@ -114,6 +114,7 @@ class RunRow:
     parent_serial: int | None = None
     idempotency_key: str | None = None
     reason: str | None = None
+    scheduled_at: int | None = None  # of the tick that started it
 
 
 @dataclass(slots=True)

@@ -76,6 +76,7 @@ def run_view(
         status="paused" if parked else run_status(row),
         input=_input(row, machine),
         event_id=row.event_id,
+        scheduled_at=rfc3339(row.scheduled_at),
         result=plain_text(row.result),
         error=error_view(row.error, types, row.failed_step, row.failed_attempt),
         reason=f"the deployed code lacks {', '.join(missing)}" if parked else row.reason,

@@ -11,9 +11,10 @@ import pytest
 
 from flowgraph_runtime.clock import SystemClock
 from flowgraph_runtime.errors import InputRejected
-from flowgraph_runtime.moments import microseconds, moment
+from flowgraph_runtime.moments import microseconds, moment, rfc3339
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.timers import SkippingClock
+from flowgraph_runtime.views import run_view
 from tests.integration.harness import Engine, engine
 
 DAY = 86_400_000_000
@@ -80,6 +81,8 @@ def test_a_tick_starts_a_run_with_its_time(run, log, each_url):
             (row,) = await runs_of(served, "daily")
             ended = await served.ended(row.id)
             assert ended.received_at == ended.created_at >= at
+            assert row.scheduled_at == at
+            assert run_view(ended, served.service.registry.types).scheduled_at == rfc3339(at)
             assert await next_at(served, "daily") > at
             return ended.status, json.loads(ended.result)
 
@@ -168,6 +171,39 @@ def test_a_start_by_hand_is_scheduled_for_now_and_takes_no_input(run, log, url):
     before, given, status = run(scenario())
     assert status == "completed"
     assert timedelta(0) <= given - before < timedelta(minutes=5)
+
+
+def test_a_schedules_handlers_get_the_scheduled_time_or_that_of_the_start(run, log, url):
+    text = """
+@step(retries=0)
+async def refuse() -> None:
+    raise ValueError("no")
+
+@step
+async def told(trigger: Any, error: Exception) -> None:
+    LOG.note(trigger)
+
+@workflow(on=Cron("0 9 * * *", tz="Asia/Tokyo"), on_failure=told)
+async def timed(*, at: datetime) -> None:
+    await refuse()
+
+@workflow(on=Cron("0 9 * * *"), on_failure=told)
+async def bare() -> None:
+    await sleep("2h")
+    await refuse()
+"""
+
+    async def scenario():
+        async with engine(text, url) as served:
+            await skip_to(served, await next_at(served, "timed"))
+            timed = await served.ended((await runs_of(served, "timed"))[0].id)
+            bare = await served.ended(await served.start("bare"))
+            return timed, bare
+
+    timed, bare = run(scenario())
+    assert (timed.status, bare.status) == ("failed", "failed")
+    assert [microseconds(trigger) for trigger in log.notes] == [timed.scheduled_at, bare.started_at]
+    assert str(log.notes[0].tzinfo) == "Asia/Tokyo"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from flowgraph_runtime.clock import ManualClock
+from flowgraph_runtime.clock import ManualClock, SystemClock
 from flowgraph_runtime.moments import microseconds
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.schedules import CATCH_UP_LIMIT, Schedule
@@ -215,6 +215,24 @@ def test_a_thousand_schedules_that_are_due_together(site: Site) -> None:
         fired += handled
     assert fired == 250
     assert len(ticks(site)) == 250
+
+
+@pytest.mark.postgres
+def test_no_tick_is_early_by_the_clock_of_the_database(emptied_url: str, runner: asyncio.Runner) -> None:
+    """A process whose own clock is years ahead."""
+
+    class Ahead(SystemClock):
+        def now(self) -> int:
+            return super().now() + 3 * 366 * 24 * HOUR
+
+    store = Store.open(emptied_url, clock=Ahead())
+    try:
+        runner.run(store.save_machine("m_1", "pay", "{}", "{}"))
+        numbers = runner.run(store.schedules.serve("pay", "m_1", [replace(HOURLY, expression="0 0 1 1 *")]))
+        assert runner.run(store.schedules.next_due(numbers)) < store.clock.now()
+        assert runner.run(store.schedules.fire(numbers)) == 0
+    finally:
+        store.close()
 
 
 @pytest.mark.postgres

@@ -72,6 +72,7 @@ class RunOut(Shape):
     status: RunStatus
     input: Any
     event_id: str | None
+    scheduled_at: Moment | None = Field(default=None, description="of the tick, when a schedule started the run")
     result: Any
     error: ErrorOut | None
     reason: str | None

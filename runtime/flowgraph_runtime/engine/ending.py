@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from flowgraph.codec import copy_value, dumps, loads
@@ -13,7 +14,7 @@ from flowgraph_runtime.engine.run_state import BODY, CANCEL_HANDLER, ENDED, FAIL
 from flowgraph_runtime.engine.running import push
 from flowgraph_runtime.engine.suspending import withdraw
 from flowgraph_runtime.engine.tokens import UNTOUCHED, ChildPending, GroupPending, StepPending, Token
-from flowgraph_runtime.engine.turn import OPERATIONS, RUN, Turn
+from flowgraph_runtime.engine.turn import EPOCH, OPERATIONS, RUN, Turn
 from flowgraph_runtime.engine.values import encoded
 
 
@@ -89,7 +90,7 @@ def _trigger(turn: Turn) -> Any:
     if machine.parameter_kind == "parameters":
         main = machine.functions[0]
         return dict(zip((*main.parameters, *main.keyword_only), arguments, strict=False))
-    return arguments[0] if arguments else turn.now()
+    return arguments[0] if arguments else EPOCH + timedelta(microseconds=turn.state.started_at)
 
 
 def attach_failure(error: BaseException, step: str | None, attempts: int, run_id: str) -> None:

@@ -90,6 +90,7 @@ def _run_row(row: Any) -> RunRow:
         parent_serial=run.parent_serial,
         idempotency_key=run.idempotency_key,
         reason=run.reason,
+        scheduled_at=run.scheduled_at,
     )
 
 

@@ -11,7 +11,7 @@ from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, RunRow
 RUN_COLUMNS = (
     "r.id, w.name, m.fingerprint, r.status, r.input, r.created_at, r.received_at, e.id, r.started_at, r.ended_at, r.result,"
     " r.error, r.failed_step, r.failed_attempt, r.epoch, r.takeovers, p.id, r.parent_serial, r.idempotency_key, r.reason,"
-    " e.payload"
+    " r.scheduled_at, e.payload"
 )
 RUN_JOINS = (
     "JOIN fg_workflow w ON w.number = r.workflow JOIN fg_machine m ON m.number = r.machine"
@@ -24,9 +24,9 @@ INBOX_COLUMNS = "i.position, r.id, i.id, i.kind, i.serial, i.payload, i.at, i.se
 
 def run_row(row: Sequence[Any]) -> RunRow:
     """A row of RUN_COLUMNS."""
-    run = RunRow(*row[:20])
+    run = RunRow(*row[:21])
     if row[4] is None:  # the event's payload is the only argument, and is not stored twice
-        run.input = f"[{row[20]}]"
+        run.input = f"[{row[21]}]"
     return run
 
 
