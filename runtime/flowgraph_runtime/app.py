@@ -21,6 +21,7 @@ from flowgraph import Workflow
 from flowgraph_compiler.pipeline import Compilation, compile_application, compile_targets
 from flowgraph_compiler.report import text as report_text
 from flowgraph_compiler.source import TargetError, source_of
+from flowgraph_runtime.access_log import hide_event_keys
 from flowgraph_runtime.api.endpoints import Endpoint
 from flowgraph_runtime.api.guard import Guard, dispatcher, on_error, on_http_exception, on_problem
 from flowgraph_runtime.api.openapi import document
@@ -74,6 +75,7 @@ def create_app(
     `lifespan` opens what steps get by `resource(Type)`, a mapping by type; `pages` are the dashboard's routes (None: none).
     Raises `CompilationRefused` when the workflows have errors. The database is opened when the server starts."""
     settings = settings or Settings()
+    hide_event_keys()
     registry = Registry.from_compilation(compiled(targets))
     slot: list[Service] = []
 

@@ -114,6 +114,11 @@ def _retry(run_id: str) -> _Ask[RunOut]:
     return _Ask(RunOut, "POST", _path("runs", run_id, "retry"))
 
 
+def _listed(name: str | None, status: str | None, since: str | None, cursor: str | None, limit: int) -> _Ask[EventPage]:
+    filters = {"name": name, "status": status, "since": since, "cursor": cursor, "limit": limit}
+    return _Ask(EventPage, "GET", "/v1/events", filters)
+
+
 def _headers(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
@@ -201,9 +206,17 @@ class Client:
         """Return the served workflows."""
         return self._ask(_Ask(WorkflowPage, "GET", "/v1/workflows")).items
 
-    def events(self, *, name: str | None = None, cursor: str | None = None, limit: int = 50) -> EventPage:
-        """Return a page of events, newest first."""
-        return self._ask(_Ask(EventPage, "GET", "/v1/events", {"name": name, "cursor": cursor, "limit": limit}))
+    def events(
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        since: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """Return a page of events, newest first; `status`: stored, unknown, invalid; `since`: received from then on, RFC 3339."""
+        return self._ask(_listed(name, status, since, cursor, limit))
 
     def event(self, event_id: str) -> EventOut:
         """Return one event with the runs that it started or woke."""
@@ -271,6 +284,22 @@ class AsyncClient:
     async def steps(self, run_id: str) -> list[StepOut]:
         """Return every node of the run's machine, reached or not."""
         return (await self._ask(_Ask(StepsOut, "GET", _path("runs", run_id, "steps")))).items
+
+    async def events(
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        since: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """Return a page of events; see `Client.events`."""
+        return await self._ask(_listed(name, status, since, cursor, limit))
+
+    async def event(self, event_id: str) -> EventOut:
+        """Return one event with the runs that it started or woke."""
+        return await self._ask(_Ask(EventOut, "GET", _path("events", event_id)))
 
     async def cancel(self, run_id: str, reason: str | None = None) -> CancelOut:
         """Ask to cancel a run."""

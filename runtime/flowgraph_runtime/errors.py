@@ -45,9 +45,9 @@ class InputRejected(RuntimeProblem, ValueError):
 class TooLarge(RuntimeProblem):
     """A named limit of the promises page is exceeded, checked before the effect."""
 
-    def __init__(self, what: str, size: int, limit: int) -> None:
+    def __init__(self, what: str, size: int, limit: int, unit: str = "bytes") -> None:
         self.what, self.size, self.limit = what, size, limit
-        super().__init__(f"{what} has {size} bytes, the limit is {limit}")
+        super().__init__(f"{what} has {size:,} {unit}, the limit is {limit:,}")
 
 
 class MissingCode(RuntimeProblem):

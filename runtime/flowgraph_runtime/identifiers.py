@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from ulid import ULID
@@ -11,6 +12,19 @@ from ulid import ULID
 from flowgraph_runtime.clock import Clock
 
 _RANDOM_BITS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What a sender gives so that each try of one sending has the same ids: milliseconds since 1970 and ten bytes of chance."""
+
+    milliseconds: int
+    chance: bytes
+
+    def event(self, number: int) -> str:
+        """Return the id of the sending's event with this number, from 1: the last four bytes count, as one big-endian number."""
+        last = (int.from_bytes(self.chance[6:]) + number) % 2**32
+        return f"evt_{ULID.from_bytes(self.milliseconds.to_bytes(6) + self.chance[:6] + last.to_bytes(4))}"
 
 
 class Identifiers:

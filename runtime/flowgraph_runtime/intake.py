@@ -29,17 +29,22 @@ EVENT_LIMIT = 512_000
 """Bytes of one event's data."""
 BATCH_LIMIT = 5_000
 """Events in one request."""
+REASON_LIMIT = 1_000
+"""Characters that are kept of why an event is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """An event as somebody sends it: `id` is the sender's own, which makes a repetition harmless; `ts` when it happened."""
+    """An event as somebody sends it: `id` is the sender's own, which makes a repetition harmless; `ts` when it happened, or its
+    milliseconds. `stored_as`: its id here, when the sender's seed says it; `envelope`: what came beside the data."""
 
     name: str
     data: dict[str, Any]
     id: str | None = None
     ts: datetime | int | None = None
     source: str | None = None
+    stored_as: str | None = None
+    envelope: dict[str, Any] | None = None
 
 
 class Intake:
@@ -54,54 +59,64 @@ class Intake:
         self._parameters: dict[str, TypeAdapter[Any]] = {}
         self._events: dict[type[Event], TypeAdapter[Any]] = {}
 
-    async def send(self, posted: Sequence[Posted]) -> list[IngestResult]:
+    async def send(self, posted: Sequence[Posted], *, lenient: bool = False) -> list[IngestResult]:
         """Store the events, start the runs that they trigger and wake the waits that they match; all or nothing.
 
-        Raises `InputRejected` (data that does not fit its event class), `TooLarge`, and the store's `Conflict`."""
+        `lenient`: data that does not fit its class is stored as `invalid`, and a sender's id deduplicates the starts for a day
+        instead of the event. Raises `InputRejected` (data that does not fit its event class), `TooLarge`, and the store's
+        `Conflict`."""
         if len(posted) > BATCH_LIMIT:
-            raise TooLarge("the number of events in a request", len(posted), BATCH_LIMIT)
+            raise TooLarge("a request", len(posted), BATCH_LIMIT, "events")
         rows: list[EventRow] = []
         runs: list[NewRun] = []
         faults: list[tuple[str, str]] = []
         for index, event in enumerate(posted):
             try:
-                self._accept(event, rows, runs)
+                self._accept(event, rows, runs, lenient=lenient)
             except InputRejected as rejected:
                 faults += [(f"/{index}{pointer}", reason) for pointer, reason in rejected.faults]
         if faults:
             raise InputRejected("not every event fits its class, so none was stored", faults)
         return await self._store.ingest(rows, runs)
 
-    def _accept(self, posted: Posted, rows: list[EventRow], runs: list[NewRun]) -> None:
-        data = json.dumps(posted.data, ensure_ascii=False, separators=(",", ":"))
-        size = len(data.encode())
-        if size > EVENT_LIMIT:
-            raise TooLarge(f"the data of event '{posted.name}'", size, EVENT_LIMIT)
-        ts = self._timestamp(posted.ts)
+    def _accept(self, posted: Posted, rows: list[EventRow], runs: list[NewRun], *, lenient: bool) -> None:
+        row = self._unchecked(posted)
+        row.dedup = "none" if lenient else None
+        rows.append(row)
         cls = self._registry.events.get(posted.name)
         if cls is None:
-            rows.append(self._unknown(posted, data, ts))
+            row.status, row.reason = "unknown", "no event of this name is declared in the served code"
             return
-        event = validated(self._event_adapter(cls), data, "/data")
-        event_id = self._ids.event()
-        attach_meta(event, EventMeta(event_id, posted.name, moment(ts), posted.source))
-        row = self._distribution.event_row(event, event_id, ts=ts, source=posted.source)
-        row.data, row.client_id = data, posted.id
-        rows.append(row)
+        try:
+            event = validated(self._event_adapter(cls), row.data, "/data")
+        except InputRejected as rejected:
+            if not lenient:
+                raise
+            row.status, row.reason = "invalid", str(rejected)[:REASON_LIMIT]
+            return
+        attach_meta(event, EventMeta(row.id, posted.name, moment(row.ts), posted.source))
+        known = self._distribution.event_row(event, row.id, ts=row.ts, source=posted.source)
+        row.payload, row.keys = known.payload, known.keys
+        row.dedup = "start" if lenient else None
         runs.extend(self._distribution.runs(event, row))
 
-    def _unknown(self, posted: Posted, data: str, ts: int) -> EventRow:
+    def _unchecked(self, posted: Posted) -> EventRow:
+        """The row of an event that starts nothing and wakes nothing yet. Raises `TooLarge`."""
+        data = _compact(posted.data)
+        envelope = None if not posted.envelope else _compact(posted.envelope)
+        size = len(data.encode()) + len((envelope or "").encode())
+        if size > EVENT_LIMIT:
+            raise TooLarge(f"the data of event '{posted.name}'", size, EVENT_LIMIT)
         return EventRow(
-            id=self._ids.event(),
+            id=posted.stored_as or self._ids.event(),
             name=posted.name,
             data=data,
             payload="null",
-            ts=ts,
+            ts=self._timestamp(posted.ts),
             received_at=self._clock.now(),
             source=posted.source,
             client_id=posted.id,
-            status="unknown",
-            reason="no event of this name is declared in the served code",
+            envelope=envelope,
         )
 
     def _timestamp(self, ts: datetime | int | None) -> int:
@@ -178,6 +193,10 @@ class Intake:
         return event
 
 
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def _chosen(workflow: str, given: object, names: Sequence[str]) -> tuple[str, object]:
     """The event that the input of a workflow with several event types names."""
     members = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
@@ -197,7 +216,8 @@ def parameters_model(declared: FlowDecl) -> type[BaseModel]:
 
 
 def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:
-    """Return the JSON text as the adapter's type. Raises `InputRejected` with a pointer for each fault."""
+    """Return the JSON text as the adapter's type. Raises `InputRejected` with a pointer for each fault, also when a validator of
+    the author's class fails in its own way."""
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
@@ -206,6 +226,8 @@ def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:
             for fault in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise InputRejected("the data does not fit", faults) from None
+    except Exception as error:
+        raise InputRejected("the data does not fit", [(prefix, f"{type(error).__name__}: {error}")]) from error
 
 
 def _escaped(part: int | str) -> str:

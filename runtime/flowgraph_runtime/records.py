@@ -57,7 +57,9 @@ class WaitRow:
 @dataclass(slots=True)
 class EventRow:
     """A received event. `keys`: one (path, canonical text) per registered key path of its name. `payload`: the codec text of the
-    model (what a workflow receives), `data`: its JSON as sent. `status`: stored, unknown, invalid."""
+    model (what a workflow receives), `data`: its JSON as sent. `status`: stored, unknown, invalid. `dedup`: what `client_id` is
+    unique for: the event itself (None), `start` (the runs that it starts, for a day), `none`. `envelope`: what came beside the
+    data, as JSON."""
 
     id: str
     name: str
@@ -70,6 +72,8 @@ class EventRow:
     status: str = "stored"
     reason: str | None = None
     keys: tuple[tuple[str, str], ...] = ()
+    dedup: str | None = None
+    envelope: str | None = None
 
 
 @dataclass(slots=True)

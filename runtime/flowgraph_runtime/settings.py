@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     allow_missing: bool = Field(default=False, description="start although live runs need code that is gone; park those runs")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="further names that the Host header may have")
     allowed_origins: tuple[str, ...] = Field(default=(), description="further origins that may write")
+    event_origins: tuple[str, ...] = Field(default=(), description="origins whose pages may send to /e/<key>; * for all")
     step_slots: int = Field(default=1000, ge=1, description="attempts that run at once")
     step_threads: int = Field(default=64, ge=1, description="threads for synchronous steps")
     claim_batch: int = Field(default=100, ge=1)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from flowgraph.codec import TypeRegistry, loads, plain
 from flowgraph.errors import error_names
 from flowgraph_compiler.machine import Machine
-from flowgraph_runtime.api.shapes import ErrorOut, EventOut, JournalEntry, KeyOut, RunOut, RunStatus
+from flowgraph_runtime.api.shapes import ErrorOut, EventOut, EventStatus, JournalEntry, KeyOut, RunOut, RunStatus
 from flowgraph_runtime.engine.folding import input_of
 from flowgraph_runtime.engine.inputs import CancelAsked, ChildEnded, EventOffered, Input, StepDone, StepFailed
 from flowgraph_runtime.moments import rfc3339
@@ -135,8 +135,9 @@ def event_view(row: EventRow, runs: tuple[str, ...] = ()) -> EventOut:
         received_at=time(row.received_at),
         source=row.source,
         client_id=row.client_id,
-        status=row.status,
+        status=cast("EventStatus", row.status),
         reason=row.reason,
+        envelope=None if row.envelope is None else json.loads(row.envelope),
         runs=list(runs),
     )
 

@@ -178,9 +178,27 @@ def test_an_event_id_starts_nothing_twice(shop: Program) -> None:
     assert shop(*send).stdout.splitlines()[0] == first.stdout.splitlines()[0]
 
 
+def test_events_are_listed_and_shown(shop: Program) -> None:
+    run = started(shop, "o-4")
+    assert shop("send", "nobody.knows", "--data", '{"x": 1}').code == 0
+    listed = json.loads(shop("events", "list", "--status", "unknown", "--name", "nobody.knows", "--json").stdout)["items"]
+    assert [(event["data"], event["runs"]) for event in listed] == [({"x": 1}, [])]
+    table = shop("events", "list", "--limit", "1").stdout
+    assert listed[0]["id"] in table
+    assert "no event of this name is declared" in table
+    event = json.loads(shop("runs", "show", run, "--json").stdout)["event_id"]
+    shown = shop("events", "show", event).stdout.splitlines()
+    assert shown[0].startswith(f"order.placed {event}: stored")
+    assert shown[1:] == ['data: {"order_id": "o-4"}', run]
+    assert "reason: no event of this name" in shop("events", "show", listed[0]["id"]).stdout
+    assert json.loads(shop("events", "show", event, "--json").stdout)["runs"] == [run]
+    assert shop("events", "list", "--status", "lost").code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["events", "show", "evt_unknown"], "evt_unknown"),
         (["send", "order.placed", "--data", '{"order_id": 7}'], "order_id"),
         (["runs", "show", "run_unknown"], "run_unknown"),
         (["runs", "watch", "run_unknown"], "run_unknown"),

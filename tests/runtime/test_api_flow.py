@@ -7,7 +7,7 @@ import re
 import pytest
 
 from flowgraph_runtime.api.table import ENDPOINTS
-from flowgraph_runtime.client import ApiError, Client
+from flowgraph_runtime.client import ApiError, AsyncClient, Client
 from tests.runtime.live import live
 
 
@@ -49,6 +49,30 @@ def test_a_repeated_event_id_is_stored_once(client):
     with pytest.raises(ApiError) as refused:
         client.send("order.placed", {"order_id": "b2"}, id="sender-1")
     assert refused.value.status == 409
+
+
+def test_events_are_listed_by_name_status_and_time(client):
+    ids = [client.send(name, {"order_id": name}).id for name in ("listed.a", "listed.b", "listed.a")]
+    assert [event.id for event in client.events(name="listed.a", status="unknown").items] == [ids[2], ids[0]]
+    page = client.events(name="listed.a", limit=1)
+    assert [event.id for event in client.events(name="listed.a", limit=1, cursor=page.next_cursor).items] == [ids[0]]
+    assert client.events(name="listed.a", status="stored").items == client.events(status="invalid").items == []
+    received = client.event(ids[1]).received_at
+    assert {event.id for event in client.events(since=received).items} >= set(ids[1:])
+    assert ids[0] not in {event.id for event in client.events(since=client.event(ids[2]).received_at).items}
+    with pytest.raises(ApiError, match="'status' is one of stored, unknown, invalid"):
+        client.events(status="lost")
+
+
+def test_the_asynchronous_client_reads_events_too(client, run):
+    sent = client.send("order.placed", {"order_id": "async"})
+
+    async def read() -> None:
+        async with AsyncClient(client.url) as there:
+            assert (await there.event(sent.id)).runs == sent.runs
+            assert sent.id in [event.id for event in (await there.events(name="order.placed", status="stored")).items]
+
+    run(read())
 
 
 def test_an_unknown_event_is_kept_and_visible(client):

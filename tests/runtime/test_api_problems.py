@@ -20,7 +20,8 @@ def client(tmp_path_factory):
 
 
 def _stored(client) -> int:
-    return len(client.get("/v1/events").json()["items"])
+    """How many events were sent by the tests; the runs of earlier ones send `order.shipped`."""
+    return sum(item["name"] != "order.shipped" for item in client.get("/v1/events?limit=200").json()["items"])
 
 
 def _problem(answer, status: int) -> dict:

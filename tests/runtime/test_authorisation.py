@@ -42,6 +42,11 @@ def _header(state: str, secrets: dict[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {secrets[state]}"}
 
 
+def _path_key(state: str, secrets: dict[str, str]) -> str:
+    """The same credential where a key stands in the path."""
+    return secrets.get(state) or {"none": "NO_EVENT_KEY_SET", "unknown": new_key()}.get(state, "%20")
+
+
 def _expected(endpoint: Endpoint, state: str) -> int | None:
     if endpoint.scope == OPEN:
         return None
@@ -54,17 +59,28 @@ def _expected(endpoint: Endpoint, state: str) -> int | None:
 def test_each_route_asks_for_exactly_its_scope(guarded, state):
     client, secrets = guarded
     for endpoint in ENDPOINTS:
-        path = endpoint.path.replace("{name}", "no-such").replace("{id}", "no-such")
+        path = endpoint.path.replace("{name}", "no-such").replace("{id}", "no-such").replace("{key}", _path_key(state, secrets))
         if endpoint.path == "/v1/stream" and _expected(endpoint, state) is None:
             continue  # it would never end; `test_streams` reads it
-        answer = client.request(endpoint.method, path, headers=_header(state, secrets))
+        headers = {} if endpoint.key_in_path else _header(state, secrets)
+        answer = client.request(endpoint.method, path, headers=headers)
         expected = _expected(endpoint, state)
         if expected is None:
             assert answer.status_code not in (401, 403), (endpoint, state, answer.text)
         else:
             assert answer.status_code == expected, (endpoint, state, answer.text)
-            assert answer.headers["content-type"] == "application/problem+json"
+            problem = "application/problem+json" if endpoint.error is None else "application/json"
+            assert answer.headers["content-type"] == problem
             assert ("www-authenticate" in answer.headers) is (expected == 401)
+
+
+def test_a_key_in_a_path_is_the_only_credential_there(guarded):
+    client, secrets = guarded
+    event = {"name": "whatever", "data": {}}
+    header = {"Authorization": f"Bearer {secrets['admin']}", "Cookie": f"flowgraph_key={secrets['admin']}"}
+    assert client.post("/e/NO_EVENT_KEY_SET", json=event, headers=header).status_code == 401
+    assert client.post(f"/e/{secrets['event:write']}", json=event).status_code == 200
+    assert client.post("/v1/events", json=event, headers={"Authorization": "NO_EVENT_KEY_SET"}).status_code == 401
 
 
 def test_every_route_declares_a_known_scope(guarded):

@@ -49,9 +49,12 @@ class Site:
 
     # --- rows
 
-    def event(self, name: str = "start", *, client_id: str | None = None, data: str = "{}", **keys: str) -> EventRow:
+    def event(
+        self, name: str = "start", *, client_id: str | None = None, data: str = "{}", dedup: str | None = None, **keys: str
+    ) -> EventRow:
         pairs = tuple(keys.items())
-        return EventRow(self.name("evt"), name, data, PAYLOAD, self.clock.now(), 0, client_id=client_id, keys=pairs)
+        now = self.clock.now()
+        return EventRow(self.name("evt"), name, data, PAYLOAD, now, 0, client_id=client_id, keys=pairs, dedup=dedup)
 
     def new_run(self, event: EventRow | None = None, **more: Any) -> NewRun:
         id = None if event is None else event.id

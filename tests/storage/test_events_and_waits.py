@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from flowgraph_runtime.records import Transition, WaitRow
+from flowgraph_runtime.records import EventRow, NewRun, Transition, WaitRow
 from flowgraph_runtime.storage import Conflict, UnstorableText, early
-from tests.storage.site import Site
+from tests.storage.site import SECOND, Site
 
 
 def test_an_event_starts_its_runs(site: Site) -> None:
@@ -49,6 +49,77 @@ def test_a_client_id_with_other_data_conflicts_and_nothing_of_the_batch_is_store
     assert caught.value.existing == first.id
     assert site.run(site.store.event(fresh.id)) is None
     assert site.run(site.store.claim(site.epoch, 10)) == []
+
+
+def test_the_order_of_members_makes_no_other_data(site: Site) -> None:
+    first = site.event(client_id="c-1", data='{"a":1,"b":[true]}')
+    site.ingest(first)
+    (result,) = site.ingest(site.event(client_id="c-1", data='{"b":[true],"a":1}'))
+    assert (result.event_id, result.duplicate) == (first.id, True)
+    with pytest.raises(Conflict):
+        site.ingest(site.event(client_id="c-1", data='{"b":[1],"a":1}'))
+
+
+def _starting(site: Site, client_id: str | None = "c-1", **more: Any) -> tuple[EventRow, NewRun]:
+    """An event whose sender's id deduplicates the starts, and the run that it starts."""
+    event = site.event(client_id=client_id, dedup="start", **more)
+    return event, site.new_run(event)
+
+
+def test_an_id_that_deduplicates_starts_is_stored_again_and_starts_nothing(site: Site) -> None:
+    (first, run), (again, other) = _starting(site), _starting(site, data='{"other":1}')
+    assert [result.run_ids for result in site.ingest(first, runs=[run])] == [(run.id,)]
+    (result,) = site.ingest(again, runs=[other])
+    assert (result.event_id, result.run_ids, result.duplicate) == (again.id, (), False)
+    assert first.id in str(result.reason)
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 10))] == [run.id]
+    found = site.run(site.store.event(again.id))
+    assert found is not None
+    assert (found.event.client_id, found.event.reason, found.started) == ("c-1", result.reason, ())
+
+
+def test_starts_are_deduplicated_for_a_day_from_the_start(site: Site) -> None:
+    started = []
+    for hours in (0, 23, 2, 22, 3):  # at 0, 23, 25, 47 and 50 hours
+        site.clock.advance(hours * 3600 * SECOND)
+        event, run = _starting(site)
+        started.append(len(site.ingest(event, runs=[run])[0].run_ids))
+    assert started == [1, 0, 1, 0, 1]
+
+
+def test_an_event_that_starts_nothing_wakes_waits(site: Site) -> None:
+    (waiting,) = site.started()
+    first, run = _starting(site, booking="s:1")
+    site.ingest(first, runs=[run])
+    site.commit(site.wait(waiting, since_start=False, name="start", booking="s:1"))
+    again, other = _starting(site, booking="s:1")
+    site.ingest(again, runs=[other])
+    assert site.offered(waiting) == [(again.id, (1,))]
+
+
+def test_a_batch_starts_once_for_each_id_and_name(site: Site) -> None:
+    given = [_starting(site), _starting(site), _starting(site, client_id="c-2"), _starting(site, client_id=None)]
+    given.append(_starting(site, name="other"))
+    results = site.ingest(*(event for event, _ in given), runs=[run for _, run in given])
+    assert [result.run_ids for result in results] == [(run.id,) if number != 1 else () for number, (_, run) in enumerate(given)]
+
+
+def test_a_repeated_sending_with_the_same_ids_changes_nothing(site: Site) -> None:
+    given = [_starting(site), _starting(site), _starting(site, client_id=None)]
+    events, runs = [event for event, _ in given], [run for _, run in given]
+    first = site.ingest(*events, runs=runs)
+    again = site.ingest(*events, runs=[site.new_run(event) for event in events])
+    assert [result.event_id for result in again] == [event.id for event in events]
+    assert [result.run_ids for result in again] == [result.run_ids for result in first] == [(runs[0].id,), (), (runs[2].id,)]
+    assert len(site.run(site.store.claim(site.epoch, 10))) == 2
+
+
+def test_an_event_that_could_start_nothing_does_not_use_its_id_up(site: Site) -> None:
+    invalid = site.event(client_id="c-1", dedup="none")
+    invalid.status = "invalid"
+    site.ingest(invalid, invalid)
+    event, run = _starting(site)
+    assert site.ingest(event, runs=[run])[0].run_ids == (run.id,)
 
 
 def test_a_batch_may_repeat_an_event(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,37 @@ def test_one_client_id_is_stored_once_by_two_processes(shared_site: Site) -> Non
         return one[0].duplicate, two[0].duplicate
 
     assert all(sorted(site.run(round_(number))) == [False, True] for number in range(ROUNDS))
+
+
+def test_one_sender_s_id_starts_one_run_in_two_processes(shared_site: Site) -> None:
+    site, other = shared_site, shared_site.another()
+
+    async def round_(number: int) -> tuple[int, int]:
+        first, second = (site.event(client_id=f"c-{number}", dedup="start") for _ in range(2))
+        one, two = await asyncio.gather(
+            site.store.ingest([first], [site.new_run(first)]), other.ingest([second], [site.new_run(second)])
+        )
+        assert (one[0].event_id, two[0].event_id) == (first.id, second.id)
+        return len(one[0].run_ids), len(two[0].run_ids)
+
+    assert all(sorted(site.run(round_(number))) == [0, 1] for number in range(ROUNDS))
+
+
+def test_one_sending_that_arrives_twice_at_once_is_stored_once(shared_site: Site) -> None:
+    site, other = shared_site, shared_site.another()
+
+    async def round_() -> list[tuple[str, ...]]:
+        event = site.event(dedup="start")
+        one, two = await asyncio.gather(
+            site.store.ingest([event], [site.new_run(event)]), other.ingest([replace(event)], [site.new_run(event)])
+        )
+        assert one[0].event_id == two[0].event_id == event.id
+        return [one[0].run_ids, two[0].run_ids]
+
+    for _ in range(ROUNDS):
+        one, two = site.run(round_())
+        assert one == two
+        assert len(one) == 1
 
 
 def test_one_idempotency_key_starts_one_run_in_two_processes(shared_site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flowgraph_runtime.records import NewRun, Transition
 from flowgraph_runtime.storage import KeyRow
 from tests.storage.site import SECOND, Site
@@ -64,6 +66,34 @@ def test_events_come_in_pages_with_their_runs(site: Site) -> None:
     assert found is not None
     assert (found.event.name, found.started, found.taken_by) == ("a", (runs[0].id, runs[1].id), ())
     assert site.run(site.store.event("evt_nobody")) is None
+
+
+def test_events_are_listed_by_name_status_and_time_in_pages(site: Site) -> None:
+    events = []
+    for number in range(6):
+        events.append(site.event("ab"[number % 2]))
+        events[-1].status = ("stored", "stored", "invalid", "unknown")[number % 4]
+        site.ingest(events[-1])
+        site.clock.advance(number % 3)  # some are received at one instant
+    ids = [event.id for event in reversed(events)]
+
+    def pages(**filters: Any) -> list[str]:
+        found: list[str] = []
+        cursor = None
+        while True:
+            page, cursor = site.run(site.store.events(cursor=cursor, limit=1, **filters))
+            found += [event.id for event in page]
+            if cursor is None:
+                return found
+
+    by_id = {event.id: event for event in events}
+    assert pages() == ids
+    assert pages(name="b") == [id for id in ids if by_id[id].name == "b"]
+    for status in ("stored", "invalid", "unknown"):
+        assert pages(status=status) == [id for id in ids if by_id[id].status == status]
+    assert pages(name="a", status="invalid") == [events[2].id]
+    assert pages(since=events[3].received_at) == [id for id in ids if by_id[id].received_at >= events[3].received_at]
+    assert pages(name="c") == pages(since=site.clock.now() + 1) == []
 
 
 def test_workflows_have_their_current_machine(site: Site) -> None:

@@ -16,6 +16,7 @@ from flowgraph_runtime.errors import InputRejected
 from flowgraph_runtime.intake import validated
 from flowgraph_runtime.service import Service
 
+JSON = "application/json"
 Handler: TypeAlias = Callable[["Call"], Awaitable[Response]]
 Method = Literal["GET", "POST", "DELETE"]
 
@@ -31,7 +32,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A route. `body` and `answer` are types of `shapes` (None: no body, or an answer that is not JSON, of type `media`)."""
+    """A route. `body` and `answer` are types of `shapes` (None: no body, or an answer that is not JSON, of type `media`).
+    `bodies`: what may be sent instead, by media type; `any_media`: whatever the media type says, it is read as JSON.
+    `key_in_path`: the credential is the path's `key`; `error`: the type of errors that are no problem documents."""
 
     method: Method
     path: str
@@ -40,6 +43,10 @@ class Endpoint:
     handler: Handler
     body: Any = None
     body_needed: bool = True
+    bodies: tuple[tuple[str, Any], ...] = ()
+    any_media: bool = False
+    key_in_path: bool = False
+    error: Any = None
     answer: Any = None
     status: int = 200
     media: str = "application/json"
@@ -55,6 +62,11 @@ class Call:
     request: Request
     endpoint: Endpoint
     service: Service
+
+    @property
+    def media_type(self) -> str:
+        """What the request says that its body is, without parameters, in lower case."""
+        return media_type_of(self.request)
 
     @property
     def path(self) -> dict[str, str]:
@@ -106,6 +118,11 @@ class Call:
         if not text.isascii() or not text.isdigit() or len(text) > 18 or not low <= int(text) <= high:
             raise Problem(400, "bad query parameter", f"'{name}' is a whole number from {low} to {high}")
         return int(text)
+
+
+def media_type_of(request: Request) -> str:
+    """Return the request's media type without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def checked_text(text: str, what: str) -> str:

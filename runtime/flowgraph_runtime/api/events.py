@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
+from flowgraph_runtime.api import cloudevents
 from flowgraph_runtime.api.endpoints import Call, answer
-from flowgraph_runtime.api.paging import page_of
+from flowgraph_runtime.api.paging import page_of, since_of
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import EventAccepted, EventIn, EventPage, EventsAccepted
 from flowgraph_runtime.errors import InputRejected
@@ -21,11 +22,10 @@ _ONE = TypeAdapter(EventIn)
 
 async def send(call: Call) -> Response:
     """Take one event or an array of them, all or nothing."""
-    text = await call.json()
-    several = text.lstrip().startswith("[")
+    several = (await call.request.body()).lstrip().startswith(b"[")
     try:
-        events: list[EventIn] = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
-        results = await call.service.intake.send([_posted(event) for event in events])
+        posted = await (cloudevents.posted(call) if cloudevents.is_cloudevent(call) else _sent(call, several=several))
+        results = await call.service.intake.send(posted)
     except InputRejected as rejected:
         faults = [(pointer if several else pointer.removeprefix("/0"), reason) for pointer, reason in rejected.faults]
         raise Problem(422, "nothing was stored", "an event does not fit", faults) from None
@@ -42,6 +42,12 @@ def _reason(result: Any) -> str | None:
     return "stored before under this id" if result.duplicate else None
 
 
+async def _sent(call: Call, *, several: bool) -> list[Posted]:
+    text = await call.json()
+    events: list[EventIn] = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
+    return [_posted(event) for event in events]
+
+
 def _posted(event: EventIn) -> Posted:
     return Posted(name=event.name, data=event.data, id=event.id, ts=event.ts, source="api")
 
@@ -50,13 +56,16 @@ async def listing(call: Call) -> Response:
     """List events, newest first."""
     queries = call.queries()
     limit, cursor = page_of(call, queries)
-    rows, following = await call.service.store.events(name=queries.get("name"), cursor=cursor, limit=limit)
+    rows, following = await call.service.store.events(
+        name=queries.get("name"), status=queries.get("status"), since=since_of(queries), cursor=cursor, limit=limit
+    )
     return answer(EventPage(items=[event_view(row) for row in rows], next_cursor=None if following is None else str(following)))
 
 
 async def single(call: Call) -> Response:
-    """Show one event with the runs that it started or woke."""
-    found = await call.service.store.event(call.path["id"])
+    """Show one event with the runs that it started or woke. The id may stand without its prefix, as `/e` answers it."""
+    id = call.path["id"]
+    found = await call.service.store.event(id if id.startswith("evt_") else f"evt_{id}")
     if found is None:
-        raise Problem(404, "not found", f"there is no event '{call.path['id']}'")
+        raise Problem(404, "not found", f"there is no event '{id}'")
     return answer(event_view(found.event, tuple(dict.fromkeys((*found.started, *found.taken_by)))))

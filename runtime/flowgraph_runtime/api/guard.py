@@ -12,8 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowgraph_runtime.api.endpoints import Call, Endpoint, checked_text
-from flowgraph_runtime.api.problems import Problem, plain_problem
+from flowgraph_runtime.access_log import without_key
+from flowgraph_runtime.api import cors
+from flowgraph_runtime.api.endpoints import JSON, Call, Endpoint, checked_text, media_type_of
+from flowgraph_runtime.api.problems import Problem, plain_problem, respond
 from flowgraph_runtime.auth import COOKIE, allowed_host, allowed_origin
 from flowgraph_runtime.errors import InputRejected, MissingCode, TooLarge, UnknownWorkflow
 from flowgraph_runtime.service import Service
@@ -53,11 +55,13 @@ class Guard:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                headers.update(cors.headers(scope, self._settings))
             await send(message)
 
         problem = self._refuse(scope)
-        if problem is not None:
-            await problem.response()(scope, receive, send_guarded)
+        early = respond(problem, scope) if problem is not None else cors.preflight(scope, self._settings)
+        if early is not None:
+            await early(scope, receive, send_guarded)
             return
         await self._app(scope, self._limited(receive), send_guarded)
 
@@ -69,7 +73,8 @@ class Guard:
                 421, "misdirected request", "the Host header names no address of this server; see the setting allowed_hosts"
             )
         writes = scope["method"] not in ("GET", "HEAD", "OPTIONS")
-        if writes and not allowed_origin(headers.get("origin"), hosts[0], self._settings):
+        welcome = cors.welcome(scope, self._settings) or allowed_origin(headers.get("origin"), hosts[0], self._settings)
+        if writes and not welcome:
             return Problem(403, "foreign origin", "a page of another origin may not write here; see the setting allowed_origins")
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:18]) > self._settings.body_limit:
@@ -116,22 +121,21 @@ def dispatcher(endpoints: Sequence[Endpoint], current: Callable[[], Service]) ->
 
 
 async def _admit(request: Request, endpoint: Endpoint, service: Service) -> None:
-    refusal = await service.gate.refuse(endpoint.scope, request.headers.get("authorization"), request.cookies.get(COOKIE))
+    credential = f"Bearer {request.path_params['key']}" if endpoint.key_in_path else request.headers.get("authorization")
+    refusal = await service.gate.refuse(endpoint.scope, credential, request.cookies.get(COOKIE))
     if refusal is not None:
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
         raise Problem(refusal.status, refusal.title, refusal.detail, headers=headers)
     for name, value in request.path_params.items():
         checked_text(value, f"'{name}' in the path")
-    if endpoint.body is not None and _has_body(request, endpoint) and _content_type(request) != "application/json":
-        raise Problem(415, "unsupported media type", "send 'Content-Type: application/json'")
+    if endpoint.body is not None and not endpoint.any_media and _has_body(request, endpoint):
+        taken = (JSON, *(media for media, _ in endpoint.bodies))
+        if media_type_of(request) not in taken:
+            raise Problem(415, "unsupported media type", f"send 'Content-Type: {JSON}' (taken: {', '.join(taken)})")
 
 
 def _has_body(request: Request, endpoint: Endpoint) -> bool:
     return endpoint.body_needed or request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-
-
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -159,20 +163,18 @@ def problem_of(error: Exception) -> Problem | None:
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what the router refuses: no such path, no such method."""
-    del request
     assert isinstance(error, HTTPException)
-    return plain_problem(error.status_code, error.headers).response()
+    return respond(plain_problem(error.status_code, error.headers), request.scope)
 
 
 async def on_problem(request: Request, error: Exception) -> Response:
     """Answer a problem."""
-    del request
     assert isinstance(error, Problem)
-    return error.response()
+    return respond(error, request.scope)
 
 
 async def on_error(request: Request, error: Exception) -> Response:
     """Answer what nobody foresaw; the reason goes to the log, not to the client."""
     if not isinstance(error, ClientDisconnect):
-        _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return plain_problem(500).response()
+        _LOG.error("%s %s failed", request.method, without_key(request.url.path), exc_info=error)
+    return respond(plain_problem(500), request.scope)

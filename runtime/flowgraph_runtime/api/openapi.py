@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from flowgraph_runtime.api.endpoints import Endpoint, Query
+from flowgraph_runtime.api.endpoints import JSON, Endpoint, Query
 from flowgraph_runtime.api.shapes import ProblemOut
 from flowgraph_runtime.auth import OPEN
 
@@ -20,7 +20,6 @@ _ALWAYS = (400, 421, 500)
 def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
     """Return the document."""
     schemas: dict[str, Any] = {}
-    _schema(ProblemOut, schemas)
     paths: dict[str, Any] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
@@ -41,11 +40,12 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         "operationId": re.sub(r"\W+", "_", f"{endpoint.method.lower()}{endpoint.path}").strip("_"),
         "parameters": _parameters(endpoint),
         "responses": _responses(endpoint, schemas),
-        "security": [] if endpoint.scope == OPEN else [{}, {"key": []}],
+        "security": [] if endpoint.scope == OPEN or endpoint.key_in_path else [{}, {"key": []}],
         "x-scope": endpoint.scope,
     }
     if endpoint.body is not None:
-        content = {"application/json": {"schema": _schema(endpoint.body, schemas)}}
+        taken = ((JSON, endpoint.body), *endpoint.bodies)
+        content = {media: {"schema": _schema(kind, schemas)} for media, kind in taken}
         operation["requestBody"] = {"required": endpoint.body_needed, "content": content}
     return operation
 
@@ -77,8 +77,9 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         responses["200"] = good
     if endpoint.media == "text/event-stream":
         responses["204"] = {"description": "the run has ended and nothing was missed"}
+    problem = ("application/problem+json", ProblemOut) if endpoint.error is None else (JSON, endpoint.error)
     for status in sorted({*endpoint.errors, *_ALWAYS, *_by_kind(endpoint)}):
-        content = {"application/problem+json": {"schema": {"$ref": _REF.format(model="ProblemOut")}}}
+        content = {problem[0]: {"schema": _schema(problem[1], schemas)}}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     return responses
 

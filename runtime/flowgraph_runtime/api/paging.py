@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from flowgraph_runtime.api.endpoints import Call, Query
+from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.moments import microseconds, parse_rfc3339
 
 MOST = 200
 PAGE = (
@@ -16,3 +18,13 @@ def page_of(call: Call, queries: dict[str, str]) -> tuple[int, int | None]:
     limit = call.number(queries, "limit", 50, 1, MOST)
     cursor = call.number(queries, "cursor", -1, 0, 10**18 - 1)
     return limit, None if cursor < 0 else cursor
+
+
+def since_of(queries: dict[str, str]) -> int | None:
+    """Return the query parameter `since` in microseconds. Raises `Problem` 400."""
+    if "since" not in queries:
+        return None
+    try:
+        return microseconds(parse_rfc3339(queries["since"]))
+    except ValueError as error:
+        raise Problem(400, "bad query parameter", f"'since': {error}") from None

@@ -38,6 +38,22 @@ class Problem(Exception):
         return Response(_bytes(body), self.status, self.headers, media_type="application/problem+json")
 
 
+def respond(problem: Problem, scope: Mapping[str, Any]) -> Response:
+    """Return the answer in the form that the path's clients read: `/e/<key>` has Inngest's."""
+    if not takes_events(scope):
+        return problem.response()
+    reasons = [f"{pointer or '/'}: {reason}" for pointer, reason in problem.faults]
+    text = ": ".join(part for part in (problem.title, problem.detail, "; ".join(reasons)) if part)
+    return Response(
+        _bytes({"error": text, "status": problem.status}), problem.status, problem.headers, media_type="application/json"
+    )
+
+
+def takes_events(scope: Mapping[str, Any]) -> bool:
+    """Whether a request's path is one of Inngest's event API."""
+    return bool(scope["path"].removeprefix(scope.get("root_path", "")).startswith("/e/"))
+
+
 def _bytes(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)

@@ -9,13 +9,12 @@ from starlette.responses import Response
 from flowgraph.durations import DurationError, parse_duration
 from flowgraph_runtime import reopening
 from flowgraph_runtime.api.endpoints import Call, answer
-from flowgraph_runtime.api.paging import page_of
+from flowgraph_runtime.api.paging import page_of, since_of
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.engine.errors import NotReopenable
 from flowgraph_runtime.inspection import history_of
-from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.errors import NotFailed
 from flowgraph_runtime.storage.transitions import ENDED
@@ -75,22 +74,13 @@ async def listing(call: Call) -> Response:
         workflow=queries.get("workflow"),
         status=queries.get("status"),
         event_id=queries.get("event_id"),
-        since=_since(queries.get("since")),
+        since=since_of(queries),
         cursor=cursor,
         limit=limit,
         parked=call.service.registry.unsatisfied() if "status" in queries else (),
     )
     items = [shown(call, row) for row in rows]
     return answer(RunPage(items=items, next_cursor=None if following is None else str(following)))
-
-
-def _since(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return microseconds(parse_rfc3339(text))
-    except ValueError as error:
-        raise Problem(400, "bad query parameter", f"'since': {error}") from None
 
 
 async def single(call: Call) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from flowgraph_runtime.moments import parse_rfc3339
 
@@ -15,6 +15,9 @@ RunStatus = Literal[
 StepStatus = Literal["pending", "running", "retrying", "completed", "failed", "cancelled", "skipped"]
 SentMoment = Annotated[datetime, BeforeValidator(lambda given: parse_rfc3339(given) if isinstance(given, str) else None)]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+EARLIEST, LATEST = 315_532_800_000, 253_402_300_799_999
+"""Milliseconds since 1970 that the time of an event may have: from 1980 to 9999."""
+EventStatus = Literal["stored", "unknown", "invalid"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -30,7 +33,63 @@ class EventIn(Shape):
     name: Name
     data: dict[str, Any] = Field(default_factory=dict[str, Any])
     id: Name | None = None
-    ts: Annotated[int, Field(ge=315_532_800_000, le=253_402_300_799_999)] | SentMoment | None = None
+    ts: Annotated[int, Field(ge=EARLIEST, le=LATEST)] | SentMoment | None = None
+
+
+def _happened(ts: int | None) -> int | None:
+    """Milliseconds of an event from an Inngest SDK: 0, as for none, is now."""
+    if not ts:
+        return None
+    if not EARLIEST <= ts <= LATEST:
+        raise ValueError("the milliseconds since 1970 of a time from 1980 on")
+    return ts
+
+
+def _sendable(name: str) -> str:
+    if name.startswith("inngest/"):
+        raise ValueError("names that begin with 'inngest/' are Inngest's own")
+    return name
+
+
+class SdkEventIn(BaseModel):
+    """An event as Inngest's SDKs send it; further members are ignored. `ts`: milliseconds."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Annotated[Name, AfterValidator(_sendable)]
+    data: dict[str, Any] | None = None
+    ts: Annotated[Annotated[int, Field(strict=True)] | None, AfterValidator(_happened)] = None
+    id: Annotated[str, Field(max_length=200)] | None = None
+    user: Any = None
+    v: Any = None
+
+
+class SdkEventsAccepted(Shape):
+    """The ids of the stored events, in order, as Inngest's SDKs read them."""
+
+    ids: list[str]
+    status: Literal[200] = 200
+
+
+class SdkError(Shape):
+    """An error as Inngest's SDKs read it."""
+
+    error: str
+    status: int
+
+
+class CloudEventIn(BaseModel):
+    """A CloudEvent 1.0 whose data is a JSON object. Attributes that are not named here are kept with the event."""
+
+    model_config = ConfigDict(extra="allow")
+
+    specversion: Literal["1.0"]
+    type: Name
+    source: Annotated[str, Field(min_length=1, max_length=2000)]
+    id: Name
+    time: SentMoment | None = None
+    data: dict[str, Any] | None = None
+    data_base64: None = Field(default=None, description="bytes are not taken: send a JSON object")
 
 
 class EventAccepted(Shape):
@@ -202,7 +261,8 @@ class WorkflowPage(Shape):
 
 
 class EventOut(Shape):
-    """A stored event with the runs that it started."""
+    """A stored event. `status`: `unknown` when no such event is declared, `invalid` when its data does not fit; such events start
+    and wake nothing. `envelope`: what came beside the data. `runs`: those that it started or woke (single event only)."""
 
     id: str
     name: str
@@ -211,8 +271,9 @@ class EventOut(Shape):
     received_at: Moment
     source: str | None
     client_id: str | None
-    status: str
+    status: EventStatus
     reason: str | None
+    envelope: dict[str, Any] | None = None
     runs: list[str]
 
 

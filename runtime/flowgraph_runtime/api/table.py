@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowgraph_runtime.api import events, operations, runs, streams, workflows
+from flowgraph_runtime.api import cloudevents, events, inngest, operations, runs, streams, workflows
 from flowgraph_runtime.api import shapes as s
 from flowgraph_runtime.api.endpoints import Endpoint, Query
 from flowgraph_runtime.api.paging import PAGE
@@ -20,9 +20,24 @@ _RUN_FILTERS = (
 )
 _KEY = Query("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 200}, "a repetition answers the first run")
 _WAIT = Query("wait", _TEXT, "a duration such as 10s: answer when the run has ended, at most 60s")
+_SEED = Query("x-inngest-event-id-seed", _TEXT, "milliseconds and ten bytes in base64: the same for every try of one sending")
+_ENVIRONMENT = Query("x-inngest-env", _TEXT, "kept with the events")
 _RESUME = Query("Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "go on after this event")
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "POST",
+        "/e/{key}",
+        "event:write",
+        "Send one event or an array of them as Inngest's SDKs do",
+        inngest.send,
+        body=s.SdkEventIn | list[s.SdkEventIn],
+        any_media=True,
+        key_in_path=True,
+        answer=s.SdkEventsAccepted,
+        error=s.SdkError,
+        headers=(_SEED, _ENVIRONMENT),
+    ),
     Endpoint(
         "POST",
         "/v1/events",
@@ -30,6 +45,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Send one event or an array of them, all or nothing",
         events.send,
         body=s.EventIn | list[s.EventIn],
+        bodies=((cloudevents.ONE, s.CloudEventIn), (cloudevents.BATCH, list[s.CloudEventIn])),
         answer=s.EventsAccepted,
         errors=(409, 413),
     ),
@@ -40,7 +56,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "List events",
         events.listing,
         answer=s.EventPage,
-        query=(Query("name", _TEXT, "only events of this name"), *PAGE),
+        query=(
+            Query("name", _TEXT, "only events of this name"),
+            Query("status", {"type": "string", "enum": list(s.EventStatus.__args__)}, "only events in this status"),  # type: ignore[attr-defined]
+            Query("since", {"type": "string", "format": "date-time"}, "only events received at or after this time"),
+            *PAGE,
+        ),
     ),
     Endpoint(
         "GET",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flowgraph_runtime.cli import checking, explaining, keys, rendering, running, runs, sending, serving
+from flowgraph_runtime.cli import checking, events, explaining, keys, rendering, running, runs, sending, serving
 from flowgraph_runtime.cli.console import show
 
 app = typer.Typer(
@@ -44,4 +44,5 @@ app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)
 app.command("serve", epilog="Example:  flowgraph serve shop/ --db postgresql://localhost/shop")(serving.serve)
 app.command("send", epilog='Example:  flowgraph send order.placed --data \'{"order_id": "o-1"}\'')(sending.send)
 app.add_typer(runs.app, name="runs", help="Look at runs of a server, follow them, cancel and retry them.")
+app.add_typer(events.app, name="events", help="Look at the events that a server has received.")
 app.add_typer(keys.app, name="keys", help="Keys that a server accepts: create, list, revoke.")

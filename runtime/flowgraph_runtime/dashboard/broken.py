@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from flowgraph_runtime.api.guard import Guard
-from flowgraph_runtime.api.problems import Problem
+from flowgraph_runtime.api.problems import Problem, respond
 from flowgraph_runtime.dashboard.shell import STATIC, broken_page
 from flowgraph_runtime.settings import Settings
 
@@ -21,7 +21,7 @@ def create_broken_app(report: str, settings: Settings | None = None) -> Starlett
     async def page(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(broken_page(report), 200)
-        return Problem(503, "the workflows do not compile", report).response()
+        return respond(Problem(503, "the workflows do not compile", report), request.scope)
 
     return Starlette(
         routes=[Mount("/static", STATIC), Route("/{path:path}", page, methods=["GET", "POST"])],

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.storage.errors import Conflict
@@ -27,8 +28,12 @@ class IngestResult:
     reason: str | None = None
 
 
+START_WINDOW = 86_400_000_000
+"""Microseconds for which a sender's id starts nothing again (`dedup` = start)."""
+
 _COLUMNS = (
-    "id text, name text, data text, payload text, ts int, received_at int, source text, client_id text, status text, reason text"
+    "id text, name text, data text, payload text, ts int, received_at int, source text, client_id text, status text, reason text,"
+    " dedup text, envelope text"
 )
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
 _INSERT = f"INSERT INTO fg_event ({_NAMES}) SELECT {_NAMES} FROM given WHERE true ON CONFLICT DO NOTHING RETURNING id, number"
@@ -39,9 +44,10 @@ def store_events(tx: Tx, events: Sequence[EventRow]) -> dict[str, int]:
     what is stored later was received later."""
     for event in events:
         keys = (text for key in event.keys for text in key)
-        check_text(f"event {event.name!r}", event.id, event.name, event.data, event.payload, event.client_id, event.source, *keys)
+        beside = (event.client_id, event.source, event.envelope)
+        check_text(f"event {event.name!r}", event.id, event.name, event.data, event.payload, *beside, *keys)
         event.received_at = tx.now
-    rows = [(e.id, e.name, e.data, e.payload, e.ts, e.received_at, e.source, e.client_id, e.status, e.reason) for e in events]
+    rows = [_values(event) for event in events]
     numbers = {str(id): int(number) for id, number in tx.sql.each(_INSERT, _COLUMNS, rows)}
     stored = {event.id: event for event in events if event.id in numbers}
     tx.sql.each(
@@ -53,13 +59,23 @@ def store_events(tx: Tx, events: Sequence[EventRow]) -> dict[str, int]:
     return numbers
 
 
+def _values(event: EventRow) -> tuple[object, ...]:
+    """What `_COLUMNS` says."""
+    e = event
+    sent = (e.id, e.name, e.data, e.payload, e.ts, e.received_at, e.source, e.client_id)
+    return (*sent, e.status, e.reason, e.dedup, e.envelope)
+
+
 def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[IngestResult]:
     """Store events from outside and create the runs that they start. An event is the same as an earlier one when its id is, or
-    its name and `client_id`; with other data that is a Conflict and nothing of the batch is stored."""
+    its name and `client_id`; with other data that is a Conflict and nothing of the batch is stored. With `dedup` = start it is
+    another event, which starts nothing for a day."""
     first = _first_of_each(events)
+    absorbed = _absorbed(tx, first.values())
+    first.update(absorbed)
     numbers = store_events(tx, list(first.values()))
     new = {id: (number, first[id].payload) for id, number in numbers.items()}
-    started = [run for run in runs if run.event_id in new]
+    started = [run for run in runs if run.event_id in new and run.event_id not in absorbed]
     insert_runs(tx, started, new)
     offer_to_waits(tx, [(number, first[id]) for id, number in numbers.items()])
     run_ids = {id: tuple(run.id for run in started if run.event_id == id) for id in numbers}
@@ -69,7 +85,27 @@ def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[I
 
 
 def _identity(event: EventRow) -> tuple[str, str]:
-    return (event.name, event.client_id) if event.client_id is not None else ("", event.id)
+    return (event.name, event.client_id) if event.client_id is not None and event.dedup is None else ("", event.id)
+
+
+def _absorbed(tx: Tx, events: Iterable[EventRow]) -> dict[str, EventRow]:
+    """The events that start nothing, because another one with the sender's id did within the window, as they are stored. (The
+    given rows stay as they are: a transaction that fails for a moment is tried again with them.)"""
+    asking = [event for event in events if event.dedup == "start" and event.client_id is not None]
+    found = tx.sql.each(
+        "SELECT e.name, e.client_id, e.id FROM given JOIN fg_event e ON e.dedup = 'start' AND e.name = given.name"
+        " AND e.client_id = given.client_id AND e.received_at > given.since",
+        "name text, client_id text, since int",
+        [(event.name, event.client_id, tx.now - START_WINDOW) for event in asking],
+    )
+    starters = {(name, client_id): str(id) for name, client_id, id in found}
+    absorbed: dict[str, EventRow] = {}
+    for event in asking:
+        starter = starters.setdefault((event.name, event.client_id), event.id)
+        if starter != event.id:
+            reason = f"{starter} had the same id less than 24 hours before: nothing was started"
+            absorbed[event.id] = replace(event, dedup="none", reason=reason)
+    return absorbed
 
 
 def _first_of_each(events: Sequence[EventRow]) -> dict[str, EventRow]:
@@ -85,9 +121,9 @@ def _stored_before(tx: Tx, events: Sequence[EventRow]) -> dict[tuple[str, str], 
         return {}
     found = tx.sql.each(
         "SELECT given.name, given.client_id, given.id, e.id, e.data, e.number FROM given JOIN fg_event e"
-        " ON e.id = given.id OR (e.name = given.name AND e.client_id = given.client_id)",
+        " ON e.id = given.id OR (e.name = given.name AND e.client_id = given.client_id AND e.dedup IS NULL)",
         "id text, name text, client_id text",
-        [(event.id, event.name, event.client_id) for event in events],
+        [(event.id, event.name, event.client_id if event.dedup is None else None) for event in events],
     )
     runs = tx.sql.each(
         "SELECT r.event, r.id FROM given JOIN fg_run r ON r.event = given.event ORDER BY r.number",
@@ -108,7 +144,16 @@ def _result(
     first: dict[str, EventRow],
 ) -> IngestResult:
     id, data, run_ids = known[_identity(event)]
-    if data != event.data:
+    if event.dedup is None and not _same_json(data, event.data):
         raise Conflict("event id", event.client_id or event.id, id)
-    duplicate = id not in numbers or first[id] is not event
-    return IngestResult(id, event.name, run_ids, duplicate, event.reason)
+    reason = first[id].reason if id in first else event.reason
+    return IngestResult(id, event.name, run_ids, id not in numbers or id != event.id, reason)
+
+
+def _same_json(one: str, other: str) -> bool:
+    """Whether two texts are the same JSON value: the order of an object's members says nothing."""
+    return one == other or _canonical(one) == _canonical(other)
+
+
+def _canonical(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True)

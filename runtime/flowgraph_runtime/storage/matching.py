@@ -22,8 +22,8 @@ def event_buckets(events: Iterable[EventRow]) -> Iterator[int]:
         yield bucket(event.name, *NO_KEY)
         for path, value in event.keys:
             yield bucket(event.name, path, stored_value(value))
-        if event.client_id is not None:
-            yield bucket(event.name, "\1client", event.client_id)
+        if event.client_id is not None and event.dedup != "none":
+            yield bucket(event.name, f"\1{event.dedup or 'client'}", event.client_id)
 
 
 def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:

@@ -166,22 +166,44 @@ def _event_row(event: StoredEvent) -> EventRow:
         client_id=event.client_id,
         status=event.status,
         reason=event.reason,
+        dedup=event.dedup,
+        envelope=event.envelope,
     )
 
 
 def events(
-    connection: Connection, *, name: str | None = None, cursor: int | None = None, limit: int = 50
+    connection: Connection,
+    *,
+    name: str | None = None,
+    status: str | None = None,
+    since: int | None = None,
+    cursor: int | None = None,
+    limit: int = 50,
 ) -> tuple[list[EventRow], int | None]:
-    """Stored events, newest first, and the cursor of the next page."""
-    query = select(StoredEvent)
+    """Stored events, newest first, and the cursor of the next page. `since`: received at or after, microseconds."""
+    number, received = col(StoredEvent.number), col(StoredEvent.received_at)
+    order = [number] if name is None else [received, number]  # as the index of the name has them
+    query = select(StoredEvent).order_by(*(column.desc() for column in order)).limit(limit + 1)
     if name is not None:
         query = query.where(col(StoredEvent.name) == name)
+    if status is not None:
+        query = query.where(col(StoredEvent.status) == status)
+        query = query if status == "stored" else query.where(col(StoredEvent.status) != "stored")  # lets the partial index serve
+    if since is not None:
+        query = query.where(received >= since)
     if cursor is not None:
-        query = query.where(col(StoredEvent.number) < cursor)
+        query = query.where(number < cursor if name is None else _beyond(cursor))
     with Session(connection) as session:
-        found = session.exec(query.order_by(col(StoredEvent.number).desc()).limit(limit + 1)).all()
+        found = session.exec(query).all()
         page = found[:limit]
         return [_event_row(event) for event in page], (page[-1].number if len(found) > limit else None)
+
+
+def _beyond(cursor: int) -> ColumnElement[bool]:
+    """Received before the event with this number, or stored before it at the same instant."""
+    number, received = col(StoredEvent.number), col(StoredEvent.received_at)
+    its: Any = select_columns(received).where(number == cursor).scalar_subquery()
+    return and_(received <= its, or_(received < its, number < cursor))
 
 
 def event(connection: Connection, id: str) -> EventPage | None:

@@ -220,10 +220,16 @@ class Store:
         return await self._read(lambda connection: reads.journal(connection, id, after, limit))
 
     async def events(
-        self, *, name: str | None = None, cursor: int | None = None, limit: int = 50
+        self,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        since: int | None = None,
+        cursor: int | None = None,
+        limit: int = 50,
     ) -> tuple[list[EventRow], int | None]:
         """A page of events, newest first, and the cursor of the next page (None at the end)."""
-        return await self._read(lambda connection: reads.events(connection, name=name, cursor=cursor, limit=limit))
+        return await self._read(partial(reads.events, name=name, status=status, since=since, cursor=cursor, limit=limit))
 
     async def event(self, id: str) -> EventPage | None:
         """One event with the runs it started and woke."""

@@ -117,7 +117,8 @@ class KeyPathRow(Table, table=True):
 
 
 class StoredEvent(Table, table=True):
-    """A received or emitted event. `status`: stored, unknown, invalid. `client_id`: the sender's id, which deduplicates."""
+    """A received or emitted event. `status`: stored, unknown, invalid. `client_id`: the sender's id, unique for what `dedup`
+    says: the event (NULL: nearly all), `start`, `none`. `envelope`: what came beside the data, as JSON."""
 
     __tablename__ = "fg_event"
     __table_args__ = (
@@ -127,8 +128,23 @@ class StoredEvent(Table, table=True):
             "name",
             "client_id",
             unique=True,
-            sqlite_where=text("client_id IS NOT NULL"),
-            postgresql_where=text("client_id IS NOT NULL"),
+            sqlite_where=text("client_id IS NOT NULL AND dedup IS NULL"),
+            postgresql_where=text("client_id IS NOT NULL AND dedup IS NULL"),
+        ),
+        Index(
+            "fg_event_start",
+            "name",
+            "client_id",
+            "received_at",
+            sqlite_where=text("dedup = 'start'"),
+            postgresql_where=text("dedup = 'start'"),
+        ),
+        Index(
+            "fg_event_unusual",
+            "status",
+            "number",
+            sqlite_where=text("status <> 'stored'"),
+            postgresql_where=text("status <> 'stored'"),
         ),
         Index(
             "fg_event_status",
@@ -149,6 +165,8 @@ class StoredEvent(Table, table=True):
     client_id: str | None = _optional_text()
     status: str = _text()
     reason: str | None = _optional_text()
+    dedup: str | None = _optional_text()
+    envelope: str | None = _optional_text()
 
 
 class EventKey(Table, table=True):
