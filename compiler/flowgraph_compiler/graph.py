@@ -269,6 +269,7 @@ class WorkflowGraph:
     constants: dict[str, object]  # captured module globals: key -> Python value
     where: tuple[str, Expr] | None = None  # the trigger's predicate: its parameter and an expression over `Bound(parameter)`
     keys: tuple[tuple[str, Expr] | None, ...] = ()  # the same for the key of each `Concurrency` in `concurrency=`, None without
+    cancel_on: tuple[str, ...] = ()  # the functions that wait for what cancels the run (parameter: the trigger)
 
     @property
     def main(self) -> FlowGraph:

@@ -346,6 +346,7 @@ class Machine:
     nodes: tuple[NodeInfo, ...]
     manifest: Manifest
     limits: tuple[Limit, ...] = ()
+    cancel_on: tuple[str, ...] = ()  # functions that run beside the first one; the run is cancelled when one of them ends
     file: str = field(default="", compare=False)
     format: int = FORMAT
     span: Span = field(default=NOWHERE, compare=False)

@@ -52,7 +52,8 @@ def _graph(workflow: g.WorkflowGraph) -> Lines:
 
 
 def _handlers(form: g.WorkflowGraph | m.Machine) -> Lines:
-    for event, name in (("on_failure", form.on_failure), ("on_cancel", form.on_cancel)):
+    watches = [("cancel_on", name) for name in form.cancel_on]
+    for event, name in (("on_failure", form.on_failure), ("on_cancel", form.on_cancel), *watches):
         if name is not None:
             yield f"{event} {name}"
 

@@ -60,6 +60,8 @@ class _Verification:
         self._check(len(self._kinds) == len(machine.functions), "has two functions of one name")
         for name in (machine.on_failure, machine.on_cancel):
             self._check(name is None or self._kinds.get(name) == "subflow", f"has no function '{name}' for its handler")
+        for name in machine.cancel_on:
+            self._check(self._kinds.get(name) == "subflow", f"has no function '{name}' for its cancel_on")
         self.one_of(machine.parameter_kind, {"event", "batch", "cron", "parameters"})
         for trigger in machine.triggers:
             self.one_of(trigger.kind, {"event", "cron"})

@@ -124,7 +124,7 @@ class History:
         elif visit.error in ("lost", "cancelled"):  # a group
             visit.status, visit.error = ("failed" if visit.error == "lost" else "cancelled"), None
         else:
-            visit.status = "completed" if self._is_group(visit.site) else "cancelled"
+            visit.status = "completed" if self._is_group(visit.site) else "skipped" if self._is_watch(visit.site) else "cancelled"
 
     @staticmethod
     def _keep_outcome(visit: Visit, row: JournalRow) -> None:
@@ -136,6 +136,10 @@ class History:
                 visit.status, visit.error = "failed", payload
             case _:  # a timer has no outcome of its own
                 pass
+
+    def _is_watch(self, site: str) -> bool:
+        """Whether it waits for what cancels the run: nobody misses an event that has not come."""
+        return any(node.site == site and node.function in self._machine.cancel_on for node in self._machine.nodes)
 
     def _is_group(self, site: str) -> bool:
         return any(node.site == site and node.kind in ("parallel", "settle", "race", "fan_out") for node in self._machine.nodes)
@@ -177,7 +181,7 @@ class History:
     def current(self) -> list[str]:
         """Return the ids of the nodes where the run is, in source order."""
         sites = {visit.site for visit in self._open.values()}
-        return [node.id for node in self._machine.nodes if node.site in sites]
+        return [node.id for node in self._machine.nodes if node.site in sites and node.function not in self._machine.cancel_on]
 
     def statuses(self) -> dict[str, str]:
         """Return the status of every node, by id."""

@@ -18,6 +18,7 @@ from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.handlers import FunctionBuilder
 from flowgraph_compiler.build.keys import limit_keys
+from flowgraph_compiler.build.watches import watches
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
 from flowgraph_compiler.expressions import Captured, Const, Expr, Local
@@ -37,6 +38,7 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
     decl = app.workflows[workflow]
     session = Session(app, workflow)
     handlers = [made for made in (_handler(session, decl, ON_FAILURE), _handler(session, decl, ON_CANCEL)) if made is not None]
+    watched = watches(session, decl)
     functions = [_function(session, decl)]
     built: set[str] = set()
     while waiting := [name for name in session.called if name not in built]:
@@ -50,9 +52,10 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
     names = {made.name for made in handlers}
     graph = WorkflowGraph(
         name=decl.name,
-        functions=(*functions, *handlers),
+        functions=(*functions, *handlers, *watched),
         on_failure=ON_FAILURE if ON_FAILURE in names else None,
         on_cancel=ON_CANCEL if ON_CANCEL in names else None,
+        cancel_on=tuple(made.name for made in watched),
         constants=session.constants,
         where=where,
         keys=keys,

@@ -248,16 +248,19 @@ class Awaits(Calls):
                 self.report("FG170", node, '\'since=\' is "start" or "now", written out', 'since="now"')
                 return "start"
 
-    def predicate(self, node: ast.expr) -> tuple[str, Expr | None]:
-        """A `where=` lambda: its parameter and its body."""
-        if not isinstance(node, ast.Lambda) or len(node.args.args) != 1 or len(ast.unparse(node.args).split(",")) != 1:
-            self.refuse(node, f"'where={ast.unparse(node)}'", "write a lambda of the event: where=lambda e: e.id == order.id")
+    def predicate(self, node: ast.expr, known: dict[str, Expr] | None = None) -> tuple[str, Expr | None]:
+        """A `where=` lambda: its last parameter, the event, and its body. `known`: what the parameters before it stand for."""
+        known = known or {}
+        count = len(known) + 1
+        if not isinstance(node, ast.Lambda) or len(node.args.args) != count or len(ast.unparse(node.args).split(",")) != count:
+            example = "started, event: event.id == started.id" if known else "e: e.id == order.id"
+            self.refuse(node, f"'where={ast.unparse(node)}'", f"write a lambda of the event: where=lambda {example}")
             return "event", None
-        parameter = node.args.args[0].arg
+        parameter = node.args.args[-1].arg
         for inner in ast.walk(node.body):
             if isinstance(inner, ast.NamedExpr):
                 self.refuse(inner, "':=' in 'where='", "assign before the wait")
             elif isinstance(inner, ast.Call) and isinstance(callees.callee(self, inner.func), callees.Primitive):
                 self.refuse(inner, f"'{ast.unparse(inner)}' in 'where='", "call it before the wait and use the variable")
-        with self.scope({parameter: Bound(parameter, self.span(node.args.args[0]))}):
+        with self.scope({**known, parameter: Bound(parameter, self.span(node.args.args[-1]))}):
             return parameter, self.translate(node.body)

@@ -17,7 +17,9 @@ from flowgraph_compiler.types import items_of
 
 EXECUTED = {
     "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises", "concurrency"]),
-    "workflow": frozenset(["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel", "concurrency"]),
+    "workflow": frozenset(
+        ["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel", "cancel_on", "concurrency"]
+    ),
 }
 """The options that the present version carries out."""
 
@@ -49,6 +51,9 @@ def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> It
         yield from values(name, value, report)
         if name not in EXECUTED[kind]:
             yield report("FG323", name, f"this version does not carry out '{name}='", f"leave out '{name}='")
+        elif name == "cancel_on" and not _has_event(given.get("on")):
+            message = "'cancel_on=' compares with the event that started the run, and no event starts one"
+            yield report("FG106", name, message, "on=SomeEvent")
     yield from _excluding(given, report)
 
 
@@ -60,6 +65,10 @@ def _excluding(given: dict[str, Any], report: Report) -> Iterator[Diagnostic]:
         yield report("FG322", "retries", "'retries=' excludes 'at_most_once=True'", "retries=0")
     if given.get("pure") and "compensate" in given:
         yield report("FG322", "compensate", "'compensate=' excludes 'pure=True'", "leave out 'pure=True'")
+
+
+def _has_event(on: Any) -> bool:
+    return any(isinstance(trigger, type) for trigger in _each(on))
 
 
 def _each(value: Any) -> tuple[Any, ...]:

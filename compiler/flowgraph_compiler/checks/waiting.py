@@ -16,6 +16,7 @@ from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings, meant
 from flowgraph_compiler.infer.nodes import FlowTypes
+from flowgraph_compiler.infer.world import parameters
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.split import conjuncts
 from flowgraph_compiler.statements import Assign
@@ -52,7 +53,7 @@ def _node(node: AnyNode, function: FlowGraph, flow: FlowTypes, env: Env) -> Iter
 
 
 def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diagnostic]:
-    if node.timeout is None:
+    if node.timeout is None and flow.world.function.name not in flow.world.graph.cancel_on:
         message = f"this run waits for '{node.event}' without a limit"
         yield Diagnostic(RULES["FG220"], node.span, message, 'timeout="30d"', (), workflow)
     if node.since == "now":
@@ -62,7 +63,11 @@ def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diag
     if node.residual is None or event is None:
         return
     evaluator = Evaluator(flow.world, env.narrowed(f"^{node.parameter}", event), Findings(workflow))
-    wrong = [*unknown_fields(node.residual, node.parameter, event, workflow), *_never(node.residual, evaluator, workflow)]
+    wrong = [*unknown_fields(node.residual, Bound(node.parameter), event, workflow), *_never(node.residual, evaluator, workflow)]
+    if flow.world.function.name in flow.world.graph.cancel_on:
+        wrong += [
+            found for name, tp in parameters(flow.world).items() for found in _of_trigger(node.residual, name, tp, workflow)
+        ]
     yield from wrong
     if not wrong and not node.keys:
         message = f"'where' has no equality between a field of '{node.event}' and a value of the run: every event is looked at"
@@ -70,20 +75,21 @@ def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diag
         yield Diagnostic(RULES["FG223"], _place(node.residual, node), message, help_, (), workflow, Level.NOTE)
 
 
+def _of_trigger(expr: Expr, name: str, tp: Any, workflow: str) -> Iterator[Diagnostic]:
+    """Unknown fields of what started the run: nothing would ever cancel it, silently."""
+    if isinstance(tp, type):
+        yield from unknown_fields(expr, Local(name), tp, workflow)
+
+
 def _place(expr: Expr, node: Wait) -> Any:
     return expr.span if expr.span.line else node.span
 
 
-def unknown_fields(expr: Expr, parameter: str, event: Any, workflow: str) -> Iterator[Diagnostic]:
-    """FG223: fields that the event does not have."""
+def unknown_fields(expr: Expr, receiver: Expr, event: Any, workflow: str) -> Iterator[Diagnostic]:
+    """FG223: fields of the receiver that its event does not have."""
     known = list(fields(event) or {})
     for part in inside(expr):
-        if (
-            isinstance(part, Attribute)
-            and part.value == Bound(parameter)
-            and not hasattr(event, part.name)
-            and part.name not in known
-        ):
+        if isinstance(part, Attribute) and part.value == receiver and not hasattr(event, part.name) and part.name not in known:
             message = f"event '{event.__name__}' has no field '{part.name}'"
             yield Diagnostic(RULES["FG223"], part.span, message, meant(part.name, known), (), workflow)
 

@@ -40,7 +40,7 @@ class World:
 def parameters(world: World) -> dict[str, Any]:
     """The types of the function's parameters."""
     name = world.function.name
-    if name in (world.graph.on_failure, world.graph.on_cancel) and name.startswith("$"):
+    if name in (world.graph.on_failure, world.graph.on_cancel, *world.graph.cancel_on) and name.startswith("$"):
         return handler_parameters(world)
     decl = declaration(world)
     return {} if decl is None else {parameter.name: annotated(parameter) for parameter in decl.parameters}
@@ -53,10 +53,13 @@ def declaration(world: World) -> FlowDecl | None:
 
 
 def handler_parameters(world: World) -> dict[str, Any]:
-    """`trigger` is the event that the workflow received (or its input object, ruling 16), `error` any exception."""
+    """`trigger` is the event that the workflow received (or its input object, ruling 16), `error` any exception. The parameter of
+    a function of `cancel_on=` has the author's name, and is the trigger."""
     main = world.app.workflows.get(world.graph.name)
     by_event = main is not None and bool(main.target.options.triggers()) and len(main.parameters) == 1
     trigger = annotated(main.parameters[0]) if main is not None and by_event else UNKNOWN
+    if world.function.name in world.graph.cancel_on:
+        return dict.fromkeys(world.function.parameters, trigger)
     known: dict[str, Any] = {"trigger": trigger, "error": Exception}
     return {name: known.get(name, UNKNOWN) for name in world.function.parameters}
 

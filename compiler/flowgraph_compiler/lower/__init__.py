@@ -37,6 +37,7 @@ def lower(workflow: WorkflowGraph, app: Application) -> Machine:
         functions=tuple(_function(each, actions) for each in workflow.functions),
         on_failure=workflow.on_failure,
         on_cancel=workflow.on_cancel,
+        cancel_on=workflow.cancel_on,
         constants=tuple((name, dumps(value)) for name, value in sorted(workflow.constants.items())),
         triggers=_triggers(workflow, options, app),
         parameter_kind=_parameter_kind(options),

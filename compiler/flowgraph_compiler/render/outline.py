@@ -24,5 +24,16 @@ def outlined(workflow: WorkflowGraph) -> Machine:
     nodes = durable_nodes(workflow, identities)
     empty = Manifest((), (), (), ())
     return Machine(
-        workflow.name, functions, workflow.on_failure, workflow.on_cancel, (), (), "parameters", None, (), nodes, empty
+        workflow.name,
+        functions,
+        workflow.on_failure,
+        workflow.on_cancel,
+        (),
+        (),
+        "parameters",
+        None,
+        (),
+        nodes,
+        empty,
+        cancel_on=workflow.cancel_on,
     )

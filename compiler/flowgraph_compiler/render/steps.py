@@ -94,7 +94,8 @@ class FunctionDiagram:
     def draw(self) -> None:
         """Add everything."""
         machine = self._whole.machine
-        titles = {machine.on_failure: "on failure", machine.on_cancel: "on cancel"}
+        titles: dict[str | None, str] = {machine.on_failure: "on failure", machine.on_cancel: "on cancel"}
+        titles.update(dict.fromkeys(machine.cancel_on, "cancel on"))
         title = titles.get(self._function.name, self._function.name)
         if self._cluster is not None:
             self._whole.clusters.append(Cluster(self._cluster, title))

@@ -16,7 +16,7 @@ from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel
 from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, Decision
 from flowgraph_runtime.engine.digests import digest
 from flowgraph_runtime.engine.ending import abort, attach_failure, main_ended
-from flowgraph_runtime.engine.errors import Exhausted
+from flowgraph_runtime.engine.errors import Exhausted, TransitionTooLong
 from flowgraph_runtime.engine.groups import branch_ended
 from flowgraph_runtime.engine.inputs import (
     CancelAsked,
@@ -65,7 +65,7 @@ def _apply(turn: Turn, given: Input, decision: Decision) -> bool:
             return False
         drain(turn)
     except Exhausted as why:
-        abort(turn, why)
+        abort(turn, TransitionTooLong(str(why)))
         drain(turn)
     return True
 
@@ -78,7 +78,9 @@ def drain(turn: Turn) -> None:
             work(turn, *ready.popleft())
         elif messages:
             token, ok, value, reference = messages.popleft()
-            if token.group is None:
+            if token.watch:
+                abort(turn, value)
+            elif token.group is None:
                 main_ended(turn, ok, value)
             else:
                 branch_ended(turn, token, ok, value, reference)
@@ -103,8 +105,17 @@ def _started(turn: Turn, given: Started, _: Decision) -> bool:
     except TypeError as error:
         main_ended(turn, False, error)
     else:
+        _watch(turn, given.payload)
         run(turn, state.main)
     return True
+
+
+def _watch(turn: Turn, payload: str) -> None:
+    """Open the waits of `cancel_on=`, before any of the body's: they are offered an event first."""
+    for name in turn.program.machine.cancel_on:
+        token = turn.state.new_watch()
+        push(token, turn.program.by_name[name], decoded(payload, turn.program.types)[:1])
+        run(turn, token)
 
 
 def _step_done(turn: Turn, given: StepDone, decision: Decision) -> bool:
@@ -175,12 +186,16 @@ def _event_offered(turn: Turn, given: EventOffered, decision: Decision) -> bool:
             continue
         event = event if event is not None else decoded(given.payload, turn.program.types)
         accepted, error = _accepts(turn, pending, event)
-        if not accepted and error is None:
+        if not accepted and (error is None or pending.token.watch):
             continue
         _close(turn, pending)
         heard = True
         if error is None:
             decision.taken = given.event_id
+            if pending.token.watch:
+                turn.state.watches.remove(pending.token)
+                _cancel_run(turn, f"event '{event.event_name}' ({given.event_id})")
+                break
             resume(turn, pending.token, event)
             break
         throw(turn, pending.token, error)
@@ -221,10 +236,15 @@ def _child_ended(turn: Turn, given: ChildEnded, _: Decision) -> bool:
 
 
 def _cancel_asked(turn: Turn, given: CancelAsked, _: Decision) -> bool:
+    return _cancel_run(turn, given.reason)
+
+
+def _cancel_run(turn: Turn, reason: str) -> bool:
+    """Cancel the run, unless that is under way already."""
     state = turn.state
     if state.cancel_reason is not None:
         return False
-    state.cancel_reason = given.reason
+    state.cancel_reason = reason
     if not state.started:
         turn.state.started = True
         turn.messages.append((state.main, True, None, None))

@@ -9,7 +9,6 @@ from flowgraph.codec import copy_value, dumps, loads
 from flowgraph.errors import Cancelled, CodecError, FailureInfo, add_other_failure, capture_traceback, error_names
 from flowgraph_runtime.engine.blocks import FunctionProgram
 from flowgraph_runtime.engine.commands import AbandonStep, CancelRun, EndRun
-from flowgraph_runtime.engine.errors import Exhausted, TransitionTooLong
 from flowgraph_runtime.engine.run_state import BODY, CANCEL_HANDLER, ENDED, FAILURE_HANDLER
 from flowgraph_runtime.engine.running import push
 from flowgraph_runtime.engine.suspending import withdraw
@@ -31,13 +30,13 @@ def main_ended(turn: Turn, ok: bool, value: Any) -> None:
         _failed(turn, value)
 
 
-def abort(turn: Turn, why: Exhausted) -> None:
-    """Fail a run whose code ran too long: nothing of its own runs any more, except its failure handler."""
+def abort(turn: Turn, why: BaseException) -> None:
+    """Fail a run whatever it is doing: nothing of its own runs any more, except its failure handler."""
     turn.ready.clear()
     turn.messages.clear()
     turn.left = OPERATIONS
     _drop_all(turn)
-    main_ended(turn, False, TransitionTooLong(str(why)))
+    main_ended(turn, False, why)
 
 
 def _completed(turn: Turn, value: Any) -> None:
@@ -140,3 +139,4 @@ def _drop_all(turn: Turn) -> None:
             case _:
                 withdraw(turn, pending)
     turn.state.main.cancel = UNTOUCHED
+    turn.state.watches.clear()

@@ -18,7 +18,7 @@ from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, SetTi
 from flowgraph_runtime.engine.decide import decide, drain
 from flowgraph_runtime.engine.digests import digest
 from flowgraph_runtime.engine.ending import abort
-from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
+from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable, TransitionTooLong
 from flowgraph_runtime.engine.folding import replay
 from flowgraph_runtime.engine.inputs import Started
 from flowgraph_runtime.engine.program import Program
@@ -143,5 +143,5 @@ def _drain(turn: Turn) -> None:
     try:
         drain(turn)
     except Exhausted as why:
-        abort(turn, why)
+        abort(turn, TransitionTooLong(str(why)))
         drain(turn)

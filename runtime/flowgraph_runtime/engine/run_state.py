@@ -21,7 +21,7 @@ class RunState:
 
     __slots__ = (
         "at", "attempt", "backing_off", "cancel_reason", "error", "event_id", "executing", "main", "next_serial", "next_token",
-        "pending", "phase", "run_id", "seq", "started", "started_at", "status", "trigger", "visits", "waiting",
+        "pending", "phase", "run_id", "seq", "started", "started_at", "status", "trigger", "visits", "waiting", "watches",
     )  # fmt: skip
 
     def __init__(self, run_id: str) -> None:
@@ -40,6 +40,7 @@ class RunState:
         self.started_at = 0
         self.event_id: str | None = None
         self.main = Token(0)
+        self.watches: list[Token] = []
         self.pending: dict[int, Pending] = {}
         self.executing = 0
         self.backing_off = 0
@@ -62,6 +63,13 @@ class RunState:
         token = Token(self.next_token, group, index)
         self.next_token += 1
         group.children[index] = token
+        return token
+
+    def new_watch(self) -> Token:
+        """Return a token that waits for an event which cancels the run."""
+        token = Token(self.next_token, watch=True)
+        self.next_token += 1
+        self.watches.append(token)
         return token
 
     def suspend(self, pending: Pending) -> None:
@@ -95,7 +103,7 @@ class RunState:
                 self.executing += change
             else:
                 self.backing_off += change
-        elif isinstance(pending, WaitPending | ChildPending):
+        elif isinstance(pending, WaitPending | ChildPending) and not pending.token.watch:
             self.waiting += change
 
     def current_status(self) -> str:

@@ -108,6 +108,8 @@ class _Writer:
             document["trigger"] = state.trigger
         document["error"] = None if state.error is None else self._value(state.error, "error")
         document["main"] = self._token(state.main)
+        if state.watches:
+            document["watches"] = [self._token(watch) for watch in state.watches]
         return to_text(self._encoder.finish(document))
 
     def _value(self, value: Any, name: str) -> Any:
@@ -201,13 +203,15 @@ class _Reader:
         if document["error"] is not None:
             state.error = self._decoder.decode(document["error"])
         state.main = self._token(document["main"], None, 0)
+        for watch in document.get("watches", ()):
+            state.watches.append(self._token(watch, None, 0, watch=True))
         for pending in sorted(self._pending, key=lambda pending: pending.serial):
             state.pending[pending.serial] = pending
             state.count(pending, 1)
         return state
 
-    def _token(self, document: Document, group: GroupPending | None, index: int) -> Token:
-        token = Token(document["id"], group, index, cancel=document["cancel"])
+    def _token(self, document: Document, group: GroupPending | None, index: int, *, watch: bool = False) -> Token:
+        token = Token(document["id"], group, index, cancel=document["cancel"], watch=watch)
         token.frames.extend(self._frame(frame) for frame in document["frames"])
         if document["wait"] is not None:
             token.pending = _READERS[document["wait"][0]](self, token, document["wait"][1:])

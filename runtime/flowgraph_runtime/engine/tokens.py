@@ -41,7 +41,7 @@ class Frame:
 @dataclass(slots=True, eq=False)
 class Token:
     """One thread of control. A branch belongs to a `group`, where it has an `index`; it has no frames while its own action
-    is a step, a sleep, a wait or a group."""
+    is a step, a sleep, a wait or a group. A `watch` waits beside the main token for an event that cancels the run."""
 
     id: int
     group: GroupPending | None = None
@@ -49,6 +49,7 @@ class Token:
     frames: list[Frame] = field(default_factory=list[Frame])
     pending: Pending | None = None
     cancel: int = UNTOUCHED
+    watch: bool = False
 
     def shielded(self) -> bool:
         """Whether any of its frames is inside a `finally` body."""
