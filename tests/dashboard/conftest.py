@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,7 +20,9 @@ from flowgraph_runtime.service import Service
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage import ENDED
 from tests.dashboard import stays
+from tests.dashboard.browsing import BROWSERS, QUIET, Visitor
 from tests.dashboard.markup import Markup
+from tests.runtime.live import serving
 
 
 @cache
@@ -83,3 +88,46 @@ def visit() -> Callable[..., None]:
         asyncio.run(visiting())
 
     return run
+
+
+# --- with a browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (dependency group ci)")
+    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if binary is None:
+        pytest.skip(f"no browser on PATH: {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=binary, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browsed(tmp_path: Path) -> Iterator[httpx2.Client]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = Settings(db=f"sqlite:///{tmp_path}/pages.db", port=port, poll_interval=0.05, grace=0.5)
+    with serving(create_app(compilation(), settings=settings), port) as client:
+        yield client
+
+
+@pytest.fixture
+def closed() -> Iterator[set[str]]:
+    """The steps of a booking, none of which goes on until a test says so."""
+    stays.CLOSED.update({"validate", "charge", "tell"})
+    yield stays.CLOSED
+    stays.CLOSED.clear()
+
+
+@pytest.fixture(params=["light", "dark"])
+def visitor(request: pytest.FixtureRequest, chromium: Any, browsed: httpx2.Client) -> Iterator[Visitor]:
+    context = chromium.new_context(viewport={"width": 1400, "height": 900}, color_scheme=request.param)
+    visitor = Visitor(context.new_page(), browsed)
+    yield visitor
+    context.close()
+    assert visitor.complaints == []
+    assert all(url.startswith(str(browsed.base_url).rstrip("/")) for url in visitor.requests), visitor.requests

@@ -2,97 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import httpx2
 import pytest
 
-from flowgraph_runtime.app import create_app
-from flowgraph_runtime.settings import Settings
-from tests.dashboard import stays
-from tests.dashboard.conftest import compilation
-from tests.runtime.live import serving
+from tests.dashboard.browsing import Visitor
 
 pytestmark = [pytest.mark.ci, pytest.mark.browser]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-
-
-@dataclass
-class Visitor:
-    """A page of a browser, everything it complained about, and what it asked for."""
-
-    page: Any
-    http: httpx2.Client
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-
-    def book(self) -> str:
-        """Send a booking -> its run."""
-        sent = self.http.post("/v1/events", json={"name": "stay.booked", "data": {"stay": "s1"}})
-        run_id: str = sent.json()["events"][0]["runs"][0]
-        return run_id
-
-    def start(self, workflow: str, **inputs: Any) -> str:
-        run_id: str = self.http.post(f"/v1/workflows/{workflow}/runs", json={"input": inputs}).json()["id"]
-        return run_id
-
-    def go(self, path: str) -> None:
-        self.page.goto(f"{str(self.http.base_url).rstrip('/')}{path}", wait_until="load")
-
-    def sees(self, selector: str, **options: Any) -> None:
-        """Wait until something that matches is on the page."""
-        self.page.wait_for_selector(selector, timeout=20_000, **options)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (dependency group ci)")
-    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if binary is None:
-        pytest.skip(f"no browser on PATH: {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=binary, args=list(QUIET))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[httpx2.Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(db=f"sqlite:///{tmp_path}/pages.db", port=port, poll_interval=0.05, grace=0.5)
-    with serving(create_app(compilation(), settings=settings), port) as client:
-        yield client
-
-
-@pytest.fixture
-def closed() -> Iterator[set[str]]:
-    """The steps of a booking, none of which goes on until a test says so."""
-    stays.CLOSED.update({"validate", "charge", "tell"})
-    yield stays.CLOSED
-    stays.CLOSED.clear()
-
-
-@pytest.fixture(params=["light", "dark"])
-def visitor(request: pytest.FixtureRequest, chromium: Any, served: httpx2.Client) -> Iterator[Visitor]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 900}, color_scheme=request.param)
-    visitor = Visitor(context.new_page(), served)
-    yield visitor
-    context.close()
-    assert visitor.complaints == []
-    assert all(url.startswith(str(served.base_url).rstrip("/")) for url in visitor.requests), visitor.requests
 
 
 def test_a_run_page_follows_the_run_to_its_end(visitor: Visitor, closed: set[str]):

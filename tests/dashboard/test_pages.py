@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -12,29 +11,12 @@ import pytest
 from flowgraph_runtime.api.shapes import RunStatus
 from flowgraph_runtime.auth import COOKIE, key_hash, new_key
 from flowgraph_runtime.dashboard.broken import create_broken_app
-from flowgraph_runtime.dashboard.shell import broken_page
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage import ENDED, KeyRow
 from tests.dashboard.conftest import Site
 from tests.dashboard.markup import Markup
 
 STATUSES = RunStatus.__args__
-PAYLOADS = (
-    "<script>alert(1)</script>",
-    "</pre></details><script src=//evil.example/x.js></script>",
-    '"><img src=x onerror=alert(1)>',
-    "' autofocus onfocus='alert(1)",
-    "<svg/onload=alert(1)>",
-    "<style>*{display:none}</style>",
-    "<iframe srcdoc='<script>alert(1)</script>'>",
-    "<a href=javascript:alert(1)>x</a>",
-    "<base href=//evil.example>",
-    "{{ 7 * 7 }} {% raw %}",
-    "<div hx-get=/v1/runs hx-trigger=load hx-on:load=alert(1)>",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "<!-- -->]]><xmp><script>alert(1)</script>",
-    "\u202e<ſcript>alert(1)</ſcript>",
-)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -132,34 +114,6 @@ def test_the_picture_has_a_new_address_when_it_changes(visit):
 
 def _states(page: Markup) -> list[str]:
     return [a["class"] or "" for a in page.all("li") if (a.get("class") or "").startswith("step ")]
-
-
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_stored_texts_stay_texts(visit, payload: str):
-    async def visitor(site: Site) -> None:
-        for workflow in ("echo", "fail"):
-            run_id = await site.ended(workflow, text=payload)
-            page = await site.page(f"/runs/{run_id}")
-            assert payload in page.text.replace('\\"', '"')
-        waiting = await site.start("await_payment", stay=payload)
-        await site.client.post(f"/v1/runs/{waiting}/cancel", json={"reason": payload if payload.isprintable() else "x"})
-        await site.reached(waiting, "cancelled")
-        await site.page(f"/runs/{waiting}")
-        await site.page("/")
-
-    visit(visitor)
-
-
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_addresses_and_reports_stay_texts(visit, payload: str):
-    async def visitor(site: Site) -> None:
-        for folder in ("runs", "workflows"):
-            if "/" not in payload:
-                assert payload in (await site.page(f"/{folder}/{quote(payload)}", 404)).text
-
-    assert payload in (markup := Markup(broken_page(f"error: {payload}"))).text
-    assert markup.active() == []
-    visit(visitor, worker=False)
 
 
 def test_what_is_not_there_is_told_as_a_page(visit):

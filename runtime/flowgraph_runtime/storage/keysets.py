@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, text
 T = TypeVar("T")
 Key: TypeAlias = tuple[int, ...]
 Found: TypeAlias = list[tuple[Key, T]]
-MOST = 5_000
+MOST = 2_500
 """Candidates that are looked at for one page."""
 _BATCH = 500
 _CURSOR = re.compile(r"[0-9]{1,18}(-[0-9]{1,18}){0,2}", re.ASCII)

@@ -177,9 +177,11 @@ def _matching(connection: Connection, wanted: RunsWanted, keys: Sequence[Key]) -
 
 
 def _started_by(connection: Connection, wanted: RunsWanted, cursor: Cursor, keys: Sequence[Key]) -> Found[RunSummary]:
-    """The matching runs of these events."""
+    """The matching runs of these events. The status is asked for, too: most runs of a popular event may have another one. It is
+    an expression, or SQLite reads all runs in that status by their index instead of those of the events."""
     received = {key[1]: key[0] for key in keys}
-    rows = rows_of(connection, f"{_SUMMARY} WHERE r.event IN :events", events=list(received))
+    states = "" if wanted.status is None else f" AND (r.status || '') IN ({', '.join(map(repr, _stored_as(wanted)))})"
+    rows = rows_of(connection, f"{_SUMMARY} WHERE r.event IN :events{states}", events=list(received))
     found = [((received[row[-1]], int(row[-1]), int(row[0])), _summary(row, wanted.parked)) for row in rows]
     return sorted((pair for pair in found if _matches(pair[1], wanted)), key=_key_of, reverse=not cursor.newer)
 
@@ -201,7 +203,7 @@ def _window(connection: Connection, wanted: RunsWanted) -> tuple[int, int]:
 def number_at(connection: Connection, at: int) -> int:
     """Return the first number from which on runs were created at or after a moment, by halving: numbers rise with the times of
     creation, give or take `SLACK`, so no index over the times is needed."""
-    low, high = connection.execute(text("SELECT COALESCE(MIN(number), 0), COALESCE(MAX(number), -1) + 1 FROM fg_run")).one()
+    low, high = connection.execute(_ENDS).one()
     while low < high:
         middle = (low + high) // 2
         number, created_at = connection.execute(_FROM, {"number": middle}).one()
@@ -212,4 +214,7 @@ def number_at(connection: Connection, at: int) -> int:
     return int(low)
 
 
+_ENDS = text(  # apart: SQLite reads the whole table for both in one
+    "SELECT COALESCE((SELECT MIN(number) FROM fg_run), 0), COALESCE((SELECT MAX(number) FROM fg_run), -1) + 1"
+)
 _FROM = text("SELECT number, created_at FROM fg_run WHERE number >= :number ORDER BY number LIMIT 1")

@@ -7,3 +7,6 @@ document.addEventListener("click", (event) => {
 });
 
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !(name === "open" && touched.has(element));
+
+// Nor does an update take away what somebody has typed and not sent yet.
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old instanceof HTMLInputElement && old.value !== old.defaultValue);
