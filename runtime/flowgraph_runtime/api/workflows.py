@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -9,6 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from starlette.responses import Response
 
 from flowgraph_compiler.cron import words
+from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.machine import Machine, Trigger
 from flowgraph_runtime.api.endpoints import Call, answer
 from flowgraph_runtime.api.problems import Problem
@@ -70,7 +72,7 @@ def workflow_view(registry: Registry, name: str, runs: dict[str, int]) -> Workfl
         line=declared.span.line,
         triggers=[_trigger(trigger) for trigger in machine_.triggers],
         schema=input_schema(registry, machine_),
-        options=_options(declared.target),
+        options=_options(declared),
         runs=runs,
     )
 
@@ -104,7 +106,7 @@ def _schedule(row: ScheduleRow) -> ScheduleOut:
 def input_schema(registry: Registry, machine_: Machine) -> dict[str, Any]:
     """Return the JSON schema of what a run of the workflow takes: its event's data, or the parameters by name."""
     if machine_.parameter_kind == "event":
-        names = [name for trigger in machine_.triggers for name in trigger.names]
+        names = dict.fromkeys(name for trigger in machine_.triggers for name in trigger.names)
         schemas = [_schema(registry.events[name]) for name in names if name in registry.events]
         return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     if machine_.parameter_kind == "cron":
@@ -119,12 +121,15 @@ def _schema(kind: Any) -> dict[str, Any]:
         return {}
 
 
-def _options(target: Any) -> dict[str, Any]:
-    """The options that the author wrote, as text where they are no plain JSON; the trigger is shown on its own."""
-    return {name: _plain(value) for name, value in target.options.given().items() if name != "on"}
+def _options(declared: FlowDecl) -> dict[str, Any]:
+    """The options that the author wrote: their values, or their source where these are no plain JSON; triggers stand apart."""
+    calls = [decorator for decorator in declared.tree.decorator_list if isinstance(decorator, ast.Call)]
+    written = {keyword.arg: ast.unparse(keyword.value) for call in calls for keyword in call.keywords}
+    given = declared.target.options.given()
+    return {name: _plain(value, written.get(name)) for name, value in given.items() if name not in ("on", "where")}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, written: str | None) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return getattr(value, "name", None) or repr(value)
+    return getattr(value, "name", None) or written or repr(value)
