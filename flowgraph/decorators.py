@@ -240,6 +240,7 @@ def workflow(
 def workflow(
     *,
     on: Sequence[type[Event] | Cron] = ...,
+    where: Callable[[Any], bool] = ...,
     name: str = ...,
     aliases: Sequence[str] = ...,
     retries: int = ...,

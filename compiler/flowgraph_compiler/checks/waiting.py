@@ -1,4 +1,4 @@
-"""FG151, FG220, FG223, FG224: waits, and the moments that are slept until."""
+"""FG151, FG220, FG223, FG224: waits, predicates of triggers, and the moments that are slept until."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diag
             env = flow.before.get(node.id, flow.within.get(node.id))
             for waiting in () if env is None else (node, *_branches(node)):
                 yield from _node(waiting, function, flow, env or Env())
+    if graph.where is not None:
+        yield from _trigger(*graph.where, flows[graph.main.name])
 
 
 def _branches(node: AnyNode) -> Iterator[AnyNode]:
@@ -62,12 +64,9 @@ def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diag
     event = flow.world.app.events.get(node.event)
     if node.residual is None or event is None:
         return
-    evaluator = Evaluator(flow.world, env.narrowed(f"^{node.parameter}", event), Findings(workflow))
-    wrong = [*unknown_fields(node.residual, Bound(node.parameter), event, workflow), *_never(node.residual, evaluator, workflow)]
+    wrong = list(_wrong(node.residual, node.parameter, event, flow, env))
     if flow.world.function.name in flow.world.graph.cancel_on:
-        wrong += [
-            found for name, tp in parameters(flow.world).items() for found in _of_trigger(node.residual, name, tp, workflow)
-        ]
+        wrong += [found for name, tp in parameters(flow.world).items() for found in _of_trigger(node.residual, name, tp, flow)]
     yield from wrong
     if not wrong and not node.keys:
         message = f"'where' has no equality between a field of '{node.event}' and a value of the run: every event is looked at"
@@ -75,23 +74,41 @@ def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diag
         yield Diagnostic(RULES["FG223"], _place(node.residual, node), message, help_, (), workflow, Level.NOTE)
 
 
-def _of_trigger(expr: Expr, name: str, tp: Any, workflow: str) -> Iterator[Diagnostic]:
+def _trigger(parameter: str, where: Expr, flow: FlowTypes) -> Iterator[Diagnostic]:
+    """FG223: a `where=` of the workflow that is never true of any of its events."""
+    triggers = flow.world.app.workflows[flow.world.graph.name].target.options.triggers()
+    events = [trigger for trigger in triggers if isinstance(trigger, type)]
+    wrong = [list(_wrong(where, parameter, event, flow, Env())) for event in events]
+    if all(wrong):
+        yield from (found for of_event in wrong for found in of_event)
+
+
+def _wrong(expr: Expr, parameter: str, event: Any, flow: FlowTypes, env: Env) -> Iterator[Diagnostic]:
+    workflow = flow.world.graph.name
+    evaluator = Evaluator(flow.world, env.narrowed(f"^{parameter}", event), Findings(workflow))
+    yield from unknown_fields(expr, Bound(parameter), event, flow)
+    yield from _never(expr, evaluator, workflow)
+
+
+def _of_trigger(expr: Expr, name: str, tp: Any, flow: FlowTypes) -> Iterator[Diagnostic]:
     """Unknown fields of what started the run: nothing would ever cancel it, silently."""
     if isinstance(tp, type):
-        yield from unknown_fields(expr, Local(name), tp, workflow)
+        yield from unknown_fields(expr, Local(name), tp, flow)
 
 
 def _place(expr: Expr, node: Wait) -> Any:
     return expr.span if expr.span.line else node.span
 
 
-def unknown_fields(expr: Expr, receiver: Expr, event: Any, workflow: str) -> Iterator[Diagnostic]:
-    """FG223: fields of the receiver that its event does not have."""
-    known = list(fields(event) or {})
+def unknown_fields(expr: Expr, receiver: Expr, event: Any, flow: FlowTypes) -> Iterator[Diagnostic]:
+    """FG223: fields of the receiver that its event does not have, nor any event below it."""
+    kinds = [event, *(cls for cls in flow.world.app.events.values() if issubclass(cls, event))]
+    known = list(dict.fromkeys(name for cls in kinds for name in fields(cls) or {}))
     for part in inside(expr):
-        if isinstance(part, Attribute) and part.value == receiver and not hasattr(event, part.name) and part.name not in known:
-            message = f"event '{event.__name__}' has no field '{part.name}'"
-            yield Diagnostic(RULES["FG223"], part.span, message, meant(part.name, known), (), workflow)
+        name = part.name if isinstance(part, Attribute) and part.value == receiver else None
+        if name is not None and name not in known and not any(hasattr(cls, name) for cls in kinds):
+            message = f"event '{event.__name__}' has no field '{name}'"
+            yield Diagnostic(RULES["FG223"], part.span, message, meant(name, known), (), flow.world.graph.name)
 
 
 def _never(residual: Expr, evaluator: Evaluator, workflow: str) -> Iterator[Diagnostic]:
