@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -23,7 +24,8 @@ class Event(BaseModel):
     """Base of all events; the fields are the event's data.
 
     `class Paid(Event, name="payment.completed")` sets the wire name (the class name otherwise). A base class without `name=`
-    stands for all its subclasses in `on=` and `wait_for`. `internal=True` declares that only the application's own workflows
+    stands for all its subclasses in `on=` and `wait_for`. `aliases=("paid",)` are earlier names, on the wire or of the class:
+    senders and runs that know the event by one of them still find it. `internal=True` declares that only the application's own workflows
     send and consume it.
     """
 
@@ -32,12 +34,16 @@ class Event(BaseModel):
     event_name: ClassVar[str] = "Event"
     internal: ClassVar[bool] = False
     has_own_name: ClassVar[bool] = False
+    event_aliases: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, *, name: str | None = None, internal: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, name: str | None = None, aliases: Sequence[str] = (), internal: bool = False, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
         cls.event_name = name or cls.__name__
         cls.internal = internal
         cls.has_own_name = name is not None
+        cls.event_aliases = tuple(aliases)
 
     @property
     def meta(self) -> EventMeta:

@@ -27,6 +27,8 @@ class Distribution:
         ts = now if ts is None else ts
         if meta_of(event) is None:
             attach_meta(event, EventMeta(event_id, event.event_name, moment(ts), source))
+        names = self._registry.names_of(event.event_name)
+        paths = {path for name in names for path in self._registry.key_paths.get(name, ())}
         return EventRow(
             id=event_id,
             name=event.event_name,
@@ -35,7 +37,8 @@ class Distribution:
             ts=ts,
             received_at=now,
             source=source,
-            keys=event_keys(event, sorted(self._registry.key_paths.get(event.event_name, ()))),
+            keys=event_keys(event, sorted(paths)),
+            names=names,
         )
 
     def runs(self, event: Event, row: EventRow) -> list[NewRun]:

@@ -96,7 +96,7 @@ class Intake:
             return
         attach_meta(event, EventMeta(row.id, posted.name, moment(row.ts), posted.source))
         known = self._distribution.event_row(event, row.id, ts=row.ts, source=posted.source)
-        row.payload, row.keys = known.payload, known.keys
+        row.payload, row.keys, row.names = known.payload, known.keys, known.names
         row.dedup = "start" if lenient else None
         runs.extend(self._distribution.runs(event, row))
 
@@ -127,16 +127,17 @@ class Intake:
     async def start(self, workflow: str, given: object, idempotency_key: str | None = None) -> tuple[str, bool]:
         """Start a run of one workflow by hand; return its id and whether it is new (False: the key was used before).
 
-        `given`: the event's data (with several event types `{"name", "data"}`), or the parameters by name.
+        `given`: the event's data (with several event types `{"name", "data"}`), or the parameters by name. An alias will do.
         Raises `UnknownWorkflow`, `InputRejected`, `TooLarge`, and the store's `Conflict`."""
-        if workflow not in self._registry.current:
+        known = self._registry.workflow_named(workflow)
+        if known is None:
             raise UnknownWorkflow(workflow, list(self._registry.current))
         now = self._clock.now()
         run = NewRun(
             id=self._ids.run(),
-            workflow=workflow,
-            machine=self._registry.current[workflow],
-            input=self._input(workflow, given, now),
+            workflow=known,
+            machine=self._registry.current[known],
+            input=self._input(known, given, now),
             created_at=now,
             received_at=now,
             idempotency_key=idempotency_key,
@@ -185,7 +186,8 @@ class Intake:
         return self._events[cls]
 
     def _event(self, workflow: str, given: object, now: int) -> Event:
-        names = [name for trigger in self._registry.machine_of(workflow).triggers for name in trigger.names]
+        triggers = self._registry.machine_of(workflow).triggers
+        names = list(dict.fromkeys(name for trigger in triggers for name in trigger.names))
         name, data = (names[0], given) if len(names) == 1 else _chosen(workflow, given, names)
         pointer = "/data" if len(names) > 1 else ""
         event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)

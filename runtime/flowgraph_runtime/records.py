@@ -59,7 +59,7 @@ class EventRow:
     """A received event. `keys`: one (path, canonical text) per registered key path of its name. `payload`: the codec text of the
     model (what a workflow receives), `data`: its JSON as sent. `status`: stored, unknown, invalid. `dedup`: what `client_id` is
     unique for: the event itself (None), `start` (the runs that it starts, for a day), `none`. `envelope`: what came beside the
-    data, as JSON."""
+    data, as JSON. `names`: those that waits may know it by besides `name`, when its class was renamed."""
 
     id: str
     name: str
@@ -74,6 +74,11 @@ class EventRow:
     keys: tuple[tuple[str, str], ...] = ()
     dedup: str | None = None
     envelope: str | None = None
+    names: tuple[str, ...] = ()
+
+    def every_name(self) -> tuple[str, ...]:
+        """Return the event's own name and the others that waits may know it by, each once."""
+        return (self.name, *(name for name in self.names if name != self.name))
 
 
 @dataclass(slots=True)

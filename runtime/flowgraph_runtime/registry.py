@@ -28,6 +28,7 @@ class Registry:
         self.steps: dict[str, StepDecl] = {}
         self.events: dict[str, type[Event]] = {}
         self.current: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
         self.machines: dict[str, Machine] = {}
         self.texts: dict[str, str] = {}
         self.key_paths: defaultdict[str, set[str]] = defaultdict(set)
@@ -49,12 +50,14 @@ class Registry:
 
     def _register(self) -> None:
         for cls in {**self.application.classes, **self.application.events}.values():
-            self.types.register(cls)
+            self.types.register(cls, *(cls.event_aliases if issubclass(cls, Event) else ()))
         for event in self.application.events.values():
-            self.events[event.event_name] = event
+            self.events.update(dict.fromkeys((event.event_name, *event.event_aliases), event))
         for step in self.application.steps.values():
             for name in (step.name, *step.aliases):
                 self.steps[name] = step
+        for workflow in self.application.workflows.values():
+            self._renamed.update(dict.fromkeys(workflow.target.aliases, workflow.name))
 
     def _add(self, print_: str, machine: Machine) -> None:
         self.machines[print_] = machine
@@ -65,6 +68,11 @@ class Registry:
         """Register further (event name, field path) pairs, of machines that only the database knows."""
         for event, path in paths:
             self.key_paths[event].add(path)
+
+    def names_of(self, event: str) -> tuple[str, ...]:
+        """Return every name of the event that has this one on the wire, the present one first; only this one when unknown."""
+        cls = self.events.get(event)
+        return (event,) if cls is None else (cls.event_name, *cls.event_aliases)
 
     def add_machine(self, print_: str, text: str) -> list[str]:
         """Add a machine of an earlier deployment; return the names that it needs and the deployed code lacks.
@@ -102,6 +110,11 @@ class Registry:
             self._limits[print_] = MachineLimits(self.machines[print_], self.types)
         return self._limits[print_]
 
+    def workflow_named(self, name: str) -> str | None:
+        """Return the name of the served workflow that has this name or alias, None when there is none."""
+        found = self._renamed.get(name, name)
+        return found if found in self.current else None
+
     def machine_of(self, workflow: str) -> Machine:
         """Return the machine that new runs of a workflow take. Raises KeyError."""
         return self.machines[self.current[workflow]]
@@ -129,7 +142,7 @@ def missing_names(manifest: Manifest, registry: Registry) -> list[str]:
         missing += _field_gaps("event", name, fields, registry.events.get(name))
     for name, fields in manifest.classes:
         missing += _field_gaps("class", name, fields, registry.types.lookup(name))
-    missing += [f"workflow '{name}'" for name in manifest.workflows if name not in registry.current]
+    missing += [f"workflow '{name}'" for name in manifest.workflows if registry.workflow_named(name) is None]
     return missing
 
 

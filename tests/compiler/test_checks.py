@@ -577,6 +577,9 @@ async def one() -> None: ...
 async def two() -> None: ...  # error: FG250
 class First(Event, name="first"): ...
 class Second(Event, name="first"): ...  # error: FG250
+class Third(Event, name="third", aliases=("first",)): ...  # error: FG250
+class Fourth(Event, name="fourth", aliases=("Third",)): ...  # error: FG250
+class Fifth(Event, name="fifth", aliases=("old.fifth", "OldFifth")): ...
 """
 
 

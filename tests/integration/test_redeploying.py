@@ -89,6 +89,68 @@ def test_a_renamed_step_with_its_alias_goes_on(run, log, url):
     assert run(scenario()) == ("completed", "abetter")
 
 
+def test_a_renamed_workflow_is_found_by_its_alias_and_its_old_runs_end(run, log, url):
+    renamed = _module().replace("@workflow\nasync def flow", '@workflow(aliases=("flow",))\nasync def course')
+
+    async def scenario():
+        old, _ = await _waiting(url)
+        async with engine(renamed, url, skip_time=False) as served:
+            by_alias, by_name = await served.start("flow", text="x"), await served.start("course", text="y")
+            await served.reaches(by_alias, "waiting")
+            await served.reaches(by_name, "waiting")
+            await served.send("go", key="k")
+            started = [(await served.row(id)).workflow for id in (by_alias, by_name)]
+            return [await served.outcome(id) for id in (old, by_alias, by_name)], started
+
+    outcomes, started = run(scenario())
+    assert outcomes == [("completed", "ab"), ("completed", "xab"), ("completed", "yab")]
+    assert started == ["course", "course"]
+
+
+EVENT = """
+class {cls}(Event, name="{name}"{aliases}):
+    key: str
+    n: int
+
+@step
+async def pause() -> None:
+    LOG.enter("pause")
+
+@workflow(on={cls}, where=lambda e: e.n == 0)
+async def begun(event: {cls}) -> str:
+    return event.key
+
+@workflow
+async def twice(key: str) -> list[int]:
+    one = await wait_for({cls}, where=lambda e: e.key == key and e.n > 0, timeout="30d")
+    two = await wait_for({cls}, where=lambda e: e.n == 2 and isinstance(e, {cls}), timeout="30d")
+    return [one.n if one is not None else 0, two.n if two is not None else 0]
+"""
+
+
+def test_a_renamed_event_reaches_old_and_new_waits_by_either_name(run, log, each_url):
+    before = EVENT.format(cls="Told", name="told", aliases="")
+    after = EVENT.format(cls="Said", name="said", aliases=', aliases=("told", "Told")').replace("e.key == key and ", "")
+
+    async def scenario():
+        async with engine(before, each_url, skip_time=False) as served:
+            by_old, by_new = await served.start("twice", key="o"), await served.start("twice", key="n")
+            for run_id in (by_old, by_new):
+                await served.reaches(run_id, "waiting")
+        async with engine(after, each_url, skip_time=False) as served:
+            fresh = await served.start("twice", key="f")
+            await served.reaches(fresh, "waiting")
+            await served.send("told", key="o", n=1)
+            await served.send("said", key="n", n=1)
+            await served.send("told", key="z", n=2)
+            begun = [id for name in ("told", "said") for id in await served.send(name, key=name, n=0)]
+            return [await served.outcome(id) for id in (by_old, by_new, fresh)], [await served.outcome(id) for id in begun]
+
+    waited, begun = run(scenario())
+    assert waited == [("completed", [1, 2])] * 3
+    assert begun == [("completed", "told"), ("completed", "said")]
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -36,14 +36,16 @@ def _declared(kind: str, decls: Iterable[StepDecl | FlowDecl]) -> Iterator[Named
 def _events(app: Application) -> Iterator[Named]:
     for cls in app.events.values():
         if cls is not Event and cls.event_name:
-            yield f"event '{cls.__name__}'", cls.event_name, class_line(cls, app)
+            for name in (cls.event_name, *cls.event_aliases):
+                yield f"event '{cls.__name__}'", name, class_line(cls, app)
 
 
 def _classes(app: Application) -> Iterator[Named]:
     """The classes that the modules themselves make, so that two of one name are both seen."""
     for module in app.modules:
         for cls in _made_by(module):
-            yield f"class '{cls.__name__}'", cls.__name__, class_line(cls, app)
+            for name in (cls.__name__, *(cls.event_aliases if issubclass(cls, Event) else ())):
+                yield f"class '{cls.__name__}'", name, class_line(cls, app)
 
 
 def _made_by(module: SourceModule) -> list[Any]:

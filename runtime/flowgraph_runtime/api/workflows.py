@@ -54,10 +54,11 @@ async def diagram(call: Call) -> Response:
 
 
 def _known(call: Call) -> str:
-    name = call.path["name"]
-    if name not in call.service.registry.current:
+    """The name of the workflow that the path names, by an alias perhaps."""
+    name = call.service.registry.workflow_named(call.path["name"])
+    if name is None:
         served = ", ".join(sorted(call.service.registry.current)) or "none"
-        raise Problem(404, "not found", f"no workflow is named '{name}' (served: {served})")
+        raise Problem(404, "not found", f"no workflow is named '{call.path['name']}' (served: {served})")
     return name
 
 

@@ -104,10 +104,12 @@ async def _recent(service: Service, name: str, parked: frozenset[str]) -> list[R
 
 async def workflow(request: Request, service: Service) -> Response:
     """Show one workflow: how it is doing, its diagram, options and newest runs."""
-    name = request.path_params["name"]
     registry = service.registry
-    if name not in registry.current:
-        return missing(service, f"Workflow '{name}'", "It is not among the modules that this server serves.")
+    name = registry.workflow_named(request.path_params["name"])
+    if name is None:
+        return missing(
+            service, f"Workflow '{request.path_params['name']}'", "It is not among the modules that this server serves."
+        )
     runs = await _recent(service, name, frozenset(registry.unsatisfied()))
     line = workflow_line(service, name, runs, await service.store.ask(overview.live_counts))
     return render(

@@ -19,9 +19,10 @@ from flowgraph_runtime.storage.transaction import Offer, Tx
 def event_buckets(events: Iterable[EventRow]) -> Iterator[int]:
     """The locks for storing these events: those of their keys, of waits without a key, and of the client's id."""
     for event in events:
-        yield bucket(event.name, *NO_KEY)
-        for path, value in event.keys:
-            yield bucket(event.name, path, stored_value(value))
+        for name in event.every_name():
+            yield bucket(name, *NO_KEY)
+            for path, value in event.keys:
+                yield bucket(name, path, stored_value(value))
         if event.client_id is not None and event.dedup != "none":
             yield bucket(event.name, f"\1{event.dedup or 'client'}", event.client_id)
 
@@ -56,9 +57,10 @@ def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]]) -> None:
 
 def _lookups(events: dict[int, EventRow]) -> Iterator[tuple[int, str, str, str]]:
     for number, event in events.items():
-        yield number, event.name, *NO_KEY
-        for path, value in event.keys:
-            yield number, event.name, path, stored_value(value)
+        for name in event.every_name():
+            yield number, name, *NO_KEY
+            for path, value in event.keys:
+                yield number, name, path, stored_value(value)
 
 
 def _has_keys(event: EventRow, more: str | None) -> bool:
