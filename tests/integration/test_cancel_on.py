@@ -155,6 +155,40 @@ def test_a_run_that_has_ended_watches_no_more(run, log, url):
     assert statuses["$cancel_on_0/wait_for.CalledOff"] == "skipped"
 
 
+LIMITED = """
+from flowgraph import Concurrency, on
+
+class Booked(Event, name="booked"):
+    id: str
+    nights: int = 1
+
+class CalledOff(Event, name="called.off"):
+    id: str
+
+@workflow(
+    on=Booked,
+    where=lambda e: e.nights > 1,
+    concurrency=[Concurrency(1, key=lambda e: e.id), Concurrency(1, scope="run", key=lambda e: e.id)],
+    cancel_on=[on(CalledOff, where=lambda started, event: event.id == started.id)],
+)
+async def stay(event: Booked) -> None:
+    await sleep("30d")
+"""
+
+
+def test_it_goes_together_with_a_predicate_and_with_limits(run, log, url):
+    async def scenario():
+        async with engine(LIMITED, url, skip_time=False) as served:
+            assert await served.send("booked", id="1", nights=1) == []
+            (first,) = await served.send("booked", id="1", nights=2)
+            await served.reaches(first, "sleeping")
+            (second,) = await served.send("booked", id="1", nights=2)
+            await served.send("called.off", id="1")
+            return [(await served.ended(run_id)).status for run_id in (first, second)]
+
+    assert run(scenario()) == ["cancelled", "cancelled"]
+
+
 @pytest.mark.ci
 def test_of_an_end_and_a_cancel_at_once_one_is_true(run, log, each_url):
     """Many runs whose last event and whose cancel are posted together: each is either completed or cancelled, none is stuck."""
