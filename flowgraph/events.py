@@ -25,8 +25,8 @@ class Event(BaseModel):
 
     `class Paid(Event, name="payment.completed")` sets the wire name (the class name otherwise). A base class without `name=`
     stands for all its subclasses in `on=` and `wait_for`. `aliases=("paid",)` are earlier names, on the wire or of the class:
-    senders and runs that know the event by one of them still find it. `internal=True` declares that only the application's own workflows
-    send and consume it.
+    senders and runs that know the event by one of them still find it. `internal=True` declares that only the application's
+    own workflows send and consume it.
     """
 
     __slots__ = ("__flowgraph_meta__",)

@@ -36,7 +36,9 @@ class _EventFunction:
         block = Block((), Finish(Comprehension("list", element, None, (clause,))))
         function = Function("of_event", "workflow", ("event",), (), (), (block,))
         pures = tuple(function for function in machine.functions if function.kind == "pure")
-        self._program = Program.load(replace(machine, functions=(function, *pures), on_failure=None, on_cancel=None, cancel_on=()), types)
+        self._program = Program.load(
+            replace(machine, functions=(function, *pures), on_failure=None, on_cancel=None, cancel_on=()), types
+        )
 
     def end(self, input_: str, at: int) -> EndRun:
         """Evaluate it for the codec text of a list that holds the event."""
