@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from flowgraph.branches import Branch, Request, boundary, branch_scope, current_branch
@@ -37,7 +38,7 @@ from flowgraph.groups import Group
 from flowgraph.options import DEFAULT_RETRIES, UNSET, StepOptions, WorkflowOptions, given_or
 from flowgraph.policies import Cron
 from flowgraph.scopes import current_saga, leave_sagas, return_to_sagas
-from flowgraph.world import World
+from flowgraph.world import Watch, World
 
 
 class StepLike(Protocol):
@@ -96,8 +97,9 @@ class DirectRun:
 
     async def execute(self) -> Any:
         """Run the body, then the handler that its end calls for; returns the result by value or raises what left the body."""
-        has_handler = self.options.on_failure is not UNSET or self.options.on_cancel is not UNSET
-        trigger = copy_value(self._trigger()) if has_handler else None
+        asking = (self.options.on_failure, self.options.on_cancel, self.options.cancel_on)
+        trigger = copy_value(self._trigger()) if any(option is not UNSET for option in asking) else None
+        self._watch(trigger)
         with self._scopes():
             try:
                 return await self._result()
@@ -123,6 +125,8 @@ class DirectRun:
 
     async def _result(self) -> Any:
         """Return the body's result by value; a run that was asked to end has none, whatever its body makes of it."""
+        if self._is_cancelled():
+            raise Cancelled
         result = copy_value(await self._body(), by=f"result of {self.name}")
         if self._is_cancelled():
             raise Cancelled
@@ -156,6 +160,13 @@ class DirectRun:
                 await handler(*arguments)
         except Exception as failure:  # the run's own error is the one to report, with this one
             add_other_failure(error, failure, "handler failed")
+
+    def _watch(self, trigger: Any) -> None:
+        """Look out for the events of `cancel_on=`, those that have come already included."""
+        entries = given_or(self.options.cancel_on, ())
+        self.mailbox.watches += [Watch(entry.event, partial(entry.where, trigger), self.cancel) for entry in entries]
+        for position, event in enumerate(self.world.stream):
+            self.mailbox.cancelled_by(position, event)
 
     def _trigger(self) -> Any:
         """Return what a handler gets first: the event, batch or time that the workflow received, else its input by parameter

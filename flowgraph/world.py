@@ -36,18 +36,48 @@ class Wait:
 
 
 @dataclass(eq=False)
+class Watch:
+    """One entry of `cancel_on=`: an event that it accepts cancels the run."""
+
+    event: type[Event]
+    where: Callable[[Any], bool]
+    cancel: Callable[[], None]
+
+    def accepts(self, event: Event) -> bool:
+        """Say whether the event cancels the run; not when `where` cannot say."""
+        try:
+            return isinstance(event, self.event) and bool(self.where(event))
+        except Exception:  # as in the machine: an event that cannot be compared is about other runs
+            return False
+
+
+@dataclass(eq=False)
 class Mailbox:
-    """One run's view of the stream: from its start on, each event taken at most once; the older wait takes first."""
+    """One run's view of the stream: from its start on, each event taken at most once; a watch hears it first, then the older
+    wait."""
 
     first: int
     taken: set[int] = field(default_factory=set[int])
     waits: list[Wait] = field(default_factory=list[Wait])
+    watches: list[Watch] = field(default_factory=list[Watch])
 
     def offer(self, position: int, event: Event) -> None:
         """Give an event that has just come to the oldest wait that accepts it."""
+        if self.cancelled_by(position, event):
+            return
         for wait in self.waits:
             if not wait.future.done() and self.take(wait, position, event):
                 return
+
+    def cancelled_by(self, position: int, event: Event) -> bool:
+        """Say whether the event cancels the run, which it does then."""
+        watch = next((watch for watch in self.watches if position >= self.first and watch.accepts(event)), None)
+        if watch is None:
+            return False
+        self.taken.add(position)
+        self.watches.clear()
+        watch.cancel()
+        return True
 
     def take(self, wait: Wait, position: int, event: Event) -> bool:
         """Resolve `wait` with the event if it accepts it; an error of its `where` becomes the wait's."""
