@@ -230,3 +230,63 @@ def test_a_retry_survives_a_restart(run, log, each_url):
             return outcome, history.statuses()["sell/charge"]
 
     assert run(scenario()) == (("completed", "r-o paid o parcel"), "completed")
+
+
+FAN = """
+from flowgraph import Concurrency, fan_out, on
+
+class Asked(Event, name="asked"):
+    id: str
+
+class Dropped(Event, name="dropped"):
+    id: str
+
+@step(retries=0)
+async def score(n: int) -> int:
+    LOG.enter(f"score {n}")
+    if n == 3 and "well" not in LOG.notes:
+        raise ConnectionError("down")
+    return n * 10
+
+@workflow
+async def batch(count: int) -> list[int]:
+    return await fan_out((score(n) for n in range(count)), limit=2)
+
+@workflow(on=Asked, concurrency=Concurrency(1, scope="run", key=lambda e: e.id),
+    cancel_on=[on(Dropped, where=lambda started, event: event.id == started.id)])
+async def alone(event: Asked) -> int:
+    got = await score(3)
+    await sleep("30d")
+    return got
+"""
+
+
+def test_the_elements_of_a_fan_out_that_are_done_are_not_run_again(run, log, url):
+    async def scenario():
+        async with engine(FAN, url) as served:
+            run_id = await served.start("batch", count=7)
+            assert (await served.ended(run_id)).failed_step == "score"
+            log.note("well")
+            await _retry(served, run_id)
+            return await served.outcome(run_id)
+
+    assert run(scenario()) == ("completed", [0, 10, 20, 30, 40, 50, 60])
+    assert [log.count(f"score {n}") for n in range(7)] == [1, 1, 1, 2, 1, 1, 1]
+
+
+def test_a_retried_run_takes_its_slot_and_its_watches_again(run, log, each_url):
+    async def scenario():
+        async with engine(FAN, each_url, skip_time=False) as served:
+            (failed,) = await served.send("asked", id="a")
+            await served.ended(failed)
+            log.note("well")
+            await _retry(served, failed)
+            await served.until(lambda row: row.status == "sleeping" and log.count("score 3") == 2, failed)
+            (second,) = await served.send("asked", id="a")
+            await asyncio.sleep(0.1)
+            queued = (await served.row(second)).status
+            await served.send("dropped", id="a")
+            return queued, [(await served.ended(run_id)).status for run_id in (failed, second)]
+
+    assert run(scenario()) == ("queued", ["cancelled", "cancelled"])
+    assert log.count("score 3") == 2
