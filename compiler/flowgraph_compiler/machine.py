@@ -21,6 +21,9 @@ from flowgraph_compiler.expressions import Clause, Expr, Keyword, Target
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.statements import Statement
 
+BEGIN = "/$begin"
+"""End of the site of the pause before the body of a workflow with `cancel_on=`; it is no node of the author's."""
+
 FORMAT = 1
 """Version of the machine's JSON form; an engine refuses another one."""
 

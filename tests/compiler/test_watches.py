@@ -29,6 +29,7 @@ def test_an_entry_is_a_function_that_waits_by_an_indexed_key() -> None:
     graph, machine = checked(HEAD + f"@workflow(on=Booked, cancel_on=[on(CalledOff, where={where})])" + BODY)
     assert machine.cancel_on == graph.cancel_on == ("$cancel_on_0",)
     assert KeyPath("called.off", "id") in machine.key_paths
+    assert "sleep" in pretty(machine).partition("sleep '1d'")[0], "the body begins when the watch has read what came before"
     assert "wait called.off key id == s.id where e: e.nights != s.nights" in pretty(machine)
     assert [(node.name, node.function) for node in machine.nodes] == [("sleep 1d", "stay"), ("CalledOff", "$cancel_on_0")]
 

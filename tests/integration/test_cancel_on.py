@@ -27,6 +27,10 @@ class Go(Event, name="go"):
     id: str
 
 @step
+async def begun() -> None:
+    LOG.enter("begun")
+
+@step
 async def remind(id: str) -> str:
     LOG.enter("remind")
     return id
@@ -38,6 +42,7 @@ async def undo(event: Booked) -> None:
 @step(retries=0)
 async def work(id: str) -> str:
     LOG.enter("work")
+    LOG.note(id)
     while "go" not in LOG.notes:
         await asyncio.sleep(0.005)
     return id
@@ -47,6 +52,7 @@ async def work(id: str) -> str:
     on(Blacklisted, where=lambda started, event: started.id in event.ids and 10 // len(event.ids) > 0),
 ])
 async def remind_later(event: Booked) -> str:
+    await begun()
     await sleep("30d")
     return await remind(event.id)
 
@@ -80,7 +86,8 @@ def test_an_event_cancels_the_runs_that_it_is_about(run, log, each_url):
             others = [await served.row(run_id) for run_id in other.values()]
             event = (await served.store.events(name="called.off"))[0][0]
             page = await served.store.event(event.id)
-            history = await history_of(await served.row(other["remind_later"]), served.service)
+            await served.until(lambda _: log.count("begun") == 2, other["remind_later"])
+            history = await history_of(await served.reaches(other["remind_later"], "sleeping"), served.service)
             assert history.current() == ["remind_later/sleep"]
             return rows, others, event, page
 
@@ -124,6 +131,7 @@ def test_an_event_from_before_the_start_counts_and_one_from_before_the_trigger_d
 
     assert [row.status for row in run(scenario())] == ["cancelled"] * 3
     assert log.count("remind") == 0
+    assert "2" not in log.notes, "a run that was cancelled before its start does nothing"
 
 
 def test_a_run_that_has_left_memory_is_cancelled_too(run, log, each_url):
@@ -165,6 +173,10 @@ class Booked(Event, name="booked"):
 class CalledOff(Event, name="called.off"):
     id: str
 
+@step
+async def arrive(id: str) -> None:
+    LOG.enter("arrive")
+
 @workflow(
     on=Booked,
     where=lambda e: e.nights > 1,
@@ -172,6 +184,7 @@ class CalledOff(Event, name="called.off"):
     cancel_on=[on(CalledOff, where=lambda started, event: event.id == started.id)],
 )
 async def stay(event: Booked) -> None:
+    await arrive(event.id)
     await sleep("30d")
 """
 
@@ -181,12 +194,13 @@ def test_it_goes_together_with_a_predicate_and_with_limits(run, log, url):
         async with engine(LIMITED, url, skip_time=False) as served:
             assert await served.send("booked", id="1", nights=1) == []
             (first,) = await served.send("booked", id="1", nights=2)
-            await served.reaches(first, "sleeping")
+            await served.until(lambda _: log.count("arrive") == 1, first)
             (second,) = await served.send("booked", id="1", nights=2)
             await served.send("called.off", id="1")
             return [(await served.ended(run_id)).status for run_id in (first, second)]
 
     assert run(scenario()) == ["cancelled", "cancelled"]
+    assert log.count("arrive") == 1, "the second one was still waiting for its slot"
 
 
 @pytest.mark.ci

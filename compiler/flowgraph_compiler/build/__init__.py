@@ -18,7 +18,7 @@ from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.handlers import FunctionBuilder
 from flowgraph_compiler.build.keys import limit_keys
-from flowgraph_compiler.build.watches import watches
+from flowgraph_compiler.build.watches import after_watches, watches
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
 from flowgraph_compiler.expressions import Captured, Const, Expr, Local
@@ -39,7 +39,8 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
     session = Session(app, workflow)
     handlers = [made for made in (_handler(session, decl, ON_FAILURE), _handler(session, decl, ON_CANCEL)) if made is not None]
     watched = watches(session, decl)
-    functions = [_function(session, decl)]
+    main = _function(session, decl)
+    functions = [after_watches(main) if watched else main]
     built: set[str] = set()
     while waiting := [name for name in session.called if name not in built]:
         built.update(waiting)

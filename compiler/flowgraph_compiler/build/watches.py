@@ -2,12 +2,14 @@
 
     cancel_on=[on(Cancelled, where=lambda s, c: c.id == s.id)]   ->   $cancel_on_0(s): wait Cancelled where c: c.id == s.id
 
-The functions run beside the workflow's own from its start; the run is cancelled when one of them ends.
+The functions run beside the workflow's own from its start; the run is cancelled when one of them ends. The body begins with a
+pause of no length: what came before the start is read by then, so a run whose cancel came first does nothing at all.
 """
 
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 from flowgraph import on
 from flowgraph.options import UNSET
@@ -15,8 +17,9 @@ from flowgraph_compiler.build.callees import static
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.handlers import FunctionBuilder
 from flowgraph_compiler.declarations import FlowDecl
-from flowgraph_compiler.expressions import Local
-from flowgraph_compiler.graph import FlowGraph, Return, Wait
+from flowgraph_compiler.expressions import Const, Local
+from flowgraph_compiler.graph import FlowGraph, Return, Sleep, Wait
+from flowgraph_compiler.machine import BEGIN
 
 CANCEL_ON = "$cancel_on_"
 """Before the number of the entry: the name of its function, whose parameter is what the workflow received."""
@@ -30,6 +33,11 @@ def watches(session: Session, decl: FlowDecl) -> list[FlowGraph]:
     builder.bindings = {}
     found = (_watch(builder, entry, f"{CANCEL_ON}{number}") for number, entry in enumerate(_entries(builder, decl)))
     return [made for made in found if made is not None]
+
+
+def after_watches(main: FlowGraph) -> FlowGraph:
+    """The workflow's own function, which begins when the watches have read what came before them."""
+    return replace(main, body=(Sleep(f"{main.name}{BEGIN}", main.span, Const("0s")), *main.body))
 
 
 def _entries(builder: FunctionBuilder, decl: FlowDecl) -> list[ast.expr]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flowgraph_compiler import graph
 from flowgraph_compiler.expressions import Const, New
 from flowgraph_compiler.graph import AnyNode, Body, FlowGraph, WorkflowGraph
-from flowgraph_compiler.machine import NodeInfo
+from flowgraph_compiler.machine import BEGIN, NodeInfo
 from flowgraph_compiler.notation import expression
 
 _KINDS: dict[type, str] = {
@@ -53,7 +53,7 @@ def durable_nodes(workflow: WorkflowGraph, sites: dict[str, str]) -> tuple[NodeI
 def _rows(body: Body, parent: str | None, function: str, sites: dict[str, str]) -> Iterator[NodeInfo]:
     for node in body:
         inside = parent
-        if isinstance(node, graph.SUSPENSIONS):
+        if isinstance(node, graph.SUSPENSIONS) and not node.id.endswith(BEGIN):
             yield NodeInfo(node.id, sites[node.id], label(node), _kind(node), node.span.line, parent, function)
             inside = node.id if isinstance(node, graph.Parallel | graph.FanOut) else parent
         for inner in graph.bodies(node):

@@ -114,6 +114,8 @@ class FunctionDiagram:
         match block.terminator:
             case m.Goto():
                 return False
+            case m.Suspend(action=m.SleepFor(site=site)) if site.endswith(m.BEGIN):
+                return False
             case m.Reraise():
                 return block.handler is None
             case _:
