@@ -46,6 +46,12 @@ class ServerProcess:
         """Whether the process is there."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        """Its process, or the last one that it was."""
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         """SIGKILL: nothing is tidied up."""
         await self._end(signal.SIGKILL)
