@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 
 from flowgraph_runtime import schedules as runtime_schedules
 from flowgraph_runtime.schedules import Schedule
-from flowgraph_runtime.storage import matching, schedules, timers
+from flowgraph_runtime.steps import Hold
+from flowgraph_runtime.storage import limits, matching, ownership, schedules, timers
 from flowgraph_runtime.storage.transaction import Tx
+from flowgraph_runtime.worker.admission import Admission
 from flowgraph_runtime.worker.owner import Worker
+from flowgraph_runtime.worker.slots import SlotQueue
 
 EARLY = 300_000_000
 
@@ -92,6 +96,56 @@ def acts_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Worker, "_take", speculative)
 
 
+def slots_are_given_back_early(patch: pytest.MonkeyPatch) -> None:
+    """A slot goes back when its attempt starts, not when it ends."""
+    heard = SlotQueue.heard
+
+    def and_give_back(self: Any, tickets: Any) -> None:
+        started = [ticket for ticket in tickets if ticket in self._waiting]
+        heard(self, started)
+        for ticket in started:
+            self._give_back(ticket)
+
+    patch.setattr(SlotQueue, "heard", and_give_back)
+
+
+def a_slot_given_back_twice_frees_two(patch: pytest.MonkeyPatch) -> None:
+    """Held slots are counted by adding and subtracting, and each is subtracted twice."""
+    held, given_back = limits._held, limits._give_back
+    gone: Counter[Any] = Counter()
+
+    def count_down(tx: Tx, rows: Any) -> None:
+        gone.update((pool, key) for pool, key, was_held in rows if was_held)
+        given_back(tx, rows)
+
+    def miscounted(tx: Tx, lanes: Any) -> Any:
+        counts = held(tx, lanes)
+        return Counter({lane: max(counts[lane] - min(gone[lane], 1), 0) for lane in lanes})
+
+    patch.setattr(limits, "_held", miscounted)
+    patch.setattr(limits, "_give_back", count_down)
+
+
+def slots_are_kept_after_the_end(patch: pytest.MonkeyPatch) -> None:
+    """An attempt that has ended keeps its slot as long as its worker lives."""
+    patch.setattr(Hold, "leave", lambda self: None)
+
+
+def slots_outlive_their_epoch(patch: pytest.MonkeyPatch) -> None:
+    """A take-over frees runs and not slots."""
+    patch.setattr(ownership, "free_epochs", lambda tx, epochs: None)
+
+
+def nobody_follows(patch: pytest.MonkeyPatch) -> None:
+    """A slot that comes free is given to who asks next, not to who waits."""
+    patch.setattr(limits, "_give_back", lambda tx, rows: None)
+
+
+def runs_live_without_asking(patch: pytest.MonkeyPatch) -> None:
+    """A run that another worker had begun goes on without a look at its limit, and so does one that is new."""
+    patch.setattr(Admission, "ask", lambda self, row, go, called: go())
+
+
 PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     plant.__name__: plant
     for plant in (
@@ -102,5 +156,16 @@ PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         ticks_fire_early,
         skipped_ticks_are_forgotten,
         acts_before_the_commit,
+    )
+}
+LIMIT_PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    plant.__name__: plant
+    for plant in (
+        slots_are_given_back_early,
+        a_slot_given_back_twice_frees_two,
+        slots_are_kept_after_the_end,
+        slots_outlive_their_epoch,
+        nobody_follows,
+        runs_live_without_asking,
     )
 }

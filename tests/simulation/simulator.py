@@ -38,6 +38,7 @@ from flowgraph_runtime.storage.writer import Fate
 from flowgraph_runtime.timers import Timers
 from flowgraph_runtime.worker import Worker, WorkerOptions
 from tests.simulation import workload
+from tests.simulation.limits_watch import CHORES, LIMITED_SEEDS, LimitWatch, Mark
 
 STARTABLE = ("chain", "forked", "sleepy", "caught", "patient")
 PATIENCE = 3 * 3600.0
@@ -75,7 +76,8 @@ def compilation() -> Compilation:
 @cache
 def expected(workflow: str, n: int) -> str:
     """What the workflow returns under plain Python, as codec text."""
-    return dumps(run_virtual(getattr(workload, workflow)(n)))
+    given = workload.Chore(n=n) if workflow in CHORES else n
+    return dumps(run_virtual(getattr(workload, workflow)(given)))
 
 
 class LoopClock:
@@ -141,7 +143,7 @@ class SlowStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
-        if name == "schedules":
+        if name in ("schedules", "slots"):
             return SlowStore(method, self._random)
         if not asyncio.iscoroutinefunction(method):
             return method
@@ -172,6 +174,7 @@ class Process:
     worker: Worker
     timers: Timers
     task: asyncio.Task[None]
+    mark: Mark
 
 
 class Simulation:
@@ -196,16 +199,19 @@ class Simulation:
         self.process: Process | None = None
         self.zombies: list[Process] = []
         self.schedules: dict[int, Schedule] = {}
+        self.limits = LimitWatch(lambda: None if self.process is None else self.process.mark)
 
     # --- the run of a simulation
 
     def run(self) -> Tally:
         workload.STARTED.clear()
         workload.work_hook = self._work
+        self.limits.install()
         try:
             self.loop.run_until_complete(self._main())
         finally:
             self._close_loop()
+            self.limits.remove()
         for run in self.ended:
             self.tally.counts[run.status] += 1
             self._check_end(run, *self.runs[run.id])
@@ -220,6 +226,7 @@ class Simulation:
 
     async def _main(self) -> None:
         self.store = Store.open("sqlite://", clock=self.clock, inline=True, fate=self._fate)
+        self.limits.store = self.store
         self.slow: Any = SlowStore(self.store, self.random)
         self.registry = Registry.from_compilation(compilation())
         await self._deploy()
@@ -229,6 +236,8 @@ class Simulation:
         await self._load()
         self.calm = True
         await self._until_all_ended()
+        if self.tally.counts["chores"]:
+            await asyncio.sleep(60)  # the slots of the last attempts are given back
         keeper.cancel()
         for process in [self.process, *self.zombies]:
             if process is not None:
@@ -297,11 +306,12 @@ class Simulation:
             await asyncio.sleep(0.5)
             return
         distribution = Distribution(self.registry, self._ids(), self.clock)
-        runner = StepRunner(self.registry.steps, self.clock, None)
+        mark = Mark()
+        runner = StepRunner(self.registry.steps, self.clock, None, {Mark: mark})
         options = WorkerOptions(slots=8, poll_interval=30.0)
         worker = Worker(self.slow, self.registry, distribution, runner, self.clock, epoch, options)
         self.tally.counts["workers"] += 1
-        self.process = Process(worker, timers, asyncio.ensure_future(worker.run()))
+        self.process = Process(worker, timers, asyncio.ensure_future(worker.run()), mark)
 
     async def _kill(self, process: Process) -> None:
         process.timers.stop()
@@ -312,6 +322,7 @@ class Simulation:
         for process in [self.process, *self.zombies]:
             if process is not None and not process.task.done():
                 process.worker.announce(news.inbox_runs, claimable=bool(news.ready or news.created))
+                process.worker.heard_slots(news.slots)
 
     def _ids(self) -> Identifiers:
         return Identifiers(self.clock, self.random.randbytes)
@@ -328,15 +339,17 @@ class Simulation:
         done = {f"{run_id}:{site}:{visit}" for site, visit in stored}
         for run, earlier, _ in workload.STARTED:
             if run == run_id and earlier != key and earlier not in done:
-                self.broken = self._text(f"{key} began before the outcome of {earlier} was stored")
+                self.broken = f"{key} began before the outcome of {earlier} was stored"
 
     # --- load
 
     async def _load(self) -> None:
         intake = Intake(self.slow, self.registry, Distribution(self.registry, self._ids(), self.clock), self._ids(), self.clock)
+        kinds = [self._begin, self._begin, self._ping, self._kick, self._cancel]
+        kinds += [self._chore] * 4 if self.seed % 3 == LIMITED_SEEDS else []
         for number in range(self.actions):
             await asyncio.sleep(self.random.choice([0, 0.005, 1, 30, 300]))
-            await self.random.choice([self._begin, self._begin, self._ping, self._kick, self._cancel])(intake, number)
+            await self.random.choice(kinds)(intake, number)
 
     async def _insist(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """What a careful client does: repeats the request, with the same id, until it is acknowledged."""
@@ -366,6 +379,14 @@ class Simulation:
         if len(result.run_ids) != 1:
             raise Violation(self._text(f"one kick started {len(result.run_ids)} runs"))
         self.runs[result.run_ids[0]] = ("kicked", n)
+
+    async def _chore(self, intake: Intake, number: int) -> None:
+        n = self.random.randint(0, 5)
+        (result,) = await self._insist(lambda: intake.send([Posted("chore", {"n": n}, id=f"chore {number}")]))
+        self.events[result.event_id] = n
+        for run_id in result.run_ids:
+            self.runs[run_id] = ((await self.store.run(run_id)).workflow, n)
+        self.tally.counts["chores"] += 1
 
     async def _cancel(self, intake: Intake, number: int) -> None:
         if self.runs and self.random.random() < 0.5:
@@ -435,8 +456,9 @@ class Simulation:
         if found:
             raise Violation(self._text(f"invariants: {found}"))
         self._check_schedules()
-        if self.broken is not None:
-            raise Violation(self.broken)
+        for broken in (self.broken, self.limits.broken, self.limits.left()):
+            if broken is not None:
+                raise Violation(self._text(broken))
         for event_id, n in self.events.items():
             page = await self.store.event(event_id)
             if page is None:

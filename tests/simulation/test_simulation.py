@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
-from tests.simulation.planted import PLANTS
+from tests.simulation.limits_watch import LIMITED_SEEDS
+from tests.simulation.planted import LIMIT_PLANTS, PLANTS
 from tests.simulation.simulator import Simulation, Violation
 
 CHUNK = 10
@@ -39,8 +41,8 @@ def simulate_chunk(first: int) -> Counter[str]:
     return happened
 
 
-def simulate_all(seeds: int) -> None:
-    for seed in range(seeds):
+def simulate_all(seeds: Iterable[int]) -> None:
+    for seed in seeds:
         Simulation(seed).run()
 
 
@@ -56,6 +58,7 @@ def test_the_faults_do_happen() -> None:
     assert happened["cancelled"] > 0
     assert happened["ticks"] > 10
     assert happened["skipped"] > 0
+    assert happened["chores"] > 10
 
 
 @pytest.mark.ci
@@ -68,7 +71,14 @@ def test_nothing_is_lost_or_stuck_under_many_faults(first: int) -> None:
 def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     PLANTS[name](monkeypatch)
     with pytest.raises(Violation):
-        simulate_all(SEEDS[name])
+        simulate_all(range(SEEDS[name]))
+
+
+@pytest.mark.parametrize("name", sorted(LIMIT_PLANTS))
+def test_a_bug_planted_into_limits_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    LIMIT_PLANTS[name](monkeypatch)
+    with pytest.raises(Violation):
+        simulate_all(range(LIMITED_SEEDS, 12, 3))
 
 
 def test_a_seed_is_the_same_simulation_every_time() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
-from flowgraph import Cron, Event, NonRetriable, parallel, sleep, step, step_context, subflow, wait_for, workflow
+from flowgraph import Concurrency, Cron, Event, NonRetriable, parallel, sleep, step, step_context, subflow, wait_for, workflow
 
 
 class Ping(Event, name="ping"):
@@ -123,3 +125,53 @@ async def beat() -> int:
     await add(1)
     await sleep("25m")
     return await add(1)
+
+
+# --- limits
+
+PER_LANE, IN_ALL, LIVING = 2, 3, 1
+executing_hook: Callable[[int], AbstractContextManager[None]] = nullcontext  # type: ignore[assignment]
+"""Replaced by the simulator: a limited step of this lane executes in the block."""
+
+
+def lives_hook(lane: int) -> None:
+    """Replaced by the simulator: the run of this step lives."""
+
+
+class Chore(Event, name="chore"):
+    n: int
+
+
+@step
+async def counted(n: int, lane: int) -> int:
+    with executing_hook(lane):
+        return await _work(n)
+
+
+@step(retries=6)
+async def counted_flaky(n: int, lane: int) -> int:
+    with executing_hook(lane):
+        result = await _work(n)
+    if step_context().attempt <= n % 2:
+        raise RuntimeError("try again")
+    return result
+
+
+@step
+async def lived(n: int, lane: int) -> int:
+    lives_hook(lane)
+    return await _work(n)
+
+
+@workflow(on=Chore, concurrency=[Concurrency(PER_LANE, key=lambda e: e.n % 2), Concurrency(IN_ALL)])
+async def limited(event: Chore) -> int:
+    lane = event.n % 2
+    a, b, c = await parallel(counted(event.n, lane), counted_flaky(event.n, lane), counted(event.n, lane))
+    return await counted(a + b + c, lane)
+
+
+@workflow(on=Chore, concurrency=Concurrency(LIVING, key=lambda e: e.n % 2, scope="run"))
+async def living(event: Chore) -> int:
+    first = await lived(event.n, event.n % 2)
+    await sleep("5m")
+    return await lived(first, event.n % 2)
