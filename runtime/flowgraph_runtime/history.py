@@ -29,6 +29,7 @@ from flowgraph_runtime.views import error_view, plain_text, run_status
 ROWS_SHOWN = 50
 """Latest visits of a node that are listed; all are counted."""
 EMPTY: Mapping[int, int] = {}
+NO_REASONS: Mapping[int, str] = {}
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Visit:
     payload: str | None = None
     error: str | None = None
     due: int | None = None
+    reason: str | None = None
     rows: list[JournalRow] = field(default_factory=list[JournalRow])
     planned: dict[int, int] = field(default_factory=dict[int, int])  # journal position of a failure -> when it is tried again
 
@@ -52,9 +54,17 @@ class Visit:
 
 
 class History:
-    """The visits of every node of one run. `live_starts`: start times of attempts that run in this process, by serial."""
+    """The visits of every node of one run. `live_starts`: start times of attempts that run in this process, by serial;
+    `held_up`: why attempts that are due do not start, by serial."""
 
-    def __init__(self, run: RunRow, program: Program, journal: list[JournalRow], live_starts: Mapping[int, int] = EMPTY) -> None:
+    def __init__(
+        self,
+        run: RunRow,
+        program: Program,
+        journal: list[JournalRow],
+        live_starts: Mapping[int, int] = EMPTY,
+        held_up: Mapping[int, str] = NO_REASONS,
+    ) -> None:
         self._run = run
         self._program = program
         self._machine: Machine = program.machine
@@ -67,6 +77,8 @@ class History:
         self._state = RunState.new(run.id)
         if run.started_at is not None:
             self._fold(journal)
+        for serial in self._open.keys() & held_up.keys():
+            self._open[serial].status, self._open[serial].reason = "pending", held_up[serial]
 
     # --- folding
 
@@ -223,6 +235,7 @@ class History:
             output=plain_text(visit.payload),
             error=error_view(visit.error, self._program.types),
             next_attempt_at=rfc3339(visit.due) if visit.status == "retrying" else None,
+            reason=visit.reason,
         )
 
     def _attempts(self, visit: Visit) -> list[AttemptOut]:
@@ -237,7 +250,7 @@ class History:
             )
             for row in visit.attempts()
         ]
-        for serial, pending in self._state.pending.items():
+        for serial, pending in self._state.pending.items() if visit.reason is None else ():
             if self._open.get(serial) is visit and isinstance(pending, StepPending) and pending.executing:
                 started = self._live_starts.get(serial)
                 attempts.append(AttemptOut(attempt=pending.attempt, status="running", started_at=rfc3339(started), ended_at=None))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flowgraph.codec import TypeRegistry
 from flowgraph_compiler.machine import Limit, Machine
 from flowgraph_runtime.predicates import KeyOf
-from flowgraph_runtime.records import SlotNeed
+from flowgraph_runtime.records import SlotNeed, WaitingSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +53,18 @@ class MachineLimits:
 
 def _picked(needs: Iterable[tuple[Limit, SlotNeed]], scope: str) -> tuple[SlotNeed, ...]:
     return tuple(need for limit, need in needs if limit.step is None and limit.scope == scope)
+
+
+def waits_for(slots: Iterable[WaitingSlot]) -> str:
+    """Return in words what limits hold somebody up."""
+    return "; ".join(
+        f"waits for a slot of {slot.pool}: {slot.limit} {'is' if slot.limit == 1 else 'are'} taken{_for(slot.key)}"
+        for slot in slots
+    )
+
+
+def _for(key: str) -> str:
+    """A simple key without the letter that tells its type."""
+    if not key:
+        return ""
+    return f" for key '{key[2:] if key[:2] in ('s:', 'n:', 'u:', 'e:') else key}'"

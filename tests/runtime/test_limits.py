@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from flowgraph_compiler import Compilation, compile_module
+from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.storage.invariants import violations
 from tests.runtime import limited
@@ -251,3 +252,62 @@ def test_a_restart_frees_the_slots_of_attempts_and_keeps_those_of_runs(run, stag
     held, order = run(second_life())
     assert order == {"a0": 2, "a1": 1, "r0": 1}
     assert sorted(state for _, state in held) == [0, 1], "one run lives and one waits for it"
+
+
+def test_a_step_that_waits_for_a_slot_is_pending_and_says_why(run, stage):
+    stage.open = False
+
+    async def scenario():
+        async with _engine() as service:
+            _, second = await _send(service, "turn", {"org": "a", "n": 0}, {"org": "a", "n": 1})
+            await until(lambda: stage.order == ["a0"])
+            await _settled(service)
+            row = await service.store.run(second)
+            (waiting,) = (await history_of(row, service)).steps()
+            stage.open = True
+            stage.gates["a0"].set()
+            row = await ended(service, second)
+            (done,) = (await history_of(row, service)).steps()
+            return waiting, done
+
+    waiting, done = run(scenario())
+    assert waiting.status == "pending"
+    (instance,) = waiting.instances
+    assert instance.reason == "waits for a slot of workflow 'in_turn': 1 is taken for key 'a'"
+    assert instance.attempts == []
+    assert (done.status, done.instances[0].reason) == ("completed", None)
+
+
+def test_a_queued_run_says_what_it_waits_for(run, stage):
+    async def scenario():
+        async with _engine(skip_time=False) as service:
+            first, second = await _send(service, "stay", {"org": "a", "n": 0}, {"org": "a", "n": 1})
+            await until(lambda: stage.order == ["a0"])
+            await _settled(service)
+            return [await reason_of(await service.store.run(id), service) for id in (first, second)]
+
+    assert run(scenario()) == [None, "waits for a slot of workflow 'one_at_a_time': 1 is taken for key '(s:a,n:10)'"]
+
+
+@pytest.mark.postgres
+def test_a_fleet_keeps_a_limit_together(run, stage, postgres_url):
+    """Three workers on one database; each is told by the others' commits at its next look only."""
+
+    async def scenario():
+        async with (
+            _engine(url=postgres_url, skip_time=False) as service,
+            _engine(url=postgres_url, skip_time=False),
+            _engine(url=postgres_url, skip_time=False),
+        ):
+            batches = [{"org": org, "n": n} for n in range(10) for org in "ab"]
+            runs = await _send(service, "batch", *batches) + await _send(service, "stay", *({"org": "r", "n": n} for n in (0, 1)))
+            rows = [await ended(service, id, patience=25) for id in runs[:-2]]
+            await until(lambda: stage.order.count("r0") == 1)
+            epochs = service.store.read(lambda db: db.exec_driver_sql("SELECT COUNT(*) FROM fg_epoch").scalar_one())
+            return Counter(row.status for row in rows), epochs
+
+    statuses, epochs = run(scenario())
+    assert statuses == {"completed": 20}
+    assert (stage.most["a"], stage.most["b"], stage.most["r"]) == (2, 2, 1)
+    assert stage.order.count("r1") == 0
+    assert epochs == 3

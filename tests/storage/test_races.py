@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.records import SlotNeed, SlotRequest, Transition
 from flowgraph_runtime.storage import Store
+from flowgraph_runtime.storage.invariants import violations
 from flowgraph_runtime.storage.transaction import Catalog, Tx
 from flowgraph_runtime.storage.transitions import apply_transitions
 from tests.storage.site import SECOND, Site
@@ -173,3 +174,33 @@ def test_an_epoch_does_not_die_under_a_commit_that_has_begun(shared_site: Site) 
     assert site.run(close_meanwhile()) == (False, 1)
     assert site.seqs(run) == [1]
     assert [type(error).__name__ for error in site.run(busy.commit(epoch, [site.step(run, 2)]))] == ["Fenced"]
+
+
+def test_three_processes_keep_a_limit_together(shared_site: Site) -> None:
+    """Each asks for slots and gives them back as fast as it can; after every round the invariants are looked at."""
+    site = shared_site
+    stores = [site.store, site.another(), site.another()]
+    epochs = [site.epoch, *(site.run(store.open_epoch("more")) for store in stores[1:])]
+    (run,) = site.started()
+    held: dict[int, set[int]] = {epoch: set() for epoch in epochs}
+    needs = (SlotNeed("w", "s:a", 3), SlotNeed("all", "", 2))
+
+    async def work(store: Store, epoch: int, ticket: int) -> None:
+        request = SlotRequest(ticket, run, 1, ticket, needs[: 1 + ticket % 2])
+        given_back = held[epoch]
+        await store.slots.exchange(epoch, [request], given_back)
+        held[epoch] = set(await store.slots.granted(epoch))
+
+    async def round_(ticket: int) -> None:
+        await asyncio.gather(*(work(store, epoch, ticket) for store, epoch in zip(stores, epochs, strict=True)))
+
+    for ticket in range(1, ROUNDS + 1):
+        site.run(round_(ticket))
+        assert violations(site.store) == []
+    for store, epoch in zip(stores[1:], epochs[1:], strict=True):
+        site.run(store.close_epoch(epoch))
+    served = set()
+    while granted := site.run(site.store.slots.granted(site.epoch)):
+        served.update(granted)
+        site.run(site.store.slots.exchange(site.epoch, [], granted))
+    assert ROUNDS in served, "the last one had its turn"

@@ -14,7 +14,7 @@ from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.engine.errors import NotReopenable
-from flowgraph_runtime.inspection import history_of
+from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.errors import NotFailed
 from flowgraph_runtime.storage.transitions import ENDED
@@ -88,7 +88,8 @@ async def single(call: Call) -> Response:
     row = await _row(call, call.path["id"])
     going_on = row.status not in ENDED and not _missing(call, row)
     current = (await history_of(row, call.service)).current() if going_on else []
-    return answer(shown(call, row, current))
+    view = shown(call, row, current)
+    return answer(view if view.reason is not None else view.model_copy(update={"reason": await reason_of(row, call.service)}))
 
 
 def shown(call: Call, row: RunRow, current: list[str] | None = None) -> RunOut:

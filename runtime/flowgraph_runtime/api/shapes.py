@@ -160,7 +160,7 @@ class AttemptOut(Shape):
 
 
 class InstanceOut(Shape):
-    """One visit of a node. `next_attempt_at`: while it is in backoff."""
+    """One visit of a node. `next_attempt_at`: while it is in backoff; `reason`: why an attempt that is due does not start."""
 
     visit: int
     status: StepStatus
@@ -170,6 +170,7 @@ class InstanceOut(Shape):
     output: Any = None
     error: ErrorOut | None = None
     next_attempt_at: Moment | None = None
+    reason: str | None = None
 
 
 class StepOut(Shape):

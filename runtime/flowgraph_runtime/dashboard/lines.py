@@ -124,6 +124,8 @@ def _status(node: StepOut) -> str:
 
 
 def _note(node: StepOut, last: InstanceOut | None, now: int) -> str | None:
+    if last is not None and last.reason is not None:
+        return last.reason
     due = at(last.next_attempt_at) if last is not None else None
     if node.status != "retrying" or due is None:
         return None

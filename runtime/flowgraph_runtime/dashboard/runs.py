@@ -15,7 +15,7 @@ from flowgraph_runtime.dashboard.sources import Place, called
 from flowgraph_runtime.dashboard.timeline import timeline
 from flowgraph_runtime.errors import MissingCode
 from flowgraph_runtime.history import History
-from flowgraph_runtime.inspection import history_of
+from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.service import Service
 from flowgraph_runtime.storage.keysets import KeyPage
@@ -113,7 +113,7 @@ async def run_facts(service: Service, row: RunRow, steps: list[StepLine]) -> dic
         "error": error_line(view.error, row.error),
         "failed_step": view.error.step if view.error else None,
         "failed_at": next((step.place for step in steps if step.name == row.failed_step and step.status == "failed"), None),
-        "reason": view.reason,
+        "reason": view.reason or await reason_of(row, service),
         "input": view.input,
         "result": view.result,
     }
