@@ -289,6 +289,7 @@ def test_a_queued_run_says_what_it_waits_for(run, stage):
     assert run(scenario()) == [None, "waits for a slot of workflow 'one_at_a_time': 1 is taken for key '(s:a,n:10)'"]
 
 
+@pytest.mark.ci
 @pytest.mark.postgres
 def test_a_fleet_keeps_a_limit_together(run, stage, postgres_url):
     """Three workers on one database; each is told by the others' commits at its next look only."""

@@ -41,6 +41,7 @@ from tests.simulation import workload
 from tests.simulation.limits_watch import CHORES, LIMITED_SEEDS, LimitWatch, Mark
 
 STARTABLE = ("chain", "forked", "sleepy", "caught", "patient")
+_UNWATCHED = workload.work_hook
 PATIENCE = 3 * 3600.0
 """Virtual seconds in which everything must end once the faults have stopped: the longest wait takes one hour."""
 ENDED = ("completed", "failed", "cancelled", "crashed")
@@ -54,8 +55,6 @@ WAITS: dict[str, tuple[int, Callable[[int], str], Callable[[int], str]]] = {
 _OUTCOMES = text(
     "SELECT j.site, j.visit FROM fg_journal j JOIN fg_run r ON r.number = j.run WHERE r.id = :run AND j.kind = 'done'"
 )
-
-
 _SCHEDULES = text("SELECT number, last_at, due FROM fg_schedule")
 _STARTED = text("SELECT scheduled_at FROM fg_run WHERE schedule = :schedule")
 _SKIPPED = text("SELECT scheduled_at, until, count FROM fg_skip WHERE schedule = :schedule")
@@ -212,6 +211,7 @@ class Simulation:
         finally:
             self._close_loop()
             self.limits.remove()
+            workload.work_hook = _UNWATCHED
         for run in self.ended:
             self.tally.counts[run.status] += 1
             self._check_end(run, *self.runs[run.id])
