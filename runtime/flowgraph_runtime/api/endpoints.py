@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowgraph_runtime.api.json_gate import BadJson, parse
+from flowgraph_runtime.api.json_gate import BadJson, check_strings, parse
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.errors import InputRejected
 from flowgraph_runtime.intake import validated
@@ -23,11 +24,22 @@ Method = Literal["GET", "POST", "DELETE"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query parameter: its JSON schema and what it is for."""
+    """A query parameter or header: its JSON schema and what it is for."""
 
     name: str
     schema: dict[str, Any]
     about: str
+
+    def checked(self, value: str, kind: str) -> str:
+        """Return the value. Raises `Problem` 400 when its schema lists others, or forbids its length or form."""
+        listed, pattern = self.schema.get("enum"), self.schema.get("pattern")
+        if listed is not None and value not in listed:
+            raise Problem(400, f"bad {kind}", f"'{self.name}' is one of {', '.join(listed)}")
+        if len(value) > self.schema.get("maxLength", len(value)):
+            raise Problem(400, f"bad {kind}", f"'{self.name}' has at most {self.schema['maxLength']} characters")
+        if pattern is not None and re.fullmatch(pattern, value) is None:
+            raise Problem(400, f"bad {kind}", f"'{self.name}' ({self.about}) has the form {pattern}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +91,22 @@ class Call:
 
     def queries(self) -> dict[str, str]:
         """Return the query parameters. Raises `Problem` 400 for one that the endpoint does not know, that stands twice, or whose
-        value is not one of those that its schema lists."""
-        known = {query.name: query.schema.get("enum") for query in self.endpoint.query}
+        value is not as its schema says."""
+        known = {query.name: query for query in self.endpoint.query}
         found: dict[str, str] = {}
         for name, value in self.request.query_params.multi_items():
             if name not in known:
                 raise Problem(400, "unknown query parameter", f"'{name}' is not one of {', '.join(sorted(known)) or 'none'}")
             if name in found:
                 raise Problem(400, "query parameter twice", f"'{name}' stands twice")
-            listed = known[name]
-            if listed is not None and value not in listed:
-                raise Problem(400, "bad query parameter", f"'{name}' is one of {', '.join(listed)}")
-            found[name] = checked_text(value, f"query parameter '{name}'")
+            found[name] = checked_text(known[name].checked(value, "query parameter"), f"query parameter '{name}'")
         return found
+
+    def checked_header(self, name: str) -> str | None:
+        """Return a declared header of the request. Raises `Problem` 400 when it is not as its schema says."""
+        value = self.header(name)
+        (declared,) = (header for header in self.endpoint.headers if header.name == name)
+        return None if value is None else declared.checked(value, "header")
 
     async def body(self, kind: Any = None) -> Any:
         """Return the body as `kind` (the endpoint's by default). Raises `Problem`: 400 bad JSON, 422 not of that type."""
@@ -127,8 +142,10 @@ def media_type_of(request: Request) -> str:
 
 def checked_text(text: str, what: str) -> str:
     """Return a text from the request that a database can hold. Raises `Problem` 400."""
-    if "\0" in text or not text.isprintable():
-        raise Problem(400, "bad characters", f"{what} holds characters that cannot be stored")
+    try:
+        check_strings(text)
+    except BadJson as bad:
+        raise Problem(400, "bad characters", f"{what} cannot be stored: {bad}") from None
     return text
 
 

@@ -14,6 +14,7 @@ from flowgraph_runtime.api.shapes import ProblemOut
 from flowgraph_runtime.auth import OPEN
 
 _REF = "#/components/schemas/{model}"
+_PATH_PART = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
 _ALWAYS = (400, 421, 500)
 
 
@@ -52,8 +53,7 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     path = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for name in re.findall(r"\{(\w+)\}", endpoint.path)
+        {"name": name, "in": "path", "required": True, "schema": _PATH_PART} for name in re.findall(r"\{(\w+)\}", endpoint.path)
     ]
     return [
         *path,

@@ -28,9 +28,7 @@ async def start(call: Call) -> Response:
     """Start a run by hand; with `Idempotency-Key` a repetition answers the first run."""
     seconds = _wait(call.queries().get("wait"))
     body: StartIn = await call.body()
-    key = call.header("idempotency-key")
-    if key is not None and not (0 < len(key) <= 200 and key.isascii() and key.isprintable()):
-        raise Problem(400, "bad Idempotency-Key", "it has 1 to 200 printable ASCII characters")
+    key = call.checked_header("Idempotency-Key")
     run_id, created = await call.service.intake.start(call.path["name"], body.input, key)
     row = await (_ended_within(call, run_id, seconds) if seconds else _row(call, run_id))
     return answer(shown(call, row), 201 if created else 200, {"Location": f"/v1/runs/{run_id}"})

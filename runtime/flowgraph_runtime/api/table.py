@@ -8,7 +8,9 @@ from flowgraph_runtime.api.endpoints import Endpoint, Query
 from flowgraph_runtime.api.paging import PAGE
 from flowgraph_runtime.auth import OPEN
 
-_TEXT = {"type": "string", "maxLength": 200}
+_TEXT = {"type": "string", "maxLength": 200, "pattern": "^[^\\u0000]*$"}
+_VISIBLE = {"type": "string", "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"}
+_DURATION = {"type": "string", "pattern": r"^([0-9]{1,6}(\.[0-9]{1,6})? ?(ms|s|m|h|d|w)){1,5}$"}
 _STATUSES = list(s.RunStatus.__args__)  # type: ignore[attr-defined]  # of a Literal
 _SVG = "image/svg+xml"
 _STREAM = "text/event-stream"
@@ -18,10 +20,14 @@ _RUN_FILTERS = (
     Query("event_id", _TEXT, "only runs that this event started"),
     Query("since", {"type": "string", "format": "date-time"}, "only runs created at or after this time"),
 )
-_KEY = Query("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 200}, "a repetition answers the first run")
-_WAIT = Query("wait", _TEXT, "a duration such as 10s: answer when the run has ended, at most 60s")
-_SEED = Query("x-inngest-event-id-seed", _TEXT, "milliseconds and ten bytes in base64: the same for every try of one sending")
-_ENVIRONMENT = Query("x-inngest-env", _TEXT, "kept with the events")
+_KEY = Query("Idempotency-Key", _VISIBLE, "a repetition answers the first run")
+_WAIT = Query("wait", _DURATION, "a duration such as 10s: answer when the run has ended, at most 60s")
+_SEED = Query(
+    inngest.SEED,
+    {"type": "string", "pattern": r"^[0-9]{1,14},[A-Za-z0-9+/]{14}==$", "examples": ["1767225600000,MDEyMzQ1Njc4OQ=="]},
+    "milliseconds and ten bytes in base64, the same for every try of one sending",
+)
+_ENVIRONMENT = Query(inngest.ENVIRONMENT, _VISIBLE, "kept with the events")
 _RESUME = Query("Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "go on after this event")
 
 ENDPOINTS: tuple[Endpoint, ...] = (
