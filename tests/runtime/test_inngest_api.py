@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -124,6 +125,21 @@ def test_an_id_starts_once_in_a_day_and_is_never_a_conflict(client):
     assert one in _event(client, two)["reason"]
     assert _event(client, two)["client_id"] == "mine"
     assert len(_event(client, _sent(client, {**first, "id": "mine-2"})[0])["runs"]) == 1
+
+
+def test_posters_at_one_moment_start_one_run_for_one_id(client):
+    event = {"name": "order.placed", "data": {"order_id": "race"}, "id": "race"}
+    with ThreadPoolExecutor(8) as posters:
+        ids = [id for (id,) in posters.map(lambda _: _sent(client, event), range(16))]
+        same = {tuple(answered) for answered in posters.map(lambda _: _seeded(client), range(16))}
+    assert len(set(ids)) == 16
+    assert sorted(len(_event(client, id)["runs"]) for id in ids) == [0] * 15 + [1]
+    ((one, other),) = same
+    assert [len(_event(client, id)["runs"]) for id in (one, other)] == [1, 1]
+
+
+def _seeded(client) -> list[str]:
+    return _sent(client, [GOOD, GOOD], x_inngest_event_id_seed=_seed(chance=b"atonemomen"))
 
 
 def test_data_that_does_not_fit_is_stored_with_the_reason(client):
