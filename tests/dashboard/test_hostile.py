@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Any
 from urllib.parse import quote
 
@@ -70,10 +71,11 @@ def test_texts_of_events_stay_texts(visit):
         now = site.service.clock.now()
         for number, payload in enumerate(PAYLOADS):
             fields: dict[str, Any] = {"source": payload, "client_id": payload, "reason": payload, "status": "invalid"}
-            data = '{"stay": "' + payload.replace("\\", "\\\\").replace('"', '\\"') + '"}'
+            fields["envelope"] = dumps({"user": payload}, ensure_ascii=False)
+            data = dumps({"stay": payload}, ensure_ascii=False)
             await site.service.store.ingest([EventRow(f"evt_{number}", payload, data, "null", now, now, **fields)], [])
             page = await site.page(f"/events/evt_{number}")
-            assert page.text.count(payload) >= 4, payload
+            assert page.text.replace('\\"', '"').count(payload) >= 6, payload
             unknown = EventRow(f"evt_u{number}", payload, "{}", "null", now, now, status="unknown")
             await site.service.store.ingest([unknown], [])
             assert told(await site.page(f"/events/evt_u{number}"), f"No workflow listens to {payload}"), payload
@@ -144,6 +146,4 @@ def test_names_files_and_tracebacks_stay_texts(visit, payload: str):
 
 
 def _traced(payload: str) -> str:
-    from json import dumps
-
     return dumps({"type": "x", "message": "y", "traceback": f'  File "{payload}", line 1, in {payload}\n    {payload}\n'})

@@ -243,7 +243,7 @@ def test_the_first_page_shows_how_each_workflow_is_doing(visit):
             assert text in page.text, text
         charts = [chart["aria-label"] or "" for chart in page.all("svg")]
         assert [chart.partition(": ")[2] for chart in charts] == ["2 completed", "1 failed", "1 sleeping"]
-        assert "/runs?workflow=rest&status=waiting" in [link["href"] for link in page.all("a")]
+        assert "/runs?workflow=rest&status=sleeping" in [link["href"] for link in page.all("a")]
 
     visit(visitor)
 

@@ -49,4 +49,12 @@ async def event(request: Request, service: Service) -> Response:
         return missing(service, f"Event '{id}'", "It may have been removed, or the address is wrong.")
     parked = frozenset(service.registry.unsatisfied())
     runs = await service.store.ask(lambda connection: runs_of_event(connection, id, parked, _RUNS_SHOWN))
-    return render("event.html", service, section="events", event=found, data=json.loads(found.data), runs=runs)
+    return render(
+        "event.html",
+        service,
+        section="events",
+        event=found,
+        data=json.loads(found.data),
+        envelope=json.loads(found.envelope or "null"),
+        runs=runs,
+    )

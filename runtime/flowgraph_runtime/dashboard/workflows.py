@@ -23,6 +23,7 @@ from flowgraph_runtime.storage.overview import LiveCounts
 from flowgraph_runtime.storage.run_pages import RunSummary, RunsWanted, run_page
 
 _RECENT = 10
+_RESTING = ("waiting", "sleeping", "paused")
 _RUNS_SHOWN = 25
 
 
@@ -37,7 +38,8 @@ class TriggerLine:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLine:
-    """A workflow with how it is doing. `queued`, `running` and `resting` (waiting or sleeping) count live runs."""
+    """A workflow with how it is doing. `queued`, `running` and `resting` count live runs; `resting_as`: what most of the resting
+    ones are, waiting, sleeping or paused."""
 
     name: str
     place: str
@@ -48,6 +50,7 @@ class WorkflowLine:
     queued: int
     running: int
     resting: int
+    resting_as: str
     last_started: int | None
     usual: int | None
     bars: list[OutcomeBar]
@@ -79,7 +82,8 @@ def workflow_line(service: Service, name: str, runs: Sequence[RunSummary], live:
         health(runs),
         live.of(name, "queued"),
         live.of(name, "running", "cancelling"),
-        live.of(name, "waiting", "sleeping", "paused"),
+        live.of(name, *_RESTING),
+        max(_RESTING, key=lambda status: live.of(name, status)),
         (runs[0].started_at or runs[0].created_at) if runs else None,
         usual_duration(runs),
         outcome_bars(runs, now),

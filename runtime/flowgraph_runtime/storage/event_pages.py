@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from flowgraph_runtime.records import EventRow
 from flowgraph_runtime.storage.keysets import Cursor, Found, Key, KeyPage, placed, read_page, rows_of
-from flowgraph_runtime.storage.run_pages import RunSummary, summaries
+from flowgraph_runtime.storage.run_pages import ANY, RunSummary, summaries
 
 EVENT_STATUSES = ("stored", "unknown", "invalid")
 _SUMMARY = "SELECT number, id, name, status, received_at, client_id, reason FROM fg_event"
@@ -62,20 +62,33 @@ def event_page(connection: Connection, wanted: EventsWanted, cursor: Cursor, lim
 def event_row(connection: Connection, id: str) -> EventRow | None:
     """Return one event without its runs, of which it may have woken very many."""
     row = connection.execute(_ONE, {"id": id}).first()
-    return None if row is None else EventRow(*row)
+    if row is None:
+        return None
+    event = EventRow(*row[:-1])
+    event.envelope = row[-1]
+    return event
 
 
-_ONE = text("SELECT id, name, data, payload, ts, received_at, source, client_id, status, reason FROM fg_event WHERE id = :id")
+_ONE = text(
+    "SELECT id, name, data, payload, ts, received_at, source, client_id, status, reason, envelope FROM fg_event WHERE id = :id"
+)
 
 
 def _numbers(connection: Connection, wanted: EventsWanted, cursor: Cursor, edge: Key | None, count: int) -> list[Key]:
-    rare = wanted.status is not None and wanted.status != "stored"
-    conditions = ["status = :status AND status <> 'stored'"] if rare else ["true"]  # as the partial index says it
-    values: dict[str, Any] = {"status": wanted.status, "count": count} if rare else {"count": count}
+    low, high = 0, ANY
     if edge is not None:
-        conditions.append(f"number {cursor.beyond} :edge")
-        values["edge"] = edge[0]
-    statement = f"SELECT number FROM fg_event WHERE {' AND '.join(conditions)} ORDER BY number {cursor.order} LIMIT :count"
+        low, high = (edge[0] + 1, high) if cursor.newer else (low, edge[0])
+    values: dict[str, Any] = {"low": low, "high": high, "count": count}
+    condition, ordered = "number >= :low AND number < :high", f"number {cursor.order}"
+    if wanted.status is not None and wanted.status != "stored":  # by the partial index; see `run_pages.numbers_between`
+        values["status"] = wanted.status
+        if connection.dialect.name == "postgresql":
+            condition = "(status, number) >= (:status, :low) AND (status, number) < (:status, :high)"
+            ordered = f"status {cursor.order}, number {cursor.order}"
+        else:
+            condition = f"status = :status AND {condition}"
+        condition += " AND status <> 'stored'"
+    statement = f"SELECT number FROM fg_event WHERE {condition} ORDER BY {ordered} LIMIT :count"
     return [(number,) for number in connection.execute(text(statement), values).scalars()]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
 
-from flowgraph_runtime.storage.run_pages import LIVE, RunSummary, summaries
+from flowgraph_runtime.storage.run_pages import ANY, LIVE, RunSummary, numbers_between, summaries
 
 SAMPLE = 200
 """Newest runs of a workflow from which its rate and health are computed."""
@@ -51,14 +51,14 @@ def recent_runs(
     connection: Connection, workflow: str, parked: frozenset[str] = frozenset(), limit: int = SAMPLE
 ) -> list[RunSummary]:
     """Return the newest runs of a workflow, newest first."""
-    numbers = connection.execute(_NEWEST, {"workflow": workflow, "count": limit}).scalars().all()
+    number = connection.execute(_WORKFLOW, {"name": workflow}).scalar()
+    if number is None:
+        return []
+    numbers = numbers_between(connection, {"workflow": number}, 0, ANY, "DESC", limit)
     return [run for _, run in summaries(connection, numbers, parked)]
 
 
-_NEWEST = text(
-    "SELECT number FROM fg_run WHERE workflow = (SELECT number FROM fg_workflow WHERE name = :workflow)"
-    " ORDER BY number DESC LIMIT :count"
-)
+_WORKFLOW = text("SELECT number FROM fg_workflow WHERE name = :name")
 
 
 def live_counts(connection: Connection) -> LiveCounts:

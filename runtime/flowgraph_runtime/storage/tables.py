@@ -146,13 +146,6 @@ class StoredEvent(Table, table=True):
             sqlite_where=text("status <> 'stored'"),
             postgresql_where=text("status <> 'stored'"),
         ),
-        Index(
-            "fg_event_status",
-            "status",
-            "number",
-            sqlite_where=text("status <> 'stored'"),
-            postgresql_where=text("status <> 'stored'"),
-        ),
     )
     number: int | None = _number()
     id: str = _text(unique=True)
