@@ -1,7 +1,8 @@
 """Cron schedules: which expressions and zones there are, what they say in words, and the moments that they name.
 
-cronsim reads the five fields and walks the wall clock, which knows no zone. This module takes the wall clock's times to moments
-by cron's own rule (crontab(5) of Vixie's cron, as in Debian):
+cronsim reads the five fields and walks the wall clock without a zone: with one it errs where the clocks change by half an hour or
+off the hour (measured beside the tests' oracle: Lord Howe, Chatham). This module takes the wall clock's times to moments by
+cron's own rule (crontab(5) of Vixie's cron, as in Debian):
 
 - a schedule with fixed times, that is without a `*` in front of its minute or its hour, ticks once when the clocks are put
   forward over it, at once after the gap, and once, the first time, in an hour that is repeated;

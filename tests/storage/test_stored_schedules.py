@@ -32,8 +32,8 @@ def site(site: Site) -> Site:
     return site
 
 
-def serve(site: Site, *schedules: Schedule, store: Store | None = None) -> list[int]:
-    return site.run((store or site.store).schedules.serve("pay", "m_1", schedules))
+def serve(site: Site, *schedules: Schedule) -> list[int]:
+    return site.run(site.store.schedules.serve("pay", "m_1", schedules))
 
 
 def fire(site: Site, numbers: Sequence[int], at: int | None = None) -> int:
@@ -206,7 +206,7 @@ def test_a_clock_that_goes_back_fires_no_tick_again(site: Site) -> None:
     assert ticks(site) == [2]
 
 
-def test_a_thousand_schedules_that_are_due_together(site: Site) -> None:
+def test_many_schedules_that_are_due_together(site: Site) -> None:
     schedules = [replace(HOURLY, expression=f"{number % 60} {number // 60} * * *") for number in range(250)]
     numbers = serve(site, *schedules)
     site.clock.set(NINE + 24 * HOUR)
