@@ -77,11 +77,16 @@ def resource(kind: type[T], /) -> T:
 
     Raises `NotInStep` when nothing provides it.
     """
-    provided = _RESOURCES.get() or {}
+    provided = current_resources()
     if kind in provided:
         return provided[kind]  # type: ignore[no-any-return]
     known = ", ".join(sorted(k.__name__ for k in provided)) or "nothing"
     raise NotInStep(f"no resource {kind.__name__}: the application's lifespan provides {known}")
+
+
+def current_resources() -> Mapping[type[Any], Any]:
+    """Return what is provided here, by type."""
+    return _RESOURCES.get() or {}
 
 
 def run_info() -> RunInfo:

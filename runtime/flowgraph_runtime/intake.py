@@ -127,8 +127,8 @@ class Intake:
     async def start(self, workflow: str, given: object, idempotency_key: str | None = None) -> tuple[str, bool]:
         """Start a run of one workflow by hand; return its id and whether it is new (False: the key was used before).
 
-        `given`: the event's data (with several event types `{"name", "data"}`), or the parameters by name. An alias will do.
-        Raises `UnknownWorkflow`, `InputRejected`, `TooLarge`, and the store's `Conflict`."""
+        `given`: the event's data or `{"name", "data"}` (which several event types need), or the parameters by name. An alias
+        will do. Raises `UnknownWorkflow`, `InputRejected`, `TooLarge`, and the store's `Conflict`."""
         known = self._registry.workflow_named(workflow)
         if known is None:
             raise UnknownWorkflow(workflow, list(self._registry.current))
@@ -188,8 +188,9 @@ class Intake:
     def _event(self, workflow: str, given: object, now: int) -> Event:
         triggers = self._registry.machine_of(workflow).triggers
         names = list(dict.fromkeys(name for trigger in triggers for name in trigger.names))
-        name, data = (names[0], given) if len(names) == 1 else _chosen(workflow, given, names)
-        pointer = "/data" if len(names) > 1 else ""
+        wrapped = len(names) > 1 or _names_its_event(given, names[0])
+        name, data = _chosen(workflow, given, names) if wrapped else (names[0], given)
+        pointer = "/data" if wrapped else ""
         event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)
         attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
         return event
@@ -197,6 +198,12 @@ class Intake:
 
 def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _names_its_event(given: object, name: str) -> bool:
+    """Whether the input of a workflow with one event type has the form that several need: a client need not know how many."""
+    members = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    return set(members) == {"name", "data"} and members["name"] == name and isinstance(members["data"], dict)
 
 
 def _chosen(workflow: str, given: object, names: Sequence[str]) -> tuple[str, object]:

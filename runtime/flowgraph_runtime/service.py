@@ -27,7 +27,7 @@ from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.steps import StepRunner
 from flowgraph_runtime.storage import CommitNews, Store
 from flowgraph_runtime.storage.errors import Fenced, StorageError
-from flowgraph_runtime.timers import SchedulerAlarm, Skipper, SkippingClock, Timers
+from flowgraph_runtime.timers import Alarm, SchedulerAlarm, Skipper, SkippingClock, Timers
 from flowgraph_runtime.watchdog import Watchdog
 from flowgraph_runtime.worker import Worker, WorkerOptions
 
@@ -40,7 +40,7 @@ SWITCH_INTERVAL = 0.0005
 
 class Service:
     """The parts of a running engine. Use `running()`; `failure` is what ended the worker, if anything did. `on_schedule`: whether
-    cron triggers start runs."""
+    cron triggers start runs; `alarm`: what wakes the timers, APScheduler when left out."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Service:
         resources: Mapping[type[Any], Any] | None = None,
         *,
         on_schedule: bool = True,
+        alarm: Alarm | None = None,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -65,6 +66,7 @@ class Service:
         self.failure: Exception | None = None
         self._resources = resources or {}
         self._on_schedule = on_schedule
+        self._alarm = alarm
         self._schedules: list[int] = []
         self._timers: Timers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -203,7 +205,7 @@ class Service:
             async with _background(Skipper(self.store, self.clock, self._idle, schedules=self._schedules).run()):
                 yield
             return
-        self._timers = Timers(self.store, SchedulerAlarm(self.settings.poll_interval), self._schedules)
+        self._timers = Timers(self.store, self._alarm or SchedulerAlarm(self.settings.poll_interval), self._schedules)
         await self._timers.start()
         try:
             yield
