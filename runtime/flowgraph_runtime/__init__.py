@@ -8,12 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowgraph_runtime.app import create_app
-    from flowgraph_runtime.client import AsyncClient, Client
+    from flowgraph_runtime.client import ApiError, AsyncClient, Client
+    from flowgraph_runtime.errors import RunCancelled, RunFailed
+    from flowgraph_runtime.handles import AsyncRunHandle, RunHandle
     from flowgraph_runtime.settings import Settings
 
-__all__ = ["AsyncClient", "Client", "Settings", "create_app"]
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "AsyncRunHandle",
+    "Client",
+    "RunCancelled",
+    "RunFailed",
+    "RunHandle",
+    "Settings",
+    "create_app",
+]
 
-_PLACES = {"AsyncClient": "client", "Client": "client", "Settings": "settings", "create_app": "app"}
+_PLACES = {
+    "ApiError": "client",
+    "AsyncClient": "client",
+    "AsyncRunHandle": "handles",
+    "Client": "client",
+    "RunCancelled": "errors",
+    "RunFailed": "errors",
+    "RunHandle": "handles",
+    "Settings": "settings",
+    "create_app": "app",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,11 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, 
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 import httpx2
 from pydantic import TypeAdapter
 
+from flowgraph import Event, Workflow
 from flowgraph_runtime.api.shapes import (
     CancelOut,
     EventAccepted,
@@ -26,8 +27,12 @@ from flowgraph_runtime.api.shapes import (
     WorkflowOut,
     WorkflowPage,
 )
+from flowgraph_runtime.handles import LONGEST_WAIT, AsyncRunHandle, RunHandle
+from flowgraph_runtime.typed import event_data, start_input
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 DEFAULT_URL = "http://127.0.0.1:8288"
 
 
@@ -106,6 +111,24 @@ def _start(workflow: str, given: Any, key: str | None, wait: str | None) -> _Ask
     return _Ask(RunOut, "POST", _path("workflows", workflow, "runs"), {"wait": wait}, {"input": given}, headers)
 
 
+def _start_named(
+    workflow: str, input: Any = None, *, idempotency_key: str | None = None, wait: str | None = None
+) -> _Ask[RunOut]:
+    return _start(workflow, {} if input is None else input, idempotency_key, wait)
+
+
+def _start_typed(workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], key: str | None) -> _Ask[RunOut]:
+    return _start(workflow.name, start_input(workflow, args, kwargs), key, None)
+
+
+def _event_or_name(event: Event | str, data: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(event, str):
+        return event, {} if data is None else data
+    if data is not None:
+        raise TypeError("an event object has its data: send(event), or send(name, data)")
+    return event.event_name, event_data(event)
+
+
 def _cancel(run_id: str, reason: str | None) -> _Ask[CancelOut]:
     return _Ask(CancelOut, "POST", _path("runs", run_id, "cancel"), body={} if reason is None else {"reason": reason})
 
@@ -139,6 +162,7 @@ class Client:
     def __init__(self, url: str = DEFAULT_URL, key: str | None = None, timeout: float = 90.0) -> None:
         self.url = url
         self._key, self._timeout = key, timeout
+        self.longest_wait = min(LONGEST_WAIT, timeout / 2)
         self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -161,17 +185,45 @@ class Client:
         except httpx2.TransportError as error:
             raise Unreachable(self.url, str(error)) from error
 
-    def send(self, name: str, data: Mapping[str, Any], *, id: str | None = None, ts: int | str | None = None) -> EventAccepted:
-        """Send an event; `id` makes a repetition harmless, `ts` (RFC 3339 or milliseconds) says when it happened."""
-        return self._ask(_send(name, data, id, ts)).events[0]
+    @overload
+    def send(self, event: Event, /, *, id: str | None = ..., ts: int | str | None = ...) -> EventAccepted: ...
+    @overload
+    def send(
+        self, name: str, /, data: Mapping[str, Any], *, id: str | None = ..., ts: int | str | None = ...
+    ) -> EventAccepted: ...
+    def send(
+        self, event: Event | str, /, data: Mapping[str, Any] | None = None, *, id: str | None = None, ts: int | str | None = None
+    ) -> EventAccepted:
+        """Send an event, or data under an event's name; `id` makes a repetition harmless, `ts` (RFC 3339 or milliseconds) says
+        when it happened."""
+        return self._ask(_send(*_event_or_name(event, data), id, ts)).events[0]
 
-    def start(self, workflow: str, input: Any = None, *, idempotency_key: str | None = None, wait: str | None = None) -> RunOut:
-        """Start a run: `input` is the event's data or the parameters by name; `wait="10s"` answers when it has ended."""
-        return self._ask(_start(workflow, {} if input is None else input, idempotency_key, wait))
+    @overload
+    def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]: ...
+    @overload
+    def start(
+        self, workflow: str, /, input: Any = ..., *, idempotency_key: str | None = ..., wait: str | None = ...
+    ) -> RunOut: ...
+    def start(self, workflow: Workflow[..., Any] | str, /, *args: Any, **kwargs: Any) -> RunHandle[Any] | RunOut:
+        """Start a run of a workflow with its arguments: a handle for its typed result. Or of one that is known by name only:
+        `input` is the event's data or the parameters by name, `wait="10s"` answers when the run has ended."""
+        if isinstance(workflow, str):
+            return self._ask(_start_named(workflow, *args, **kwargs))
+        return RunHandle(self, self._ask(_start_typed(workflow, args, kwargs, None)).id, workflow)
 
-    def run(self, run_id: str) -> RunOut:
-        """Return a run."""
-        return self._ask(_Ask(RunOut, "GET", _path("runs", run_id)))
+    def start_once(self, key: str, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Start a run unless one was started with this idempotency key before, then return that one's handle.
+
+        Raises `ApiError` 409 when the earlier one has other arguments."""
+        return RunHandle(self, self._ask(_start_typed(workflow, args, kwargs, key)).id, workflow)
+
+    def handle(self, workflow: Workflow[..., R], run_id: str) -> RunHandle[R]:
+        """Return the handle of a run that was started earlier, or by an event."""
+        return RunHandle(self, run_id, workflow)
+
+    def run(self, run_id: str, *, wait: str | None = None) -> RunOut:
+        """Return a run; `wait="10s"` answers when it has ended, or after that time."""
+        return self._ask(_Ask(RunOut, "GET", _path("runs", run_id), {"wait": wait}))
 
     def runs(
         self,
@@ -243,6 +295,7 @@ class AsyncClient:
 
     def __init__(self, url: str = DEFAULT_URL, key: str | None = None, timeout: float = 90.0) -> None:
         self.url = url
+        self.longest_wait = min(LONGEST_WAIT, timeout / 2)
         self._http = httpx2.AsyncClient(base_url=url, headers=_headers(key), timeout=timeout)
 
     async def __aenter__(self) -> Self:
@@ -261,21 +314,41 @@ class AsyncClient:
         except httpx2.TransportError as error:
             raise Unreachable(self.url, str(error)) from error
 
+    @overload
+    async def send(self, event: Event, /, *, id: str | None = ..., ts: int | str | None = ...) -> EventAccepted: ...
+    @overload
     async def send(
-        self, name: str, data: Mapping[str, Any], *, id: str | None = None, ts: int | str | None = None
+        self, name: str, /, data: Mapping[str, Any], *, id: str | None = ..., ts: int | str | None = ...
+    ) -> EventAccepted: ...
+    async def send(
+        self, event: Event | str, /, data: Mapping[str, Any] | None = None, *, id: str | None = None, ts: int | str | None = None
     ) -> EventAccepted:
         """Send an event; see `Client.send`."""
-        return (await self._ask(_send(name, data, id, ts))).events[0]
+        return (await self._ask(_send(*_event_or_name(event, data), id, ts))).events[0]
 
+    @overload
+    async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncRunHandle[R]: ...
+    @overload
     async def start(
-        self, workflow: str, input: Any = None, *, idempotency_key: str | None = None, wait: str | None = None
-    ) -> RunOut:
+        self, workflow: str, /, input: Any = ..., *, idempotency_key: str | None = ..., wait: str | None = ...
+    ) -> RunOut: ...
+    async def start(self, workflow: Workflow[..., Any] | str, /, *args: Any, **kwargs: Any) -> AsyncRunHandle[Any] | RunOut:
         """Start a run; see `Client.start`."""
-        return await self._ask(_start(workflow, {} if input is None else input, idempotency_key, wait))
+        if isinstance(workflow, str):
+            return await self._ask(_start_named(workflow, *args, **kwargs))
+        return AsyncRunHandle(self, (await self._ask(_start_typed(workflow, args, kwargs, None))).id, workflow)
 
-    async def run(self, run_id: str) -> RunOut:
-        """Return a run."""
-        return await self._ask(_Ask(RunOut, "GET", _path("runs", run_id)))
+    async def start_once(self, key: str, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncRunHandle[R]:
+        """Start a run unless the key was used before; see `Client.start_once`."""
+        return AsyncRunHandle(self, (await self._ask(_start_typed(workflow, args, kwargs, key))).id, workflow)
+
+    def handle(self, workflow: Workflow[..., R], run_id: str) -> AsyncRunHandle[R]:
+        """Return the handle of a run that was started earlier, or by an event."""
+        return AsyncRunHandle(self, run_id, workflow)
+
+    async def run(self, run_id: str, *, wait: str | None = None) -> RunOut:
+        """Return a run; see `Client.run`."""
+        return await self._ask(_Ask(RunOut, "GET", _path("runs", run_id), {"wait": wait}))
 
     async def runs(self, *, workflow: str | None = None, status: str | None = None, limit: int = 50) -> RunPage:
         """Return the newest runs."""

@@ -64,3 +64,20 @@ class KeyRefused(Exception):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the key of 'concurrency=' has no value for this run: {why}")
+
+
+class RunFailed(RuntimeProblem):
+    """A run that was waited for has failed: `type` and `message` of its error, `step` and `attempt` when a step raised it."""
+
+    def __init__(self, run: str, type: str, message: str, step: str | None = None, attempt: int | None = None) -> None:
+        self.run, self.type, self.message, self.step, self.attempt = run, type, message, step, attempt
+        where = f" in step '{step}', attempt {attempt}" if step is not None else ""
+        super().__init__(f"run {run} failed{where}: {type}: {message}")
+
+
+class RunCancelled(RuntimeProblem):
+    """A run that was waited for has been cancelled, so it has no result."""
+
+    def __init__(self, run: str, reason: str | None) -> None:
+        self.run, self.reason = run, reason
+        super().__init__(f"run {run} was cancelled" + (f": {reason}" if reason else ""))

@@ -1,8 +1,9 @@
-"""Calls of workflow objects as the JSON of the interface, and results back as the types that the author declared."""
+"""Calls of workflow objects and their results as the JSON of the interface, and back."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, get_type_hints
@@ -10,6 +11,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from flowgraph import Cron, Event, Workflow
+from flowgraph.codec import TypeRegistry, loads, plain
 
 
 def event_data(event: Event) -> dict[str, Any]:
@@ -40,6 +42,20 @@ def _plain(adapter: TypeAdapter[Any], value: Any) -> Any:
 def result_of(workflow: Workflow[..., Any], value: Any) -> Any:
     """Return a result in JSON as the type that the workflow declares. Raises `pydantic.ValidationError` where it does not fit."""
     return _adapter(workflow, "return").validate_python(value, strict=False, by_alias=True, by_name=True)
+
+
+def result_json(declared: Any, text: str, types: TypeRegistry) -> Any:
+    """Return a stored result as JSON of the declared type, by alias, as `flowgraph run` prints it and `result_of` reads it; that
+    of a machine with another result type as it is stored."""
+    try:
+        return _type_adapter(declared).dump_python(loads(text, types), mode="json", by_alias=True, warnings="error")
+    except Exception:  # the author's own serialisers run here, too
+        return plain(json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def _type_adapter(declared: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(declared)
 
 
 @lru_cache(maxsize=1024)

@@ -90,7 +90,8 @@ def run_view(
 def _input(row: RunRow, machine: Machine | None) -> Any:
     arguments: list[Any] = plain_text(row.input)
     if machine is not None and machine.parameter_kind == "parameters":
-        return dict(zip(machine.functions[0].parameters, arguments, strict=False))
+        main = machine.functions[0]
+        return dict(zip((*main.parameters, *main.keyword_only), arguments, strict=False))
     return arguments[0] if len(arguments) == 1 else arguments
 
 

@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-FILES = [HERE / "booking_typed.py", HERE / "planted_typed.py"]
+FILES = [HERE / "booking_typed.py", HERE / "planted_typed.py", HERE / "client_typed.py"]
 Place = tuple[str, int]
 
 
@@ -27,7 +27,7 @@ def planted() -> set[Place]:
 
 
 def run(*command: str, files: Iterable[Path], where: Path) -> str:
-    environment = {**os.environ, "MYPYPATH": str(ROOT)}
+    environment = {**os.environ, "MYPYPATH": os.pathsep.join(map(str, (ROOT, ROOT / "compiler", ROOT / "runtime")))}
     done = subprocess.run(
         [sys.executable, "-m", *command, *map(str, files)],
         cwd=where,

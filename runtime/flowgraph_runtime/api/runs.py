@@ -18,6 +18,7 @@ from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.errors import NotFailed
 from flowgraph_runtime.storage.transitions import ENDED
+from flowgraph_runtime.typed import result_json
 from flowgraph_runtime.views import journal_view, run_view
 
 MOST_WAIT = 60.0
@@ -82,8 +83,10 @@ async def listing(call: Call) -> Response:
 
 
 async def single(call: Call) -> Response:
-    """Show a run and where it is."""
-    row = await _row(call, call.path["id"])
+    """Show a run and where it is; with `wait` once it has ended."""
+    seconds = _wait(call.queries().get("wait"))
+    run_id = call.path["id"]
+    row = await (_ended_within(call, run_id, seconds) if seconds else _row(call, run_id))
     going_on = row.status not in ENDED and not _missing(call, row)
     current = (await history_of(row, call.service)).current() if going_on else []
     view = shown(call, row, current)
@@ -93,7 +96,11 @@ async def single(call: Call) -> Response:
 def shown(call: Call, row: RunRow, current: list[str] | None = None) -> RunOut:
     """Return a run as the interface shows it."""
     registry = call.service.registry
-    return run_view(row, registry.types, current, _missing(call, row), registry.machines.get(row.machine))
+    view = run_view(row, registry.types, current, _missing(call, row), registry.machines.get(row.machine))
+    declared = registry.application.workflows.get(row.workflow)
+    if row.result is not None and declared is not None:
+        view.result = result_json(declared.result, row.result, registry.types)
+    return view
 
 
 def _missing(call: Call, row: RunRow) -> list[str]:

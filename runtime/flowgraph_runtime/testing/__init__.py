@@ -14,9 +14,10 @@
 Time passes only by `advance`, or with `skip_time=True` whenever a result is awaited, so thirty days of sleep cost a millisecond.
 """
 
+from flowgraph_runtime.errors import RunCancelled
 from flowgraph_runtime.testing.app import App, engine, run
 from flowgraph_runtime.testing.fakes import BadFake, Fakes, in_turn
-from flowgraph_runtime.testing.runs import NotEnded, Run, RunCancelled, RunCrashed
+from flowgraph_runtime.testing.runs import NotEnded, Run, RunCrashed
 from flowgraph_runtime.testing.surroundings import resources
 from flowgraph_runtime.testing.time import StillRunning
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from flowgraph.codec import TypeRegistry, loads
 from flowgraph.durations import format_duration
 from flowgraph_runtime.api.shapes import StepOut
+from flowgraph_runtime.errors import RunCancelled
 from flowgraph_runtime.history import History
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.moments import moment
@@ -26,10 +27,6 @@ MOST_SKIPS = 10_000
 
 class NotEnded(AssertionError):
     """The run has not ended and nothing brings it on; says where it is."""
-
-
-class RunCancelled(Exception):
-    """The run was cancelled, so it has no result; the text is the reason."""
 
 
 class RunCrashed(AssertionError):
@@ -114,7 +111,7 @@ class Run(Generic[R]):
 
     def _failure(self, row: RunRow) -> BaseException:
         if row.status == "cancelled" or row.error is None:
-            return RunCancelled(row.reason or "")
+            return RunCancelled(self.id, row.reason)
         error: BaseException = loads(row.error, self._around.types())
         return RunCrashed(row.reason or str(error)) if row.status == "crashed" else error
 
