@@ -204,7 +204,7 @@ class Client:
     def start(
         self, workflow: str, /, input: Any = ..., *, idempotency_key: str | None = ..., wait: str | None = ...
     ) -> RunOut: ...
-    def start(self, workflow: Workflow[..., Any] | str, /, *args: Any, **kwargs: Any) -> RunHandle[Any] | RunOut:
+    def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> RunHandle[Any] | RunOut:
         """Start a run of a workflow with its arguments: a handle for its typed result. Or of one that is known by name only:
         `input` is the event's data or the parameters by name, `wait="10s"` answers when the run has ended."""
         if isinstance(workflow, str):
@@ -332,7 +332,7 @@ class AsyncClient:
     async def start(
         self, workflow: str, /, input: Any = ..., *, idempotency_key: str | None = ..., wait: str | None = ...
     ) -> RunOut: ...
-    async def start(self, workflow: Workflow[..., Any] | str, /, *args: Any, **kwargs: Any) -> AsyncRunHandle[Any] | RunOut:
+    async def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> AsyncRunHandle[Any] | RunOut:
         """Start a run; see `Client.start`."""
         if isinstance(workflow, str):
             return await self._ask(_start_named(workflow, *args, **kwargs))

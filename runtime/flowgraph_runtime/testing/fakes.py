@@ -100,8 +100,8 @@ def _faked(declared: StepDecl, fake: Any) -> Callable[..., Any]:
     check = _checker(declared)
 
     async def play(*args: Any, **kwargs: Any) -> Any:
-        outcome = fake.next() if isinstance(fake, in_turn) else fake
-        if isinstance(outcome, BaseException) or (isinstance(outcome, type) and issubclass(outcome, BaseException)):
+        outcome: Any = fake.next() if isinstance(fake, in_turn) else fake
+        if isinstance(outcome, BaseException) or _is_error(outcome):
             raise outcome
         if callable(outcome):
             outcome = outcome(*args, **kwargs)
@@ -110,6 +110,10 @@ def _faked(declared: StepDecl, fake: Any) -> Callable[..., Any]:
         return outcome
 
     return play
+
+
+def _is_error(outcome: object) -> bool:
+    return isinstance(outcome, type) and issubclass(outcome, BaseException)
 
 
 def _checker(declared: StepDecl) -> Callable[[object], None]:
