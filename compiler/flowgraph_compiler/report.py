@@ -95,6 +95,33 @@ def _painted(what: str, tint: str, colour: bool) -> str:
     return f"{tint}{what}{_RESET}" if colour else what
 
 
+# --- annotations
+
+_ANNOTATIONS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
+
+
+def github_text(diagnostics: Iterable[Diagnostic]) -> str:
+    """One workflow command a finding: GitHub shows them beside the lines of a pull request; "" when there are none."""
+    return "".join(f"{_annotation(found)}\n" for found in in_order(diagnostics))
+
+
+def _annotation(found: Diagnostic) -> str:
+    span = found.span
+    place = {"file": span.file, "line": span.line, "endLine": span.end_line}
+    if span.end_line == span.line:  # columns of a span over several lines are refused
+        place |= {"col": span.column, "endColumn": span.end_column}
+    properties = {**place, "title": f"{found.rule.code} {found.rule.name}"}
+    shown = ",".join(
+        f"{name}={_escaped(str(value)).replace(':', '%3A').replace(',', '%2C')}" for name, value in properties.items()
+    )
+    help_ = f"\nwrite: {found.help}" if found.help else ""
+    return f"::{_ANNOTATIONS[found.severity]} {shown}::{_escaped(found.message + help_)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
 # --- JSON
 
 

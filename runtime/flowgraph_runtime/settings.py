@@ -23,12 +23,37 @@ def default_node() -> str:
     return f"{os.uname().nodename}:{os.getpid()}"
 
 
-class Settings(BaseSettings):
-    """How a server runs. Durations are seconds, sizes bytes."""
+class Layered(BaseSettings):
+    """Settings by their sources: arguments, environment, `pyproject.toml` of the current directory."""
 
     model_config = SettingsConfigDict(
         env_prefix="FLOWGRAPH_", pyproject_toml_table_header=("tool", "flowgraph"), extra="ignore", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, `pyproject.toml`, in this order."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, PyprojectTomlConfigSettingsSource(settings_cls, Path("pyproject.toml"))
+
+
+class CheckSettings(Layered):
+    """What `flowgraph check` shows and minds. Codes are a list, or text with commas."""
+
+    select: str | tuple[str, ...] = ()
+    ignore: str | tuple[str, ...] = ()
+    warnings_as_errors: bool = False
+
+
+class Settings(Layered):
+    """How a server runs. Durations are seconds, sizes bytes."""
 
     db: str = DEFAULT_DATABASE
     host: str = "127.0.0.1"
@@ -49,19 +74,6 @@ class Settings(BaseSettings):
     grace: float = Field(default=10.0, ge=0, description="how long a stop waits for running attempts")
     body_limit: int = Field(default=8_000_000, ge=1024)
     node: str = Field(default_factory=default_node)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, environment, `pyproject.toml`, in this order."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, PyprojectTomlConfigSettingsSource(settings_cls, Path("pyproject.toml"))
 
     @property
     def loopback(self) -> bool:

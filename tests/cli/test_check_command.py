@@ -26,11 +26,14 @@ async def quadrupled(n: int) -> int:
 """
 WRONG = GOOD.replace("    return await double(n)\n", "    double(n)\n    return n\n")
 
+WARNS = GOOD.replace("@step", "@step(idempotent=False, retries=2)")
+
 
 @pytest.fixture(autouse=True)
 def files(program: Program) -> None:
     program.write("good.py", GOOD)
     program.write("wrong.py", WRONG)
+    program.write("warns.py", WARNS)
     program.write("loud.py", "print('I am imported')\n" + GOOD)
     program.write("unparsable.py", "def f(:\n")
     program.write("unimportable.py", "import a_module_that_is_not_there\n")
@@ -101,6 +104,37 @@ def test_selecting_and_ignoring_codes(program: Program) -> None:
     assert "FG999" in done.stderr
 
 
+def test_github_shows_findings_beside_the_lines(program: Program) -> None:
+    done = program("check", "wrong.py", "--format", "github")
+    assert done.code == 1
+    assert done.stdout.splitlines()[0] == (
+        "::error file=wrong.py,line=10,endLine=10,col=5,endColumn=14,title=FG113 step-not-awaited"
+        "::step 'double' is called but not awaited%0Awrite: await double(n)"
+    )
+    done = program("check", "warns.py", "--format", "github")
+    assert (done.code, done.stdout[:29]) == (0, "::warning file=warns.py,line=")
+    assert program("check", "good.py", "--format", "github").stdout == ""
+
+
+def test_defaults_stand_in_pyproject_and_in_the_environment(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program("check", "warns.py").code == 0
+    assert program("check", "warns.py", "--warnings-as-errors").code == 1
+    program.write("pyproject.toml", "[tool.flowgraph]\nwarnings_as_errors = true\n")
+    assert program("check", "warns.py").code == 1
+    assert program("check", "warns.py", "--no-warnings-as-errors").code == 0
+    assert program("check", "warns.py", "--ignore", "FG2").code == 0
+    program.write("pyproject.toml", '[tool.flowgraph]\nwarnings_as_errors = true\nignore = ["FG2"]\n')
+    assert program("check", "warns.py").code == 0
+    monkeypatch.setenv("FLOWGRAPH_IGNORE", "FG3")
+    assert program("check", "warns.py").code == 1
+    program.write("pyproject.toml", '[tool.flowgraph]\nselect = ["FG999"]\n')
+    done = program("check", "warns.py")
+    assert done.code == 2
+    assert "FG999" in done.stderr
+    program.write("pyproject.toml", "[tool.flowgraph]\nwarnings_as_errors = 7\n")
+    assert program("check", "warns.py").code == 2
+
+
 def test_compile_prints_the_machine_of_one_workflow(program: Program) -> None:
     done = program("compile", "good.py:doubled")
     assert done.code == 0
@@ -145,7 +179,7 @@ def test_rules_lists_every_code_once(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "compile", "render", "explain", "run", "dev", "serve", "send", "runs watch", "keys create"]
+    "command", ["init", "check", "compile", "render", "explain", "run", "dev", "serve", "send", "runs watch", "keys create"]
 )
 def test_help_teaches_with_an_example(program: Program, command: str) -> None:
     done = program(*command.split(), "--help")

@@ -56,6 +56,16 @@ def test_an_unknown_sequence_gets_the_run_as_it_is(client, stage):
     client.cancel(run_id)
 
 
+def test_who_comes_back_too_late_for_all_runs_is_told_so(client, stage):
+    with client.stream(last_event_id="1") as changes:
+        first = next(iter(changes))
+        run_id = client.start("thank", {"order_id": "r"}).id
+        news = next(change for change in changes if change.kind == "run")
+    assert first.kind == "reset"
+    assert int(first.id) == first.data["sequence"]
+    assert news.data["id"] == run_id
+
+
 def test_a_stream_of_no_run_is_404(client):
     with pytest.raises(ApiError, match="run_none"), client.stream("run_none") as changes:
         list(changes)

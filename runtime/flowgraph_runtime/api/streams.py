@@ -23,7 +23,8 @@ GRACE = 1.0
 
 
 async def everything(call: Call) -> Response:
-    """Stream the changes of all runs."""
+    """Stream the changes of all runs. A client that comes back with a sequence that is not kept any more gets an event `reset`:
+    it has missed changes and reads what it shows anew."""
     return _response(call, None)
 
 
@@ -105,7 +106,9 @@ async def _follow(call: Call, run_id: str | None) -> AsyncIterator[Message]:
 async def _as_it_is(call: Call, run_id: str | None, known: int) -> list[Message]:
     """Return the run as it is now under the sequence that was `known` before it was read: what is committed meanwhile comes under
     a later one, so a client that resumes from here may see a change twice and misses none."""
-    row = None if run_id is None else await call.service.store.run(run_id)
+    if run_id is None:  # the state of all runs is no answer: who has missed something is told to read what it shows anew
+        return [] if _last_seen(call) is None else [Message(known, "", "reset", {"sequence": known})]
+    row = await call.service.store.run(run_id)
     if row is None:
         return []
     registry = call.service.registry

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flowgraph_runtime.cli import checking, events, explaining, keys, rendering, running, runs, sending, serving
+from flowgraph_runtime.cli import checking, events, explaining, keys, rendering, running, runs, sending, serving, starting
 from flowgraph_runtime.cli.console import show
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ def flowgraph(
     """Durable workflows: typed async Python functions, compiled to state machines that a database advances."""
 
 
+app.command("init", epilog="Example:  flowgraph init shop")(starting.init)
 app.command("check", epilog="Example:  flowgraph check shop/ --format json")(checking.check)
 app.command("compile", epilog="Example:  flowgraph compile shop.py:pay_order -o machines/")(checking.compile_)
 app.command("render", epilog="Example:  flowgraph render shop.py:pay_order -o pay_order.svg")(rendering.render)

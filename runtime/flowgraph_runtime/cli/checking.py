@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from enum import Enum
 from pathlib import Path
@@ -21,27 +22,42 @@ class CheckFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
+    GITHUB = "github"
 
 
 def check(
     targets: Targets,
-    format: Annotated[CheckFormat, typer.Option(help="text for people, json: one list on stdout.")] = CheckFormat.TEXT,
-    select: Annotated[str, typer.Option(metavar="CODES", help="Show only these codes or prefixes, as in FG1,FG220.")] = "",
-    ignore: Annotated[str, typer.Option(metavar="CODES", help="Leave these warnings and notes out.")] = "",
-    warnings_as_errors: Annotated[bool, typer.Option("--warnings-as-errors", help="Exit with 1 on warnings, too.")] = False,
+    format: Annotated[
+        CheckFormat, typer.Option(help="text for people, json: one list on stdout, github: annotations.")
+    ] = CheckFormat.TEXT,
+    select: Annotated[
+        str | None, typer.Option(metavar="CODES", help="Show only these codes or prefixes, as in FG1,FG220.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option(metavar="CODES", help="Leave these warnings and notes out.")] = None,
+    warnings_as_errors: Annotated[
+        bool | None, typer.Option("--warnings-as-errors/--no-warnings-as-errors", help="Exit with 1 on warnings, too.")
+    ] = None,
 ) -> None:
     """Compile everything and print what is wrong with it.
 
-    Exit code 0: clean (warnings allowed), 1: errors, 2: a target that cannot be used.
+    Exit code 0: clean (warnings allowed), 1: errors, 2: a target that cannot be used. What no option says is taken from
+    FLOWGRAPH_SELECT, FLOWGRAPH_IGNORE and FLOWGRAPH_WARNINGS_AS_ERRORS, then from [tool.flowgraph] in pyproject.toml.
     """
+    from flowgraph_runtime.cli.settings import layered
+    from flowgraph_runtime.settings import CheckSettings
+
+    chosen = layered(CheckSettings, select=select, ignore=ignore, warnings_as_errors=warnings_as_errors)
+    codes = _codes(chosen.select), _codes(chosen.ignore)
     compiled = compile_targets(targets)
-    found = filtered(compiled.diagnostics, _codes(select), _codes(ignore))
+    found = filtered(compiled.diagnostics, codes[0], codes[1])
     if format is CheckFormat.JSON:
         show(report.json_text(found))
+    elif format is CheckFormat.GITHUB:
+        sys.stdout.write(report.github_text(found))
     elif found:
         print_findings(found)
     tell(summary(found, len(compiled.machines)))
-    if has_errors(found) or (warnings_as_errors and any(one.severity is Level.WARNING for one in found)):
+    if has_errors(found) or (chosen.warnings_as_errors and any(one.severity is Level.WARNING for one in found)):
         raise SystemExit(Exit.FAILED)
 
 
@@ -55,8 +71,8 @@ def filtered(diagnostics: Sequence[Diagnostic], select: Sequence[str], ignore: S
     ]
 
 
-def _codes(text: str) -> list[str]:
-    codes = [code.strip().upper() for code in text.split(",") if code.strip()]
+def _codes(given: str | Sequence[str]) -> list[str]:
+    codes = [code.strip().upper() for code in (given.split(",") if isinstance(given, str) else given) if code.strip()]
     for code in codes:
         if not any(known.startswith(code) for known in RULES):
             raise Failure(f"no rule has the code '{code}'", "'flowgraph rules' lists them", Exit.USAGE)
