@@ -18,6 +18,7 @@ from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
 from flowgraph_runtime.identifiers import Identifiers
+from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.moments import microseconds, moment
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.registry import Registry
@@ -50,12 +51,21 @@ class Posted:
 class Intake:
     """The way in, for the API and for programs that embed the engine."""
 
-    def __init__(self, store: Store, registry: Registry, distribution: Distribution, ids: Identifiers, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        distribution: Distribution,
+        ids: Identifiers,
+        clock: Clock,
+        meter: Meter | None = None,
+    ) -> None:
         self._store = store
         self._registry = registry
         self._distribution = distribution
         self._ids = ids
         self._clock = clock
+        self._meter = meter or Meter()
         self._parameters: dict[str, TypeAdapter[Any]] = {}
         self._events: dict[type[Event], TypeAdapter[Any]] = {}
 
@@ -77,7 +87,9 @@ class Intake:
                 faults += [(f"/{index}{pointer}", reason) for pointer, reason in rejected.faults]
         if faults:
             raise InputRejected("not every event fits its class, so none was stored", faults)
-        return await self._store.ingest(rows, runs)
+        results = await self._store.ingest(rows, runs)
+        self._meter.received(rows)
+        return results
 
     def _accept(self, posted: Posted, rows: list[EventRow], runs: list[NewRun], *, lenient: bool) -> None:
         row = self._unchecked(posted)

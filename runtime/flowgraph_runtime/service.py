@@ -21,6 +21,7 @@ from flowgraph_runtime.heartbeat import Heartbeat
 from flowgraph_runtime.hub import Hub
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake
+from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.settings import Settings
@@ -58,7 +59,8 @@ class Service:
         self.clock = store.clock
         self.ids = Identifiers(self.clock)
         self.distribution = Distribution(registry, self.ids, self.clock)
-        self.intake = Intake(store, registry, self.distribution, self.ids, self.clock)
+        self.meter = Meter(registry.current, registry.steps)
+        self.intake = Intake(store, registry, self.distribution, self.ids, self.clock, self.meter)
         self.hub = Hub()
         self.keys = KeyRing(store.list_keys, self.clock)
         self.gate = Gate(self.keys, settings)
@@ -165,7 +167,15 @@ class Service:
                 await self._close(epoch)
                 return
             self.worker = Worker(
-                self.store, self.registry, self.distribution, runner, self.clock, epoch, self._options(), self.hub.started
+                self.store,
+                self.registry,
+                self.distribution,
+                runner,
+                self.clock,
+                epoch,
+                self._options(),
+                self.hub.started,
+                self.meter,
             )
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
                 async with self._time(), _background(self._take_over_for_ever(epoch)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowgraph_runtime.api import cloudevents, events, inngest, operations, runs, streams, workflows
+from flowgraph_runtime.api import cloudevents, events, inngest, metrics, operations, runs, streams, workflows
 from flowgraph_runtime.api import shapes as s
 from flowgraph_runtime.api.endpoints import Endpoint, Query
 from flowgraph_runtime.api.paging import PAGE
@@ -158,6 +158,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/keys", "admin", "List the API's keys", operations.list_keys, answer=s.KeyPage),
     Endpoint("POST", "/v1/keys", "admin", "Make a key", operations.create_key, body=s.KeyIn, answer=s.KeyOut, status=201),
     Endpoint("DELETE", "/v1/keys/{id}", "admin", "Revoke a key", operations.revoke_key, status=204, errors=(404,)),
+    Endpoint("GET", "/metrics", "read", "Counters for Prometheus", metrics.metrics, media="text/plain"),
     Endpoint("GET", "/healthz", OPEN, "The process answers", operations.health, answer=s.Health),
     Endpoint("GET", "/readyz", OPEN, "Database and worker are there", operations.readiness, answer=s.Health, errors=(503,)),
 )

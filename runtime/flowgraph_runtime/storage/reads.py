@@ -273,6 +273,12 @@ def key_paths(connection: Connection) -> dict[str, tuple[str, ...]]:
     return {name: tuple(found) for name, found in paths.items()}
 
 
+def inbox_backlog(connection: Connection) -> int:
+    """How many inbox rows wait for an owner to take them."""
+    row = connection.exec_driver_sql("SELECT COUNT(*) FROM fg_inbox").first()
+    return 0 if row is None else int(row[0])
+
+
 def next_timer(connection: Connection) -> int | None:
     """When the next timer is due, in microseconds; None without one."""
     row = connection.exec_driver_sql("SELECT MIN(due) FROM fg_timer").first()

@@ -196,6 +196,10 @@ class Store:
         """When the next timer is due."""
         return await self._read(reads.next_timer)
 
+    async def inbox_backlog(self) -> int:
+        """How many inbox rows no owner has put into a journal yet."""
+        return await self._read(reads.inbox_backlog)
+
     async def run(self, id: str) -> RunRow | None:
         """One run."""
         return await self._read(lambda connection: reads.run(connection, id))

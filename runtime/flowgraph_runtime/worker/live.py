@@ -23,6 +23,7 @@ class Attempt:
 
     live: LiveRun
     command: RunStep
+    queued_at: int = 0
     started_at: int | None = None
     task: asyncio.Task[None] | None = None
     abandoned: bool = False

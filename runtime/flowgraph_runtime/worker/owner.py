@@ -19,12 +19,13 @@ from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.engine.commands import AbandonStep, Command, Decision, RunStep
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.folding import fold, input_of, journal_row
-from flowgraph_runtime.engine.inputs import Input, Started, StepFailed
+from flowgraph_runtime.engine.inputs import Input, Started, StepDone, StepFailed
 from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.state import snapshot
 from flowgraph_runtime.engine.tokens import StepPending
 from flowgraph_runtime.errors import KeyRefused
 from flowgraph_runtime.limits import RunLimits
+from flowgraph_runtime.meter import OTHER, Meter
 from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.steps import StepRunner, encoded_error
@@ -62,18 +63,20 @@ class Worker:
         epoch: int,
         options: WorkerOptions | None = None,
         on_started: Callable[[str, RunStep, int], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._store, self._registry, self._runner, self._clock = store, registry, runner, clock
         self.epoch = epoch
         self.options = options or WorkerOptions()
         self.owned: dict[str, LiveRun] = {}
         self._on_started = on_started
+        self._meter = meter or Meter()
         self._refused: dict[str, int] = {}
         self._stopping = False
         self._life = Life()
         self._writer = Writer(registry, distribution, lambda live: snapshot(live.state, live.program, by_reference=True))
         self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
-        self._committer = Committer(lambda group: store.commit(self.epoch, group), self._committed)
+        self._committer = Committer(self._meter.timed(lambda group: store.commit(self.epoch, group)), self._committed)
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
         self._admission = Admission(store.slots, registry, epoch, self._unusable)
         self._pump = InboxPump(store.inbox, self._deliver)
@@ -265,9 +268,10 @@ class Worker:
         return self._runner.attempt(attempt.live.id, attempt.command, attempt.hold)
 
     def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
-        live = attempt.live
+        live, now, started = attempt.live, self._clock.now(), attempt.started_at
+        self._meter.attempted(attempt.command.step, type(outcome) is StepDone, attempt.queued_at, started or now, now)
         if not live.closed:
-            self._take(live, outcome, at=max(self._clock.now(), live.at), started_at=attempt.started_at)
+            self._take(live, outcome, at=max(now, live.at), started_at=started)
 
     # --- after the commit
 
@@ -276,12 +280,16 @@ class Worker:
         if live is None:
             if error is not None:
                 _LOG.error("run %s cannot be parked: %s", entry.transition.run_id, error)
+            else:
+                self._meter.moved(OTHER, entry.transition.status or OTHER)
             return
         live.positions.difference_update(entry.transition.inbox)
         if error is not None:
             self._refuse(live, error)
             return
         self._refused.pop(live.id, None)
+        if entry.transition.status is not None:
+            self._meter.moved(live.row.workflow, entry.transition.status)
         if not live.discarded:
             self._act(live, entry.commands)
         if live.closed and self.owned.get(live.id) is live:
@@ -292,7 +300,7 @@ class Worker:
             if type(command) is RunStep:
                 if not live.closed:  # a later decision of the same group may have ended the run
                     queue = self._pool if live.limits is None else self._slots
-                    queue.submit(Attempt(live, command))
+                    queue.submit(Attempt(live, command, queued_at=live.at))
             elif type(command) is AbandonStep:
                 attempt = live.attempts.get(command.serial)
                 if attempt is not None:

@@ -1,0 +1,76 @@
+"""What a process counts of its own work: plain numbers, written in the loop's thread, so that counting costs next to nothing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from time import perf_counter
+from typing import TypeVar
+
+from flowgraph_runtime.records import EventRow, Transition
+
+T = TypeVar("T")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+OTHER = "other"
+"""Stands for every name that the served code does not have: labels stay few whatever old runs bring along."""
+
+
+class Distribution:
+    """A histogram: how many values fell below each bound, and their sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class Meter:
+    """The counters of a process. `workflows` and `steps`: the names of the served code."""
+
+    def __init__(self, workflows: Container[str] = (), steps: Container[str] = ()) -> None:
+        self._workflows, self._steps = workflows, steps
+        self.moves: Counter[tuple[str, str]] = Counter()
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.events: Counter[str] = Counter()
+        self.durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
+        self.delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
+        self.batches = Distribution(SIZES)
+        self.commits = Distribution(SECONDS)
+
+    def attempted(self, step: str, completed: bool, queued: int, started: int, ended: int) -> None:
+        """Count an attempt; times in microseconds."""
+        name = step if step in self._steps else OTHER
+        self.attempts[name, "completed" if completed else "failed"] += 1
+        self.delays[name].add(max(0, started - queued) / 1e6)
+        self.durations[name].add(max(0, ended - started) / 1e6)
+
+    def moved(self, workflow: str, status: str) -> None:
+        """Count a run's new status."""
+        self.moves[workflow if workflow in self._workflows else OTHER, status] += 1
+
+    def received(self, rows: Iterable[EventRow]) -> None:
+        """Count events that came in."""
+        for row in rows:
+            self.events[row.status] += 1
+
+    def timed(self, commit: Callable[[list[Transition]], Awaitable[T]]) -> Callable[[list[Transition]], Awaitable[T]]:
+        """Return the same commit, measured."""
+
+        async def measured(group: list[Transition]) -> T:
+            begun = perf_counter()
+            try:
+                return await commit(group)
+            finally:
+                self.batches.add(len(group))
+                self.commits.add(perf_counter() - begun)
+
+        return measured
