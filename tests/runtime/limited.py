@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import Counter, defaultdict
 
-from flowgraph import Concurrency, Event, RetryAfter, parallel, sleep, step, step_context, subflow, workflow
+from flowgraph import Concurrency, Event, NonRetriable, RetryAfter, parallel, sleep, step, step_context, subflow, workflow
 
 
 class Batch(Event, name="batch"):
@@ -172,3 +172,35 @@ async def one_at_a_time(event: Stay) -> int:
     await work(event.org, event.n)
     await sleep("30d")
     return await work(event.org, event.n)
+
+
+@step(retries=0)
+async def boom(org: str) -> int:
+    await on_stage(org, f"boom {org}")
+    raise NonRetriable("no")
+
+
+@workflow
+async def siblings(org: str) -> int:
+    a, b = await parallel(boom(org), scarce(9))
+    return a + b
+
+
+class Visit(Event, name="visit"):
+    org: str
+    n: int
+
+
+@workflow(on=Visit, concurrency=Concurrency(1, key=lambda e: e.org, scope="run"))
+async def fails_first(event: Visit) -> int:
+    await sleep("1s")
+    return await picky(event.org, event.n)
+
+
+@step(retries=0)
+async def picky(org: str, n: int) -> int:
+    await on_stage(org, f"{org}{n}")
+    if STAGE.fail[f"{org}{n}"]:
+        STAGE.fail[f"{org}{n}"] -= 1
+        raise NonRetriable("not yet")
+    return n

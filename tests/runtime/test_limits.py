@@ -10,6 +10,7 @@ import pytest
 from flowgraph_compiler import Compilation, compile_module
 from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.reopening import retry
 from flowgraph_runtime.storage.invariants import violations
 from tests.runtime import limited
 from tests.runtime.conftest import ended, engine, until
@@ -165,6 +166,51 @@ def test_a_run_that_waits_for_a_slot_is_cancelled_at_once_and_its_clean_up_needs
     cancelled, completed, slots = run(scenario())
     assert (cancelled.status, completed.status) == ("cancelled", "completed")
     assert slots == []
+
+
+def test_a_step_that_waits_for_a_slot_is_not_begun_for_a_group_that_has_failed(run, stage):
+    stage.open = False
+
+    async def scenario():
+        async with _engine() as service:
+            holders = [(await service.intake.start("shares", {"n": n}))[0] for n in (0, 1)]
+            await until(lambda: sorted(stage.order) == ["s0", "s1"])
+            run_id, _ = await service.intake.start("siblings", {"org": "a"})
+            await until(lambda: "boom a" in stage.order)
+            await _settled(service)
+            stage.gates["boom a"].set()
+            row = await ended(service, run_id)
+            stage.open = True
+            stage.gates["s0"].set()
+            stage.gates["s1"].set()
+            await _ended(service, holders)
+            return row, await _slots(service)
+
+    row, slots = run(scenario())
+    assert (row.status, row.failed_step) == ("failed", "boom")
+    assert sorted(stage.order) == ["boom a", "s0", "s1"]
+    assert slots == []
+
+
+def test_a_failed_run_that_is_retried_waits_for_a_slot_like_a_new_one(run, stage):
+    stage.fail["a0"] = 1
+    stage.open = False
+    stage.gates["a0"].set()
+
+    async def scenario():
+        async with _engine() as service:
+            (first,) = await _send(service, "visit", {"org": "a", "n": 0})
+            assert (await ended(service, first)).status == "failed"
+            (second,) = await _send(service, "visit", {"org": "a", "n": 1})
+            await until(lambda: stage.order == ["a0", "a1"])
+            await retry(await service.store.run(first), service)
+            await _settled(service)
+            assert stage.order == ["a0", "a1"]
+            stage.gates["a1"].set()
+            return [(await ended(service, id)).status for id in (second, first)], await _slots(service)
+
+    assert run(scenario()) == (["completed", "completed"], [])
+    assert stage.order == ["a0", "a1", "a0"]
 
 
 def test_a_limit_of_a_step_counts_all_workflows_that_call_it(run, stage):
