@@ -1,4 +1,4 @@
-"""`make demo`: the dev server on the booking example, a first booking sent and followed, then yours to play with.
+"""`make demo`: the dev server on the booking example, a first booking sent and followed, then traffic as on a busy morning.
 
 `DEMO_ONCE=1` stops after the first run and exits with its code.
 """
@@ -14,6 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,8 @@ def main() -> int:
         code = show_a_booking(url)
         if os.environ.get("DEMO_ONCE") != "1":
             show_a_wait(url)
-            code = server.wait()
+            with traffic(url):
+                code = server.wait()
     except KeyboardInterrupt:
         code = 0
     finally:
@@ -82,7 +85,18 @@ def show_a_wait(url: str) -> None:
     print("\nThis run waits for a payment, 24 hours at most. End the wait from another terminal:\n")
     print(f"    . {ROOT}/.venv/bin/activate")
     print(f"    {shown(['send', 'payment.completed', '--data', payment, '--url', url])}")
-    print(f"\nLook at {url} meanwhile; change a file in examples/booking and the server reloads; Ctrl-C ends it.", flush=True)
+    print(f"\nMeanwhile guests and hosts are at work (examples/traffic.py): look at {url}", flush=True)
+    print("Change a file in examples/booking and the server reloads; Ctrl-C ends it.", flush=True)
+
+
+@contextmanager
+def traffic(url: str) -> Generator[None]:
+    """Send what guests, hosts and organizations send, for the block."""
+    sender = subprocess.Popen([sys.executable, str(ROOT / "examples/traffic.py"), "--url", url], cwd=ROOT)
+    try:
+        yield
+    finally:
+        stop(sender)
 
 
 def send(url: str, name: str, data: dict[str, Any]) -> str:
@@ -106,16 +120,16 @@ def shown(arguments: list[str]) -> str:
     return f"flowgraph {shlex.join(arguments)}"
 
 
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, and wait."""
-    if server.poll() is None:
-        server.terminate()
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and wait."""
+    if process.poll() is None:
+        process.terminate()
     try:
-        server.wait(15)
+        process.wait(15)
     except subprocess.TimeoutExpired:
-        server.kill()
+        process.kill()
     except KeyboardInterrupt:
-        server.wait(15)
+        process.wait(15)
 
 
 if __name__ == "__main__":

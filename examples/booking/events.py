@@ -3,6 +3,8 @@
 from datetime import date
 from decimal import Decimal
 
+from pydantic import AwareDatetime
+
 from flowgraph import Event
 
 
@@ -29,3 +31,25 @@ class PaymentCompleted(Event, name="payment.completed"):
 
     booking_id: str
     payment_id: str
+
+
+class BookingConfirmed(Event, name="booking.confirmed"):
+    """The stay is paid and certain; sent by the workflow that confirmed it."""
+
+    booking_id: str
+    guest_id: str
+    check_in_at: AwareDatetime
+
+
+class BookingCancelled(Event, name="booking.cancelled"):
+    """Guest or host has called the stay off."""
+
+    booking_id: str
+    reason: str
+
+
+class PriceReview(Event, name="prices.review"):
+    """An organization wants new price proposals for its properties."""
+
+    organization_id: str
+    property_ids: list[str]

@@ -7,11 +7,16 @@ service fails more than twice in a row. `BOOKING_SEED` and `BOOKING_PACE` (secon
 import asyncio
 import hashlib
 import os
+from dataclasses import dataclass
+from decimal import Decimal
 
 from flowgraph import step_context
 
 FULL_HOUSE = "p-full"
 """A property that is always booked."""
+
+UNKNOWN_PROPERTY = "p-unknown"
+"""A property that the market API has never heard of."""
 
 MOST_FAILURES = 2
 
@@ -31,6 +36,26 @@ async def call(service: str, failing: float = 0.0) -> None:
     attempt = step_context().attempt
     if attempt <= MOST_FAILURES and _chance(service, attempt) < failing:
         raise ServiceUnavailable(f"{service} does not answer")
+
+
+@dataclass(frozen=True)
+class MarketAnswer:
+    """What the market's HTTP API answers: a price, or why not and after how many seconds to ask again."""
+
+    status: int
+    price: Decimal = Decimal(0)
+    retry_after: int = 0
+
+
+async def market_price(property_id: str) -> MarketAnswer:
+    """Ask for a property's price. The API is busy for some of the calls (429) and refuses what it does not know (400)."""
+    await call("market")
+    attempt = step_context().attempt
+    if property_id == UNKNOWN_PROPERTY:
+        return MarketAnswer(400)
+    if attempt <= MOST_FAILURES and _chance("market is busy", attempt) < 0.2:
+        return MarketAnswer(429, retry_after=2)
+    return MarketAnswer(200, price=Decimal(80 + int(_digest(property_id)[:2], 16)))
 
 
 def _chance(service: str, attempt: int) -> float:

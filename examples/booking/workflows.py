@@ -1,12 +1,13 @@
 """The two workflows: process a booking, and wait for its payment."""
 
+from datetime import UTC, datetime, time
 from typing import Literal
 
 from pydantic import BaseModel
 
-from flowgraph import parallel, wait_for, workflow
+from flowgraph import parallel, send, wait_for, workflow
 
-from .events import BookingApproved, BookingCreated, PaymentCompleted
+from .events import BookingApproved, BookingCancelled, BookingConfirmed, BookingCreated, PaymentCompleted
 from .steps import (
     cancel_booking,
     check_availability,
@@ -51,6 +52,8 @@ async def process_booking(event: BookingCreated) -> Receipt:
         notify_guest(event.guest_id, "booking_confirmed"),
         notify_host(event.property_id, "new_booking"),
     )
+    check_in_at = datetime.combine(event.check_in, time(15), tzinfo=UTC)
+    await send(BookingConfirmed(booking_id=event.booking_id, guest_id=event.guest_id, check_in_at=check_in_at))
     return Receipt(
         booking_id=event.booking_id, status="confirmed", nights=nights, payment_id=payment.id, confirmation=confirmation
     )
@@ -62,6 +65,7 @@ async def await_payment(event: BookingApproved) -> Outcome:
     paid = await wait_for(PaymentCompleted, where=lambda paid: paid.booking_id == event.booking_id, timeout="24h")
     if paid is None:
         await cancel_booking(event.booking_id, "payment_timeout")
+        await send(BookingCancelled(booking_id=event.booking_id, reason="payment_timeout"))
         await notify_guest(event.guest_id, "booking_cancelled")
         return Outcome(booking_id=event.booking_id, status="cancelled")
     confirmation = await confirm_booking(event.booking_id, paid.payment_id)

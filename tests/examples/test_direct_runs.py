@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+import logging
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from approval.approval import ExpenseDecided, ExpenseSubmitted, approve_expense
 from booking import services
-from booking.events import BookingApproved, BookingCreated, PaymentCompleted
+from booking.events import BookingApproved, BookingConfirmed, BookingCreated, PaymentCompleted, PriceReview
+from booking.prices import Summary, review_prices
+from booking.reminders import remind_of_check_in
+from booking.reports import Report, daily_report, monthly_cleanup, remind_of_expiry
 from booking.workflows import Outcome, Receipt, await_payment, process_booking
 from hello.hello import hello
 
@@ -96,3 +100,41 @@ def test_an_expense_is_reminded_of_until_somebody_decides() -> None:
     decided = ExpenseDecided(expense_id="e-1", approved=True, by="grace")
     assert run_virtual(submit(decided)) == (True, "grace", 0)
     assert run_virtual(submit()) == (False, "nobody", 4)
+
+
+def confirmed(check_in_at: datetime) -> BookingConfirmed:
+    return BookingConfirmed(booking_id="b-1", guest_id="g-1", check_in_at=check_in_at)
+
+
+def test_a_reminder_comes_a_day_before_check_in(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def remind() -> datetime:
+        async with direct_run() as world:
+            await remind_of_check_in(confirmed(datetime(2030, 6, 1, 15, tzinfo=UTC)))
+            return world.clock()
+
+    reminded: datetime = run_virtual(remind(), start=datetime(2030, 3, 1, tzinfo=UTC))
+    assert reminded == datetime(2030, 5, 31, 15, tzinfo=UTC)
+    assert "mail check_in_tomorrow to guest g-1" in caplog.text
+
+
+def test_prices_are_proposed_for_every_property_whatever_the_market_answers_first() -> None:
+    properties = [f"p-{number}" for number in range(50)]
+    summary: Summary = run_virtual(review_prices(PriceReview(organization_id="org-1", property_ids=properties)))
+    assert (summary.organization_id, summary.properties) == ("org-1", 50)
+    assert Decimal(80) < summary.average < Decimal(80 + 255)
+    nothing: Summary = run_virtual(review_prices(PriceReview(organization_id="org-1", property_ids=[])))
+    assert (nothing.properties, nothing.average) == (0, Decimal(0))
+
+
+def test_a_property_that_the_market_does_not_know_fails_the_review() -> None:
+    with pytest.raises(NonRetriable, match="does not know property p-unknown"):
+        run_virtual(review_prices(PriceReview(organization_id="org-1", property_ids=["p-1", services.UNKNOWN_PROPERTY])))
+
+
+def test_what_the_clock_starts() -> None:
+    monday = datetime(2026, 3, 30, 8, tzinfo=UTC)
+    assert run_virtual(daily_report()) == Report(bookings=12, confirmed=9)
+    assert run_virtual(remind_of_expiry(monday)) == 5
+    assert run_virtual(monthly_cleanup(monday)) == 47

@@ -124,3 +124,44 @@ def test_an_expense_is_decided_or_runs_out_of_reminders(program: Program) -> Non
     assert "mail to grace's manager: expense e-1" in log
     small = run(program, "approval:approve_expense", EXPENSE | {"amount": "12"})
     assert small[:2] == (0, {"approved": True, "by": "policy", "reminders": 0})
+
+
+CONFIRMED = {"booking_id": "b-1", "guest_id": "g-1", "check_in_at": "2099-06-01T15:00:00+02:00"}
+
+
+def test_a_reminder_sleeps_until_the_day_before(program: Program) -> None:
+    code, result, log = run(program, "booking:remind_of_check_in", CONFIRMED)
+    assert (code, result) == (0, None)
+    assert "mail check_in_tomorrow to guest g-1" in log
+
+
+def test_a_reminder_is_cancelled_with_its_booking(program: Program) -> None:
+    other, mine = (f'--event=booking.cancelled={{"booking_id": "{id}", "reason": "ill"}}' for id in ("b-2", "b-1"))
+    assert run(program, "booking:remind_of_check_in", CONFIRMED, other)[0] == 0
+    code, _, log = run(program, "booking:remind_of_check_in", CONFIRMED, mine)
+    assert code == 1
+    assert "booking b-1 was called off before its reminder" in log
+    assert "check_in_tomorrow" not in log
+
+
+def test_prices_of_many_properties_are_reviewed(program: Program) -> None:
+    properties = [f"p-{number}" for number in range(60)]
+    code, result, log = run(program, "booking:review_prices", {"organization_id": "org-1", "property_ids": properties})
+    assert code == 0
+    assert isinstance(result, dict)
+    assert result["properties"] == 60
+    assert "the market API is busy" in log, "some of the calls are answered with 429, and made again when it says"
+    code, _, log = run(program, "booking:review_prices", {"organization_id": "org-1", "property_ids": ["p-1", "p-unknown"]})
+    error = json.loads(log.splitlines()[-1])
+    assert (code, error["type"], error["step"]) == (1, "NonRetriable", "propose_price")
+
+
+@pytest.mark.parametrize(("workflow", "expected"), [("daily_report", {"bookings": 12, "confirmed": 9}), ("remind_of_expiry", 5)])
+def test_what_the_clock_starts(program: Program, workflow: str, expected: object) -> None:
+    assert run(program, f"booking:{workflow}", {})[:2] == (0, expected)
+
+
+def test_the_monthly_clean_up_has_three_steps(program: Program) -> None:
+    code, result, log = run(program, "booking:monthly_cleanup", {})
+    assert (code, result) == (0, 47)
+    assert "archive compacted after 40 new bookings" in log
