@@ -27,4 +27,4 @@ def parse_rfc3339(text: str) -> datetime:
 
 def rfc3339(at: int | None) -> str | None:
     """Return the time as text, e.g. `2026-03-01T09:00:00.000000Z`; None stays None."""
-    return None if at is None else moment(at).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if at is None else moment(at).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

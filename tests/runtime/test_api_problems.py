@@ -174,3 +174,8 @@ def test_the_time_of_an_event_is_milliseconds_or_rfc_3339(client, ts, status):
     if status == 200:
         stored = client.get(f"/v1/events/{answer.json()['events'][0]['id']}").json()
         assert (stored["ts"], stored["status"]) == ("2026-01-01T00:00:00.000000Z", "unknown")
+
+
+def test_a_time_of_any_year_is_shown_as_rfc_3339(client):
+    id = client.post("/v1/events", json={"name": "timed", "ts": "0741-01-28T20:45:24.5+01:00"}).json()["events"][0]["id"]
+    assert client.get(f"/v1/events/{id}").json()["ts"] == "0741-01-28T19:45:24.500000Z"
