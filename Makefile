@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8288
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench verify format clean
+.PHONY: help install demo test check docs bench verify format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 12
@@ -41,6 +41,9 @@ check: $(VENV)/.dev  ## formatting, lint, types, import directions
 	@if command -v node >/dev/null; then \
 	    $(BIN)/python -m pip install -qq --group types && $(BIN)/pyright; \
 	else echo "pyright skipped: no Node.js on the PATH"; fi
+
+docs: $(VENV)/.dev  ## write the reference pages from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.dev  ## measure, beside a raw loop on the same machine
 	$(BIN)/python -m benchmarks $(ARGS)
