@@ -12,16 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Program
+from tests.docs.blocks import first
 
 README = Path(__file__).parents[2] / "README.md"
-BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 UNGUARDED = re.compile(r"    if paid is None:\n.*?    parcel", re.DOTALL)
 
 
 def block(kind: str) -> str:
-    found = [text for name, text in BLOCK.findall(README.read_text(encoding="utf-8")) if name == kind]
-    assert found, f"the README has no {kind} block"
-    return found[0]
+    return first(README, kind)
 
 
 def same(kind: str, text: str) -> None:
