@@ -29,11 +29,15 @@ async def retry(row: RunRow, service: Service) -> None:
     failure = _failure(row, service)
     state, decision = reopen(program, row, await service.store.journal(row.id), failure, service.clock.now())
     live = LiveRun(row.id, row, program, state, state.at, row.status)
-    writer = Writer(service.registry, service.distribution, lambda live: snapshot(live.state, live.program, by_reference=True))
+    writer = Writer(service.registry, service.distribution, _snapshot_of, lambda: False)
     transition = writer.transition(live, decision, retry_row(state, decision, failure), [])
     if transition.snapshot is None:
         writer.save(live, transition)
     await service.store.reopen(transition)
+
+
+def _snapshot_of(live: LiveRun) -> str:
+    return snapshot(live.state, live.program, by_reference=True)
 
 
 def _failure(row: RunRow, service: Service) -> FailureInfo:

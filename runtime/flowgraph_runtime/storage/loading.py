@@ -14,6 +14,10 @@ from flowgraph_runtime.records import InboxRow, JournalRow, LoadedRun, RunRow
 from flowgraph_runtime.storage.rows import INBOX_COLUMNS, JOURNAL_COLUMNS, RUN_COLUMNS, RUN_JOINS, inbox_row, journal_row, run_row
 
 
+_PARAMETERS = 10_000
+"""Rows asked for by one statement: databases bound the parameters that one may have."""
+
+
 def _select(sql: str) -> Any:
     return text(sql).bindparams(bindparam("ids", expanding=True))
 
@@ -64,4 +68,8 @@ def inbox(connection: Connection, run_ids: Collection[str]) -> list[InboxRow]:
 
 def results(connection: Connection, run_id: str, seqs: Sequence[int]) -> dict[int, str]:
     """Payloads of these journal rows of a run."""
-    return {int(seq): str(payload) for seq, payload in connection.execute(_RESULTS, {"run": run_id, "ids": list(seqs)})}
+    found: dict[int, str] = {}
+    for first in range(0, len(seqs), _PARAMETERS):
+        ids = list(seqs[first : first + _PARAMETERS])
+        found.update((int(seq), str(payload)) for seq, payload in connection.execute(_RESULTS, {"run": run_id, "ids": ids}))
+    return found

@@ -121,6 +121,9 @@ def merge(first: Transition, second: Transition) -> bool:
 
 def _net_timers(first: Transition, second: Transition) -> None:
     """A timer set and cleared in one transaction is never written: its row would be inserted after the deletion."""
+    if not second.cleared_timers:
+        first.timers.extend(second.timers)
+        return
     cleared = set(second.cleared_timers)
     set_before = {timer.serial for timer in first.timers}
     first.timers = [timer for timer in first.timers if timer.serial not in cleared] + second.timers
@@ -128,6 +131,9 @@ def _net_timers(first: Transition, second: Transition) -> None:
 
 
 def _net_waits(first: Transition, second: Transition) -> None:
+    if not second.closed_waits:
+        first.waits.extend(second.waits)
+        return
     closed = set(second.closed_waits)
     opened_before = {wait.serial for wait in first.waits}
     first.waits = [wait for wait in first.waits if wait.serial not in closed] + second.waits

@@ -15,6 +15,11 @@ from flowgraph_runtime.steps import Hold
 SNAPSHOT_FLOOR = 65_536
 """Bytes of journal below which no snapshot is worth its write."""
 
+PARKED_FLOOR = 4_096
+"""Bytes of a state that is written whenever its run parks, and that leaves memory then. A larger one (a fan-out whose branches
+sleep, most often) would cost its whole size at each wake-up of each branch: it is written when the journal has grown by as much,
+and rests in memory for a while."""
+
 
 @dataclass(slots=True, eq=False)
 class Attempt:
@@ -51,6 +56,21 @@ class LiveRun:
     limits: RunLimits | None = None
     positions: set[int] = field(default_factory=set[int])
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the run waits in memory, with nothing on its way."""
+        return not (self.closed or self.positions or self.state.executing)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the state is too large to be written and read again for every input."""
+        return self.snapshot_size > PARKED_FLOOR
+
+    @property
+    def wants_snapshot_parked(self) -> bool:
+        """Whether the state is to be written now that the run waits."""
+        return not self.is_large or self.tail > self.snapshot_size
 
     @property
     def wants_snapshot(self) -> bool:

@@ -33,12 +33,16 @@ REASON_LIMIT = 2_000
 
 
 class Writer:
-    """Builds the transition of a decision. `snapshot(live)` gives the text of its state."""
+    """Builds the transition of a decision. `snapshot(live)` gives the text of its state; `has_room()` says whether runs with a
+    large state may rest in memory."""
 
-    def __init__(self, registry: Registry, distribution: Distribution, snapshot: Callable[[LiveRun], str]) -> None:
+    def __init__(
+        self, registry: Registry, distribution: Distribution, snapshot: Callable[[LiveRun], str], has_room: Callable[[], bool]
+    ) -> None:
         self._registry = registry
         self._distribution = distribution
         self._snapshot = snapshot
+        self._has_room = has_room
 
     def transition(self, live: LiveRun, decision: Decision, row: JournalRow | None, inbox: list[int]) -> Transition:
         """Return all that the decision writes. `row` is None for the run's start, `inbox` the positions that it consumes."""
@@ -58,8 +62,9 @@ class Writer:
             live.closed = True
             written.frees_slots = live.limits is not None
         elif decision.parked:
-            self.save(live, written, STATE_LIMIT)
-            written.release = live.closed = True
+            if live.wants_snapshot_parked:
+                self.save(live, written, STATE_LIMIT)
+            written.release = live.closed = not (live.is_large and self._has_room())
         elif live.wants_snapshot:
             self.save(live, written, STATE_LIMIT)
 
