@@ -30,7 +30,6 @@ from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage import ENDED
 from flowgraph_runtime.worker.options import WorkerOptions
 
-
 SLEEP = 1.0
 """Seconds that the branches of `rests` sleep, all at the same time: left out of what an item takes."""
 

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, bindparam, text
 from flowgraph_runtime.records import InboxRow, JournalRow, LoadedRun, RunRow
 from flowgraph_runtime.storage.rows import INBOX_COLUMNS, JOURNAL_COLUMNS, RUN_COLUMNS, RUN_JOINS, inbox_row, journal_row, run_row
 
-
 _PARAMETERS = 10_000
 """Rows asked for by one statement: databases bound the parameters that one may have."""
 

@@ -41,6 +41,7 @@ from flowgraph_runtime.worker.lookout import Lookout
 from flowgraph_runtime.worker.options import WorkerOptions
 from flowgraph_runtime.worker.pool import Outcome, StepPool
 from flowgraph_runtime.worker.pump import InboxPump
+from flowgraph_runtime.worker.resting import Resting
 from flowgraph_runtime.worker.slots import SlotQueue
 from flowgraph_runtime.worker.writing import ROW_OVERHEAD, Writer
 
@@ -48,10 +49,6 @@ _LOG = logging.getLogger("flowgraph.worker")
 
 REFUSALS = 5
 """How often the database may refuse a run's transition, reloads between, before the run is parked `crashed`."""
-
-
-RESTING = 60_000_000
-"""Microseconds without an input after which a waiting run with a large state leaves memory."""
 
 
 class Worker:
@@ -78,18 +75,17 @@ class Worker:
         self._refused: dict[str, int] = {}
         self._stopping = False
         self._life = Life()
-        self._writer = Writer(registry, distribution, _snapshot_of, self._may_rest)
         self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
         self._committer = Committer(self._meter.timed(lambda group: store.commit(self.epoch, group)), self._committed)
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
         self._admission = Admission(store.slots, registry, epoch, self._unusable)
         self._pump = InboxPump(store.inbox, self._deliver)
         self._loader = Loader(store, registry, self._resume, self._unusable)
-        self._lookout = lookout = Lookout(
-            store, registry, epoch, self.owned, self._pump, self._loader, self._slots.look, self._life.end
-        )
+        lookout = Lookout(store, registry, epoch, self.owned, self._pump, self._loader, self._slots.look, self._life.end)
+        resting = Resting(self.owned, self.options.live_runs, clock, lookout.look, self._committer.add)
+        self._writer = Writer(registry, distribution, _snapshot_of, resting.has_room)
         self._claimer = Claimer(
-            lookout.claim, self._adopt, self._room, self._look_around, self.options.claim_batch, self.options.poll_interval
+            lookout.claim, self._adopt, self._room, resting.look, self.options.claim_batch, self.options.poll_interval
         )
         self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
 
@@ -137,21 +133,6 @@ class Worker:
 
     def _room(self) -> int:
         return self.options.live_runs - len(self.owned)
-
-    def _may_rest(self) -> bool:
-        """Half of the room in memory is for runs that have something to do."""
-        return not self._stopping and self._room() > self.options.live_runs // 2
-
-    async def _look_around(self) -> None:
-        await self._lookout.look()
-        rested = self._clock.now() - RESTING
-        for live in [live for live in self.owned.values() if live.at < rested and live.is_resting]:
-            self._release(live)
-
-    def _release(self, live: LiveRun) -> None:
-        """Let a run that waits leave memory."""
-        live.closed = True
-        self._committer.add(Entry(live, Transition(live.id, release=True), []))
 
     async def _adopt(self, rows: list[RunRow]) -> None:
         for row in rows:
