@@ -6,11 +6,10 @@ groups, subflows) follows from it. Nothing is stored for this page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from flowgraph_compiler.machine import Machine
+from flowgraph_compiler.machine import Machine, NodeInfo
 from flowgraph_runtime.api.shapes import AttemptOut, InstanceOut, StepOut, StepStatus
 from flowgraph_runtime.engine.blocks import FlowAction
 from flowgraph_runtime.engine.commands import Decision, EmitEvent, EndRun, SetTimer
@@ -20,7 +19,7 @@ from flowgraph_runtime.engine.inputs import ChildEnded, EventOffered, Started, S
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.reopening import RETRY, retried
 from flowgraph_runtime.engine.run_state import RunState
-from flowgraph_runtime.engine.tokens import GroupPending, Pending, StepPending, Token
+from flowgraph_runtime.engine.tokens import CANCELLED, LOST, Frame, GroupPending, Pending, StepPending, Token
 from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.records import JournalRow, RunRow
 from flowgraph_runtime.storage.transitions import ENDED
@@ -29,7 +28,6 @@ from flowgraph_runtime.views import error_view, plain_text, run_status
 ROWS_SHOWN = 50
 """Latest visits of a node that are listed; all are counted."""
 EMPTY: Mapping[int, int] = {}
-NO_REASONS: Mapping[int, str] = {}
 
 
 @dataclass(slots=True)
@@ -39,6 +37,7 @@ class Visit:
     site: str
     number: int
     started_at: int
+    serial: int = 0
     status: StepStatus = "running"
     ended_at: int | None = None
     payload: str | None = None
@@ -53,94 +52,145 @@ class Visit:
         return [row for row in self.rows if row.kind in ("done", "failed")]
 
 
-class History:
-    """The visits of every node of one run. `live_starts`: start times of attempts that run in this process, by serial;
-    `held_up`: why attempts that are due do not start, by serial."""
+class _Watched(dict[int, Pending]):
+    """What a run waits for, by serial; notes the serials that an input adds or removes, so that a fold over a run of many
+    branches need not look at all of them for each of its inputs."""
 
-    def __init__(
-        self,
-        run: RunRow,
-        program: Program,
-        journal: list[JournalRow],
-        live_starts: Mapping[int, int] = EMPTY,
-        held_up: Mapping[int, str] = NO_REASONS,
-    ) -> None:
-        self._run = run
+    def __init__(self, pending: Mapping[int, Pending]) -> None:
+        super().__init__(pending)
+        self.touched: dict[int, Token] = {}
+
+    def __setitem__(self, serial: int, pending: Pending) -> None:
+        self.touched[serial] = pending.token
+        super().__setitem__(serial, pending)
+
+    def __delitem__(self, serial: int) -> None:
+        self.touched[serial] = self[serial].token
+        super().__delitem__(serial)
+
+
+class History:
+    """The visits of every node of one run, as far as its journal was given. `live_starts`: start times of attempts that run in
+    this process, by serial."""
+
+    def __init__(self, run: RunRow, program: Program, live_starts: Mapping[int, int] = EMPTY) -> None:
         self._program = program
         self._machine: Machine = program.machine
-        self._live_starts = live_starts
-        self._open: dict[int, Visit] = {}
+        self._open: dict[int, tuple[Visit, Pending]] = {}
         self._known: dict[int, Visit] = {}
-        self._frames: dict[int, tuple[object, Visit]] = {}
+        self._going_on: dict[str, dict[int, Visit]] = {}  # by site
+        self._frames: dict[int, tuple[Token, dict[int, tuple[Frame, Visit]]]] = {}
         self._counts: dict[str, int] = {}
+        self._journal: list[JournalRow] = []
+        self._started = False
         self.visits: dict[str, list[Visit]] = {}
-        self._state = RunState.new(run.id)
-        if run.started_at is not None:
-            self._fold(journal)
-        for serial in self._open.keys() & held_up.keys():
-            self._open[serial].status, self._open[serial].reason = "pending", held_up[serial]
+        self._held: list[Visit] = []
+        self._watch(RunState.new(run.id))
+        self.look(run, live_starts)
+
+    @property
+    def seq(self) -> int:
+        """The journal row up to which it is told, -1 before the first."""
+        return self._journal[-1].seq if self._journal else -1
+
+    def hold(self, held_up: Mapping[int, str]) -> None:
+        """Say why attempts that are due do not start, by serial."""
+        for visit in self._held:
+            visit.reason = None
+            if visit.status == "pending":
+                visit.status = "running"
+        self._held = [self._open[serial][0] for serial in held_up if serial in self._open]
+        for visit in self._held:
+            visit.status, visit.reason = "pending", held_up[visit.serial]
+
+    def look(self, run: RunRow, live_starts: Mapping[int, int] = EMPTY) -> None:
+        """Take the run's row as it is now."""
+        self._run, self._live_starts = run, live_starts
+        if run.started_at is not None and not self._started:
+            self._started = True
+            self._observe(decide(self._program, self._state, Started(run.input), run.started_at), run.started_at, None)
 
     # --- folding
 
-    def _fold(self, journal: list[JournalRow]) -> None:
-        at = self._run.started_at or 0
-        self._observe(decide(self._program, self._state, Started(self._run.input), at), at, None)
-        for index, row in enumerate(journal):
-            if row.kind == RETRY:
-                self._state, decision = retried(self._program, self._run, journal[:index], row)
-            else:
-                decision = decide(self._program, self._state, input_of(row), row.at)
-            self._observe(decision, row.at, row)
+    def follow(self, journal: Sequence[JournalRow]) -> None:
+        """Go on with the rows that are new."""
+        for row in journal:
+            if row.seq > self.seq and self._started:
+                self._follow(row)
+
+    def _follow(self, row: JournalRow) -> None:
+        if row.kind == RETRY:
+            state, decision = retried(self._program, self._run, self._journal, row)
+            self._watch(state)
+        else:
+            decision = decide(self._program, self._state, input_of(row), row.at)
+        self._journal.append(row)
+        self._observe(decision, row.at, row)
+
+    def _watch(self, state: RunState) -> None:
+        self._state = state
+        state.pending = self._pending = _Watched(state.pending)
+        everything = [*(pending for _, pending in self._open.values()), *self._pending.values()]
+        self._pending.touched.update((pending.serial, pending.token) for pending in everything)
 
     def _observe(self, decision: Decision, at: int, row: JournalRow | None) -> None:
         if row is not None and row.serial in self._open:
-            self._open[row.serial].rows.append(row)
+            self._open[row.serial][0].rows.append(row)
         end = next((command for command in decision.commands if isinstance(command, EndRun)), None)
-        for serial in [serial for serial in self._open if serial not in self._state.pending]:
-            self._close(self._open.pop(serial), at, row if row is not None and row.serial == serial else None)
-        for serial, pending in self._state.pending.items():
-            if serial not in self._open:
-                self._open[serial] = self._again(serial) or self._begin(pending, at)
-                self._known[serial] = self._open[serial]
-            self._update(self._open[serial], pending)
+        touched, self._pending.touched = sorted(self._pending.touched.items()), {}
+        for serial, _ in touched:
+            if serial in self._open and serial not in self._pending:
+                self._close(*self._open.pop(serial), at, row if row is not None and row.serial == serial else None)
+        for serial, _ in touched:
+            if serial in self._pending:
+                pending = self._pending[serial]
+                visit = self._open[serial][0] if serial in self._open else (self._again(serial) or self._begin(pending, at))
+                self._open[serial], self._known[serial] = (visit, pending), visit
+        if row is not None and row.serial in self._open:
+            self._update(*self._open[row.serial])
         self._observe_commands(decision, at, row)
-        self._observe_frames(at, end)
+        self._observe_frames([token for _, token in touched], at, end)
 
     def _again(self, serial: int) -> Visit | None:
         """A visit that a retry of the run has opened again."""
         visit = self._known.get(serial)
         if visit is not None:
             visit.status, visit.ended_at, visit.payload, visit.error = "running", None, None, None
+            self._going_on.setdefault(visit.site, {})[id(visit)] = visit
         return visit
 
     def _begin(self, pending: Pending, at: int) -> Visit:
-        return self._visit(pending.action.site, at, pending.visit if isinstance(pending, StepPending) else None)
+        visit = self._visit(pending.action.site, at, pending.visit if isinstance(pending, StepPending) else None)
+        visit.serial = pending.serial
+        return visit
 
     def _visit(self, site: str, at: int, number: int | None = None) -> Visit:
         self._counts[site] = self._counts.get(site, 0) + 1
         visit = Visit(site, self._counts[site] if number is None else number, at)
         self.visits.setdefault(site, []).append(visit)
+        self._going_on.setdefault(site, {})[id(visit)] = visit
         return visit
 
+    def _end(self, visit: Visit, at: int, status: StepStatus) -> None:
+        visit.status, visit.ended_at, visit.due = status, at, None
+        self._going_on[visit.site].pop(id(visit), None)
+
     @staticmethod
-    def _update(visit: Visit, pending: Any) -> None:
+    def _update(visit: Visit, pending: Pending) -> None:
         if isinstance(pending, StepPending):
             visit.status = "running" if pending.executing else "retrying"
-        elif isinstance(pending, GroupPending) and pending.outcome in ("lost", "cancelled"):
-            visit.error = visit.error or pending.outcome
 
-    def _close(self, visit: Visit, at: int, row: JournalRow | None) -> None:
-        visit.ended_at, visit.due = at, None
-        if row is not None:
+    def _close(self, visit: Visit, pending: Pending, at: int, row: JournalRow | None) -> None:
+        if isinstance(pending, GroupPending):
+            self._end(visit, at, {LOST: "failed", CANCELLED: "cancelled"}.get(pending.outcome, "completed"))
+        elif row is not None:
+            self._end(visit, at, "completed")
             self._keep_outcome(visit, row)
-        elif visit.error in ("lost", "cancelled"):  # a group
-            visit.status, visit.error = ("failed" if visit.error == "lost" else "cancelled"), None
         else:
-            visit.status = "completed" if self._is_group(visit.site) else "skipped" if self._is_watch(visit.site) else "cancelled"
+            self._end(visit, at, "skipped" if self._is_watch(visit.site) else "cancelled")
 
     @staticmethod
     def _keep_outcome(visit: Visit, row: JournalRow) -> None:
-        visit.status = "completed"
         match input_of(row):
             case StepDone(payload=payload) | EventOffered(payload=payload) | ChildEnded(status="completed", payload=payload):
                 visit.payload = payload
@@ -153,46 +203,38 @@ class History:
         """Whether it waits for what cancels the run: nobody misses an event that has not come."""
         return any(node.site == site and node.function in self._machine.cancel_on for node in self._machine.nodes)
 
-    def _is_group(self, site: str) -> bool:
-        return any(node.site == site and node.kind in ("parallel", "settle", "race", "fan_out") for node in self._machine.nodes)
-
     def _observe_commands(self, decision: Decision, at: int, row: JournalRow | None) -> None:
         for command in decision.commands:
             if isinstance(command, EmitEvent):
                 visit = self._visit(command.site, at)
-                visit.status, visit.ended_at = "completed", at
+                self._end(visit, at, "completed")
             elif isinstance(command, SetTimer) and command.serial in self._open:
-                self._open[command.serial].due = command.due
+                visit, _ = self._open[command.serial]
+                visit.due = command.due
                 if command.kind == "backoff" and row is not None:
-                    self._open[command.serial].planned[row.seq] = command.due
+                    visit.planned[row.seq] = command.due
 
-    def _observe_frames(self, at: int, end: EndRun | None) -> None:
-        """Subflows have no input of their own: a visit lasts as long as its frame."""
-        frames = dict(self._subflow_frames())
-        for key in [key for key in self._frames if key not in frames]:
-            _, visit = self._frames.pop(key)
-            visit.ended_at = at
-            visit.status = "completed" if end is None or end.status == "completed" else _as_step(end.status)
-        for key, (frame, site) in frames.items():
-            if key not in self._frames:
-                self._frames[key] = (frame, self._visit(site, at))
-
-    def _subflow_frames(self) -> Iterator[tuple[int, tuple[object, str]]]:
+    def _observe_frames(self, tokens: Sequence[Token], at: int, end: EndRun | None) -> None:
+        """Subflows have no input of their own: a visit lasts as long as its frame. Only tokens that ran have other frames now."""
         if len(self._program.functions) == 1:
             return
-        for token in self._state.tokens():
-            if not token.frames:  # ended, or a branch that is a single step
-                continue
-            sites = [_branch_site(token), *(_called_site(frame) for frame in token.frames[:-1])]
-            for frame, site in zip(token.frames, sites, strict=True):
-                if site is not None:
-                    yield id(frame), (frame, site)
+        for token in tokens:
+            _, known = self._frames.pop(id(token), (token, {}))
+            frames = dict(_subflow_frames(token))
+            for key in [key for key in known if key not in frames]:
+                _, visit = known.pop(key)
+                self._end(visit, at, "completed" if end is None or end.status == "completed" else _as_step(end.status))
+            for key, (frame, site) in frames.items():
+                if key not in known:
+                    known[key] = (frame, self._visit(site, at))
+            if known:
+                self._frames[id(token)] = (token, known)
 
     # --- results
 
     def current(self) -> list[str]:
         """Return the ids of the nodes where the run is, in source order."""
-        sites = {visit.site for visit in self._open.values()}
+        sites = {visit.site for visit, _ in self._open.values()}
         return [node.id for node in self._machine.nodes if node.site in sites and node.function not in self._machine.cancel_on]
 
     def statuses(self) -> dict[str, str]:
@@ -200,9 +242,9 @@ class History:
         return {node.id: self._status(node.site) for node in self._machine.nodes}
 
     def _status(self, site: str) -> StepStatus:
-        visits = self.visits.get(site)
+        visits = self._going_on.get(site) or self.visits.get(site)
         if visits:
-            return visits[-1].status
+            return next(reversed(visits.values() if isinstance(visits, dict) else visits)).status
         return "skipped" if run_status(self._run) in ENDED else "pending"
 
     def shown(self, site: str) -> list[Visit]:
@@ -211,19 +253,27 @@ class History:
 
     def steps(self) -> list[StepOut]:
         """Return one row per node, in source order."""
-        return [
-            StepOut(
-                id=node.id,
-                name=node.name,
-                kind=node.kind,
-                line=node.line,
-                parent=node.parent,
-                status=self._status(node.site),
-                count=len(self.visits.get(node.site, ())),
-                instances=[self._instance(visit) for visit in self.shown(node.site)],
-            )
-            for node in self._machine.nodes
-        ]
+        return [self._step(node, None, ROWS_SHOWN) for node in self._machine.nodes]
+
+    def step(self, node_id: str, before: int | None, limit: int) -> StepOut | None:
+        """Return the row of one node with `limit` visits `before` a position in their order; None: there is no such node."""
+        return next((self._step(node, before, limit) for node in self._machine.nodes if node.id == node_id), None)
+
+    def _step(self, node: NodeInfo, before: int | None, limit: int) -> StepOut:
+        visits = self.visits.get(node.site, [])
+        end = len(visits) if before is None else min(before, len(visits))
+        first = max(end - limit, 0)
+        return StepOut(
+            id=node.id,
+            name=node.name,
+            kind=node.kind,
+            line=node.line,
+            parent=node.parent,
+            status=self._status(node.site),
+            count=len(visits),
+            instances=[self._instance(visit) for visit in visits[first:end]],
+            next_cursor=str(first) if first else None,
+        )
 
     def _instance(self, visit: Visit) -> InstanceOut:
         return InstanceOut(
@@ -250,15 +300,24 @@ class History:
             )
             for row in visit.attempts()
         ]
-        for serial, pending in self._state.pending.items() if visit.reason is None else ():
-            if self._open.get(serial) is visit and isinstance(pending, StepPending) and pending.executing:
-                started = self._live_starts.get(serial)
-                attempts.append(AttemptOut(attempt=pending.attempt, status="running", started_at=rfc3339(started), ended_at=None))
+        known, pending = self._open.get(visit.serial, (None, None))
+        if known is visit and isinstance(pending, StepPending) and pending.executing and visit.reason is None:
+            started = self._live_starts.get(visit.serial)
+            attempts.append(AttemptOut(attempt=pending.attempt, status="running", started_at=rfc3339(started), ended_at=None))
         return attempts
 
 
 def _as_step(status: str) -> StepStatus:
     return "cancelled" if status == "cancelled" else "failed"
+
+
+def _subflow_frames(token: Token) -> Iterator[tuple[int, tuple[Frame, str]]]:
+    """The frames of a token that are calls of subflows; a token that waits for nothing has ended, whatever it still holds."""
+    if token.frames and token.pending is not None:
+        sites = [_branch_site(token), *(_called_site(frame) for frame in token.frames[:-1])]
+        for frame, site in zip(token.frames, sites, strict=True):
+            if site is not None:
+                yield id(frame), (frame, site)
 
 
 def _branch_site(token: Token) -> str | None:
@@ -269,6 +328,6 @@ def _branch_site(token: Token) -> str | None:
     return action.site if isinstance(action, FlowAction) else None
 
 
-def _called_site(frame: Any) -> str | None:
+def _called_site(frame: Frame) -> str | None:
     action = frame.current.action
     return action.site if isinstance(action, FlowAction) else None

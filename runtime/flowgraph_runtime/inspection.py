@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import groupby
 
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.errors import MissingCode
 from flowgraph_runtime.history import History
 from flowgraph_runtime.limits import waits_for
-from flowgraph_runtime.records import RunRow
+from flowgraph_runtime.records import JournalRow, RunRow
 from flowgraph_runtime.service import Service
+
+AT_ONCE = 250
+"""Rows that are folded before others have their turn."""
 
 
 async def history_of(row: RunRow, service: Service) -> History:
     """Return the history of a run as it is committed. Raises `MissingCode` when its machine needs classes that are gone; steps
     that are gone are not called here, so the page of a run that they ended stays."""
     program, missing = await program_of(row, service)
-    journal = await service.store.journal(row.id)
-    live = service.worker.owned.get(row.id) if service.worker is not None else None
-    attempts = live.attempts if live is not None else {}
-    starts = {serial: attempt.started_at for serial, attempt in attempts.items() if attempt.started_at is not None}
     try:
-        return History(row, program, journal, starts, await _held_up(row, program, service))
+        history = service.histories.of(row, program)
+        await _followed(history, await service.store.journal(row.id, history.seq), row, service)
+        history.hold(await _held_up(row, program, service))
     except Exception as error:
+        service.histories.forget(row)
         if missing:
             raise MissingCode(row.machine, missing) from error
         raise
+    service.histories.keep(row, history)
+    return history
+
+
+async def _followed(history: History, journal: list[JournalRow], row: RunRow, service: Service) -> None:
+    """Fold what is new. Two readers of one history may do so at the same time: each row counts once."""
+    live = service.worker.owned.get(row.id) if service.worker is not None else None
+    attempts = live.attempts if live is not None else {}
+    history.look(row, {serial: one.started_at for serial, one in attempts.items() if one.started_at is not None})
+    for first in range(0, len(journal), AT_ONCE):
+        history.follow(journal[first : first + AT_ONCE])
+        if len(journal) > AT_ONCE:
+            await asyncio.sleep(0)
 
 
 async def program_of(row: RunRow, service: Service) -> tuple[Program, list[str]]:

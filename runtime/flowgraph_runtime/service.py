@@ -18,6 +18,7 @@ from flowgraph_runtime.clock import Clock, SystemClock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import StartupRefused
 from flowgraph_runtime.heartbeat import Heartbeat
+from flowgraph_runtime.histories import Histories
 from flowgraph_runtime.hub import Hub
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake
@@ -62,6 +63,7 @@ class Service:
         self.meter = Meter(registry.current, registry.steps)
         self.intake = Intake(store, registry, self.distribution, self.ids, self.clock, self.meter)
         self.hub = Hub()
+        self.histories = Histories()
         self.keys = KeyRing(store.list_keys, self.clock)
         self.gate = Gate(self.keys, settings)
         self.worker: Worker | None = None

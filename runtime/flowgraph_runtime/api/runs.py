@@ -109,9 +109,16 @@ def _missing(call: Call, row: RunRow) -> list[str]:
 
 
 async def steps(call: Call) -> Response:
-    """Show every node of the run's machine, reached or not."""
+    """Show every node of the run's machine, reached or not; or one of them, with a page of its visits."""
+    queries = call.queries()
+    limit, cursor = page_of(call, queries)
     history = await history_of(await _row(call, call.path["id"]), call.service)
-    return answer(StepsOut(items=history.steps()))
+    if "node" not in queries:
+        return answer(StepsOut(items=history.steps()))
+    one = history.step(queries["node"], cursor, limit)
+    if one is None:
+        raise Problem(404, "not found", f"the run's machine has no node '{queries['node']}'")
+    return answer(StepsOut(items=[one]))
 
 
 async def journal(call: Call) -> Response:

@@ -174,7 +174,8 @@ class InstanceOut(Shape):
 
 
 class StepOut(Shape):
-    """A node of the machine, reached or not. `status` is that of its latest visit, `count` how many visits there were."""
+    """A node of the machine, reached or not. `status` is that of its latest visit that goes on, else of its latest one; `count`
+    how many visits there were. `instances` are the latest, in order; `next_cursor`, with `node`, asks for those before."""
 
     id: str
     name: str
@@ -184,6 +185,7 @@ class StepOut(Shape):
     status: StepStatus
     count: int
     instances: list[InstanceOut]
+    next_cursor: str | None = None
 
 
 class StepsOut(Shape):

@@ -108,6 +108,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Every step of the machine, pending ones too",
         runs.steps,
         answer=s.StepsOut,
+        query=(Query("node", _TEXT, "only this node, by its id, with the visits before `cursor`"), *PAGE),
         errors=(404, 409),
     ),
     Endpoint(

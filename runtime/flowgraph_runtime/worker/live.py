@@ -67,10 +67,10 @@ class LiveRun:
         """Whether the state is too large to be written and read again for every input."""
         return self.snapshot_size > PARKED_FLOOR
 
-    @property
-    def wants_snapshot_parked(self) -> bool:
-        """Whether the state is to be written now that the run waits."""
-        return not self.is_large or self.tail > self.snapshot_size
+    def wants_snapshot_parked(self, limit: int) -> bool:
+        """Whether the state is to be written now that the run waits. By as much as the journal the state may have grown, and
+        writing it is what finds one of more than `limit` bytes."""
+        return not self.is_large or self.tail > min(self.snapshot_size, limit - self.snapshot_size)
 
     @property
     def wants_snapshot(self) -> bool:

@@ -62,7 +62,7 @@ class Writer:
             live.closed = True
             written.frees_slots = live.limits is not None
         elif decision.parked:
-            if live.wants_snapshot_parked:
+            if live.wants_snapshot_parked(STATE_LIMIT):
                 self.save(live, written, STATE_LIMIT)
             written.release = live.closed = not (live.is_large and self._has_room())
         elif live.wants_snapshot:
