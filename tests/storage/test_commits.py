@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from flowgraph_runtime.records import TimerRow, Transition
-from flowgraph_runtime.storage import StorageError, UnknownRun
+from flowgraph_runtime.storage import StorageError, UnknownRun, loading
 from tests.storage.site import PAYLOAD, SECOND, Site
 
 Errors: TypeAlias = list[StorageError | None]
@@ -33,6 +33,14 @@ def test_only_the_journal_after_the_snapshot_is_loaded(site: Site) -> None:
     assert [row.seq for row in loaded.journal] == [3]
     assert site.seqs(run) == [1, 2, 3]
     assert site.run(site.store.results(run, [1, 3])) == {1: "null", 3: "null"}
+
+
+def test_results_are_read_whatever_number_of_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_PARAMETERS", 3)
+    (run,) = site.started()
+    site.commit(*(site.step(run, seq) for seq in range(1, 12)))
+    assert site.run(site.store.results(run, [*range(1, 12), 99])) == dict.fromkeys(range(1, 12), "null")
+    assert site.run(site.store.results(run, [])) == {}
 
 
 def test_a_dead_epochs_commit_is_rejected_whole(site: Site) -> None:
