@@ -28,6 +28,7 @@ from flowgraph_runtime.views import error_view, plain_text, run_status
 ROWS_SHOWN = 50
 """Latest visits of a node that are listed; all are counted."""
 EMPTY: Mapping[int, int] = {}
+_GROUP_ENDS: dict[str, StepStatus] = {LOST: "failed", CANCELLED: "cancelled"}
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ class History:
 
     def _close(self, visit: Visit, pending: Pending, at: int, row: JournalRow | None) -> None:
         if isinstance(pending, GroupPending):
-            self._end(visit, at, {LOST: "failed", CANCELLED: "cancelled"}.get(pending.outcome, "completed"))
+            self._end(visit, at, _GROUP_ENDS.get(pending.outcome, "completed"))
         elif row is not None:
             self._end(visit, at, "completed")
             self._keep_outcome(visit, row)
