@@ -84,9 +84,8 @@ class Worker:
         lookout = Lookout(store, registry, epoch, self.owned, self._pump, self._loader, self._slots.look, self._life.end)
         resting = Resting(self.owned, self.options.live_runs, clock, lookout.look, self._committer.add)
         self._writer = Writer(registry, distribution, _snapshot_of, resting.has_room)
-        self._claimer = Claimer(
-            lookout.claim, self._adopt, self._room, resting.look, self.options.claim_batch, self.options.poll_interval
-        )
+        batch, interval = self.options.claim_batch, self.options.poll_interval
+        self._claimer = Claimer(lookout.claim, self._adopt, self._room, resting.look, batch, interval)
         self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
 
     # --- life
