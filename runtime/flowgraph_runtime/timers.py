@@ -44,7 +44,9 @@ class SchedulerAlarm:
         self._ring = ring
         options: dict[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         self._scheduler.add_job(ring, "interval", seconds=self._interval, id="safety net", **options)
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it reports its wake-ups, and each one that comes too soon
+        # It reports its wake-ups, each one that comes too soon, and with a traceback the one that a stop cuts off; what goes wrong
+        # in `ring` is reported there.
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._scheduler.start()
 
     def set(self, due: int) -> None:

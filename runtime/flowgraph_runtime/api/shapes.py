@@ -252,7 +252,9 @@ class WorkflowOut(Shape):
     triggers: list[dict[str, Any]]
     input_schema: dict[str, Any] = Field(alias="schema")
     options: dict[str, Any]
-    runs: dict[str, int] = Field(default_factory=dict[str, int], description="how many recent runs ended how")
+    runs: dict[str, int] = Field(
+        default_factory=dict[str, int], description="how many of the last day's runs, of the newest 10,000, are in which status"
+    )
     schedules: list[ScheduleOut] = Field(default_factory=list[ScheduleOut], description="in force (single workflow only)")
 
 

@@ -16,6 +16,10 @@ from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, R
 from flowgraph_runtime.storage.transitions import ENDED
 
 
+COUNTED = 10_000
+"""Newest runs that the outcomes of the last day are counted from."""
+
+
 @dataclass(frozen=True, slots=True)
 class MachineRow:
     """A stored machine."""
@@ -229,12 +233,18 @@ def workflows(connection: Connection) -> list[WorkflowRow]:
 
 
 def outcomes(connection: Connection, since: int) -> dict[str, dict[str, int]]:
-    """How many runs created since then each workflow has, by status: what the rates and the health of a workflow come from."""
+    """How many of the `COUNTED` newest runs were created since then, by workflow and status: the table may have millions."""
+    newest = (
+        select(col(Run.workflow).label("workflow"), col(Run.status).label("status"), col(Run.created_at).label("created_at"))
+        .order_by(col(Run.number).desc())
+        .limit(COUNTED)
+        .subquery()
+    )
     query = (
-        select(Workflow.name, Run.status, func.count())
-        .join(Run, col(Run.workflow) == col(Workflow.number))
-        .where(col(Run.created_at) >= since)
-        .group_by(col(Workflow.name), col(Run.status))
+        select(Workflow.name, newest.c.status, func.count())
+        .join(newest, newest.c.workflow == col(Workflow.number))
+        .where(newest.c.created_at >= since)
+        .group_by(col(Workflow.name), newest.c.status)
     )
     counts: dict[str, dict[str, int]] = {}
     with Session(connection) as session:
