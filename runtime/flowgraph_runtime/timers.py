@@ -44,8 +44,8 @@ class SchedulerAlarm:
         self._ring = ring
         options: dict[str, Any] = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         self._scheduler.add_job(ring, "interval", seconds=self._interval, id="safety net", **options)
-        # It reports its wake-ups, each one that comes too soon, and with a traceback the one that a stop cuts off; what goes wrong
-        # in `ring` is reported there.
+        # It reports its wake-ups, each one that comes too soon, and with a traceback the one that a stop cuts off; what goes
+        # wrong in `ring` is reported there.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._scheduler.start()
 

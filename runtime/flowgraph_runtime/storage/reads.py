@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, text
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
@@ -14,7 +14,6 @@ from sqlmodel import Session, col, select
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
 from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, Run, StoredEvent, Taken, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
-
 
 COUNTED = 10_000
 """Newest runs that the outcomes of the last day are counted from."""
@@ -234,23 +233,17 @@ def workflows(connection: Connection) -> list[WorkflowRow]:
 
 def outcomes(connection: Connection, since: int) -> dict[str, dict[str, int]]:
     """How many of the `COUNTED` newest runs were created since then, by workflow and status: the table may have millions."""
-    newest = (
-        select(col(Run.workflow).label("workflow"), col(Run.status).label("status"), col(Run.created_at).label("created_at"))
-        .order_by(col(Run.number).desc())
-        .limit(COUNTED)
-        .subquery()
-    )
-    query = (
-        select(Workflow.name, newest.c.status, func.count())
-        .join(newest, newest.c.workflow == col(Workflow.number))
-        .where(newest.c.created_at >= since)
-        .group_by(col(Workflow.name), newest.c.status)
-    )
     counts: dict[str, dict[str, int]] = {}
-    with Session(connection) as session:
-        for name, status, count in session.exec(query).all():
-            counts.setdefault(name, {})[status] = count
+    for name, status, count in connection.execute(_OUTCOMES, {"counted": COUNTED, "since": since}):
+        counts.setdefault(name, {})[status] = count
     return counts
+
+
+_OUTCOMES = text(
+    "SELECT w.name, r.status, COUNT(*)"
+    " FROM (SELECT workflow, status, created_at FROM fg_run ORDER BY number DESC LIMIT :counted) r"
+    " JOIN fg_workflow w ON w.number = r.workflow WHERE r.created_at >= :since GROUP BY w.name, r.status"
+)
 
 
 def machine(connection: Connection, fingerprint: str) -> MachineRow | None:
