@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +219,7 @@ def test_arguments_that_make_no_sense_exit_with_2(shop: Program) -> None:
     assert shop("runs", "list", "--url", "shop.example").code == 2
 
 
+@pytest.mark.feature(20)
 def test_the_dashboard_is_there(dev: Server) -> None:
     assert status_of(f"{dev.address()}/") == 200
 
@@ -261,6 +264,18 @@ def test_keys_are_made_listed_and_revoked(program: Program) -> None:
     assert program("keys", "create", "x", "--scope", "everything", "--db", "sqlite:///mine.db").code == 2
 
 
+@pytest.mark.feature(20)
+def test_the_port_is_8288_when_nothing_is_said(program: Program) -> None:
+    program.write("shop.py", SOURCE)
+    with socket.socket() as other, suppress(OSError):
+        other.bind(("127.0.0.1", 8288))
+        other.listen()
+        done = program("dev", "shop.py")
+    assert done.code == 1
+    assert "cannot listen on 127.0.0.1:8288" in done.stderr
+
+
+@pytest.mark.feature(20)
 @pytest.mark.ci
 def test_dev_reloads_shows_compile_errors_and_recovers(tmp_path: Path) -> None:
     file = tmp_path / "shop.py"

@@ -566,6 +566,7 @@ async def w4(event: Asked) -> None: ...
 """
 
 
+@pytest.mark.feature(21)
 def test_options() -> None:
     assert codes_by_line(OPTIONS, "FG231", "FG301", "FG320", "FG321", "FG322", "FG323") == marked(OPTIONS)
 

@@ -36,6 +36,7 @@ def around(zone_: str, year: int, days: float) -> list[tuple[datetime, datetime]
     return [(at - wide, at + wide) for at in changes(zone_, day(year), day(year + 1)) or [day(year, 12, 31)]]
 
 
+@pytest.mark.feature(18)
 @pytest.mark.parametrize("zone_", FAST_ZONES)
 def test_moments_around_the_changes_of_a_year(zone_: str) -> None:
     stretches = around(zone_, 2027, 1)
@@ -82,6 +83,7 @@ def test_a_tick_is_after_the_moment_given_even_by_a_microsecond() -> None:
     assert next(ticks("0 9 * * *", "UTC", nine)) == nine + timedelta(days=1)
 
 
+@pytest.mark.feature(18)
 @pytest.mark.parametrize(
     ("alias", "fields"),
     [

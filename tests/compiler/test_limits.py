@@ -126,6 +126,7 @@ def test_limits_that_cannot_be_carried_out_are_refused():
     assert codes_by_line(REFUSED, "FG100", "FG301", "FG320", "FG323") == marked(REFUSED)
 
 
+@pytest.mark.feature(10, 17)
 def test_a_misspelt_field_in_a_key_is_named_with_the_nearest_one():
     text = (
         HEAD + "@workflow(on=Order, concurrency=Concurrency(1, key=lambda e: e.custmer))\nasync def flow(e: Order) -> None: ...\n"

@@ -56,6 +56,7 @@ def policies(text: str) -> dict[str, Policy]:
     return {call.site: call.policy for call in steps(machine)}
 
 
+@pytest.mark.feature(4, 5)
 def test_who_says_how_a_step_is_retried() -> None:
     found = policies(LEVELS)
     workflows = Policy(5, "exponential", 3.0, 3.0, 3600.0, 0.0, None)
@@ -71,6 +72,7 @@ def test_who_says_how_a_step_is_retried() -> None:
     }
 
 
+@pytest.mark.feature(3, 4)
 @pytest.mark.parametrize(
     ("backoff", "delays"),
     [
@@ -95,6 +97,7 @@ def test_the_delays_before_the_retries(backoff: str, delays: list[float], level:
     assert [delay_before(policy, retry, 0.5) for retry in range(1, 6)] == delays
 
 
+@pytest.mark.feature(3, 4)
 def test_jitter_spreads_by_a_tenth_unless_told_otherwise() -> None:
     policy = policies(LEVELS)["flow/plain#2"]
     assert delay_before(policy, 1, 0.0) == pytest.approx(54)
@@ -132,6 +135,7 @@ async def flow(n: int) -> int:
 """
 
 
+@pytest.mark.feature(21)
 @pytest.mark.parametrize("body", [FAULTS, MISUSES])
 def test_wrong_options_are_found_at_their_call(body: str) -> None:
     codes = {code for _, code in marked(body)}

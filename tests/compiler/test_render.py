@@ -74,6 +74,7 @@ def test_a_wait_shows_its_key_and_its_two_ways(drawn: DiagramGraph) -> None:
     assert ways(drawn, "wait for Paid") == {("timeout", "timeout", "return 0"), ("event", "flow", "f")}
 
 
+@pytest.mark.feature(12)
 def test_a_decision_asks_in_the_authors_words(drawn: DiagramGraph) -> None:
     assert ways(drawn, "not f(…)?") == {
         ("yes", "flow", "raise ValueError('no')"),
@@ -81,6 +82,7 @@ def test_a_decision_asks_in_the_authors_words(drawn: DiagramGraph) -> None:
     }
 
 
+@pytest.mark.feature(13)
 def test_a_group_forks_and_joins(drawn: DiagramGraph) -> None:
     assert ways(drawn, "parallel") == {("", "flow", "f"), ("", "flow", "twice"), ("error", "error", "KeyError?")}
     assert ways(drawn, "join") == {("", "flow", "for n in range(x)")}

@@ -48,6 +48,7 @@ def test_each_of_several_triggers_has_its_names() -> None:
     assert [trigger.names for trigger in machine.triggers] == [("Any_", "down", "up"), ("up",), ("other",)]
 
 
+@pytest.mark.feature(9, 10)
 @pytest.mark.parametrize(
     ("on", "where"),
     [

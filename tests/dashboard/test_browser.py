@@ -9,6 +9,7 @@ from tests.dashboard.browsing import Visitor
 pytestmark = [pytest.mark.ci, pytest.mark.browser]
 
 
+@pytest.mark.feature(19)
 def test_a_run_page_follows_the_run_to_its_end(visitor: Visitor, closed: set[str]):
     run_id = visitor.book()
     visitor.go(f"/runs/{run_id}")

@@ -232,6 +232,7 @@ def test_empty_pages_teach_what_to_type(visit):
     visit(visitor, worker=False)
 
 
+@pytest.mark.feature(19)
 def test_the_first_page_shows_how_each_workflow_is_doing(visit):
     async def visitor(site: Site) -> None:
         for number in range(3):
@@ -265,6 +266,7 @@ def test_a_workflow_page_tells_how_it_is_set_up(visit):
     visit(visitor, worker=False)
 
 
+@pytest.mark.feature(19)
 def test_a_failed_run_shows_the_line_that_raised_and_the_line_that_called(visit):
     async def visitor(site: Site) -> None:
         page = await site.page(f"/runs/{await site.ended('fail', text='no')}")
@@ -275,6 +277,7 @@ def test_a_failed_run_shows_the_line_that_raised_and_the_line_that_called(visit)
     visit(visitor)
 
 
+@pytest.mark.feature(19)
 def test_a_timeline_tells_queue_runs_backoff_and_waits_apart(visit):
     async def visitor(site: Site) -> None:
         sent = await _send(site, "stay.booked", {"stay": "s1"})

@@ -53,6 +53,7 @@ def test_each_status_has_a_colour(visit):
     visit(visitor, worker=False)
 
 
+@pytest.mark.feature(19)
 def test_a_run_page_shows_steps_attempts_and_what_is_to_come(visit):
     async def visitor(site: Site) -> None:
         sent = await site.client.post("/v1/events", json={"name": "stay.booked", "data": {"stay": "s1"}})
@@ -70,6 +71,7 @@ def test_a_run_page_shows_steps_attempts_and_what_is_to_come(visit):
     visit(visitor)
 
 
+@pytest.mark.feature(3, 19)
 def test_a_retry_shows_when_it_is_planned(visit):
     async def visitor(site: Site) -> None:
         sent = await site.client.post("/v1/events", json={"name": "stay.booked", "data": {"stay": "s1"}})
@@ -83,6 +85,7 @@ def test_a_retry_shows_when_it_is_planned(visit):
     visit(visitor)
 
 
+@pytest.mark.feature(2, 19)
 @pytest.mark.parametrize(("workflow", "status", "kind"), [("await_payment", "waiting", "wait"), ("rest", "sleeping", "sleep")])
 def test_a_wait_and_a_sleep_are_not_shown_as_running(visit, workflow: str, status: str, kind: str):
     async def visitor(site: Site) -> None:
@@ -167,6 +170,7 @@ def test_a_login_from_another_site_is_refused(visit):
     visit(visitor, worker=False)
 
 
+@pytest.mark.feature(20)
 def test_while_nothing_compiles_dev_shows_the_report():
     async def ask() -> None:
         transport = httpx2.ASGITransport(create_broken_app("stays.py:3:1 FG113 <b>step-not-awaited</b>"))

@@ -34,6 +34,7 @@ async def at_once(text: str) -> int:
 """
 
 
+@pytest.mark.feature(13)
 @pytest.mark.parametrize("seed", range(6))
 def test_results_come_in_argument_order(seed: int) -> None:
     group = "parallel(add(1), slow('a'), add(3), parallel(add(4), add(5)))"
@@ -48,6 +49,7 @@ def test_every_branch_begins_before_an_outcome_is_seen() -> None:
     assert [command.interrupt for command in hand.last.commands if isinstance(command, c.AbandonStep)] == [False] * 3
 
 
+@pytest.mark.feature(13)
 def test_the_failure_waits_for_running_attempts_whose_outcome_is_not_used() -> None:
     body = FLOWS + "@workflow\nasync def flow() -> None:\n    await parallel(fail('first'), flaky(3), add(1))\n"
     hand = Hand(compiled(body))
@@ -60,6 +62,7 @@ def test_the_failure_waits_for_running_attempts_whose_outcome_is_not_used() -> N
     assert (end.status, end.failed_step, end.attempts) == ("failed", "fail", 1)
 
 
+@pytest.mark.feature(13)
 def test_sleeping_branches_are_cancelled_and_clean_up_before_the_failure_is_raised() -> None:
     compilation = compiled(
         FLOWS

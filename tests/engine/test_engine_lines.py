@@ -56,6 +56,7 @@ def test_the_status_is_what_the_tokens_wait_for(suspension: str, status: str, pa
     assert (hand.last.status, hand.last.parked) == (status, parked)
 
 
+@pytest.mark.feature(14)
 def test_a_sleep_ends_at_its_moment_and_one_in_the_past_at_once() -> None:
     body = """
 @workflow
@@ -73,6 +74,7 @@ async def flow() -> str:
     assert hand.fire("sleep").status == "completed"
 
 
+@pytest.mark.feature(14)
 def test_a_sleep_until_without_a_zone_fails_at_the_await() -> None:
     outcome = drive(
         compiled(

@@ -73,6 +73,7 @@ def test_hello(program: Program) -> None:
     assert run(program, "hello:hello", {"name": "Ada"})[:2] == (0, "Hello, Ada! Still there?")
 
 
+@pytest.mark.feature(12, 13)
 def test_a_booking_is_confirmed_and_both_sides_hear_of_it(program: Program) -> None:
     code, result, log = run(program, "booking:process_booking", BOOKING)
     assert code == 0
@@ -83,6 +84,7 @@ def test_a_booking_is_confirmed_and_both_sides_hear_of_it(program: Program) -> N
     assert "mail new_booking to the host of p-1" in log
 
 
+@pytest.mark.feature(12)
 def test_taken_dates(program: Program) -> None:
     code, result, log = run(program, "booking:process_booking", BOOKING | {"property_id": "p-full"})
     assert (code, result) == (
@@ -92,6 +94,7 @@ def test_taken_dates(program: Program) -> None:
     assert "process_payment" not in log
 
 
+@pytest.mark.feature(8)
 def test_a_failed_booking_is_reported(program: Program) -> None:
     code, result, log = run(program, "booking:process_booking", BOOKING | {"total_amount": "0"})
     assert (code, result) == (1, None)
@@ -101,6 +104,7 @@ def test_a_failed_booking_is_reported(program: Program) -> None:
     assert error["attempt"] <= 3, "no service fails more than twice in a row, and a declined card is not tried again"
 
 
+@pytest.mark.feature(15)
 def test_a_payment_ends_the_wait(program: Program) -> None:
     paid = [f'--event=payment.completed={{"booking_id": "{id}", "payment_id": "pay-{id}"}}' for id in ("b-2", "b-1")]
     code, result, _ = run(program, "booking:await_payment", APPROVED, *paid)
@@ -109,6 +113,7 @@ def test_a_payment_ends_the_wait(program: Program) -> None:
     assert (result["status"], result["payment_id"]) == ("confirmed", "pay-b-1")
 
 
+@pytest.mark.feature(15)
 def test_without_a_payment_the_booking_is_cancelled_and_mailed_about(program: Program) -> None:
     code, result, log = run(program, "booking:await_payment", APPROVED)
     assert (code, result) == (0, {"booking_id": "b-1", "status": "cancelled", "payment_id": None, "confirmation": None})
@@ -129,6 +134,7 @@ def test_an_expense_is_decided_or_runs_out_of_reminders(program: Program) -> Non
 CONFIRMED = {"booking_id": "b-1", "guest_id": "g-1", "check_in_at": "2099-06-01T15:00:00+02:00"}
 
 
+@pytest.mark.feature(14)
 def test_a_reminder_sleeps_until_the_day_before(program: Program) -> None:
     code, result, log = run(program, "booking:remind_of_check_in", CONFIRMED)
     assert (code, result) == (0, None)
@@ -144,6 +150,7 @@ def test_a_reminder_is_cancelled_with_its_booking(program: Program) -> None:
     assert "check_in_tomorrow" not in log
 
 
+@pytest.mark.feature(16)
 def test_prices_of_many_properties_are_reviewed(program: Program) -> None:
     properties = [f"p-{number}" for number in range(60)]
     code, result, log = run(program, "booking:review_prices", {"organization_id": "org-1", "property_ids": properties})

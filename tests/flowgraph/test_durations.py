@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from flowgraph.durations import DurationError, format_duration, parse_duration
 
 
+@pytest.mark.feature(21)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -27,6 +28,7 @@ def test_text_is_read_by_its_units(text: str, expected: timedelta) -> None:
     assert parse_duration(text) == expected
 
 
+@pytest.mark.feature(21)
 def test_a_timedelta_is_taken_as_it_is() -> None:
     assert parse_duration(timedelta(hours=3)) == timedelta(hours=3)
 

@@ -33,6 +33,11 @@ async def inherits(order: str) -> str:
     raise ConnectionError("still down")
 
 @step
+async def stubborn(order: str) -> str:
+    LOG.enter("stubborn")
+    raise ConnectionError("no answer")
+
+@step
 async def gives_up(order: str) -> str:
     LOG.enter("gives_up")
     raise NonRetriable(f"{order} is void")
@@ -70,6 +75,10 @@ async def once_only(order: str) -> str:
 @workflow(retries=2)
 async def inheriting(order: str) -> str:
     return await inherits(order)
+
+@workflow
+async def by_default(order: str) -> str:
+    return await stubborn(order)
 
 @workflow
 async def voided(order: str) -> str:
@@ -113,6 +122,7 @@ def _delays(journal):
     return [(wake - failure) / 1e6 for failure, wake in zip(failures, wakes, strict=False)]
 
 
+@pytest.mark.feature(1, 4, 7)
 def test_retries_follow_the_backoff_and_never_touch_earlier_steps(run, log, each_url):
     async def scenario():
         async with engine(FAILURES, each_url) as served:
@@ -126,6 +136,7 @@ def test_retries_follow_the_backoff_and_never_touch_earlier_steps(run, log, each
     assert len(set(log.keys[1:])) == 1
 
 
+@pytest.mark.feature(3)
 def test_the_planned_attempt_can_be_seen(run, log, url):
     async def scenario():
         async with engine(FAILURES, url, skip_time=False) as served:
@@ -138,8 +149,10 @@ def test_the_planned_attempt_can_be_seen(run, log, url):
     assert 1 <= (due - started) / 1e6 < 2
 
 
+@pytest.mark.feature(3, 5, 6)
 @pytest.mark.parametrize(
-    ("workflow", "step", "attempts"), [("once_only", "once", 1), ("inheriting", "inherits", 3), ("voided", "gives_up", 1)]
+    ("workflow", "step", "attempts"),
+    [("by_default", "stubborn", 5), ("once_only", "once", 1), ("inheriting", "inherits", 3), ("voided", "gives_up", 1)],
 )
 def test_how_often_a_step_is_tried(run, log, url, workflow, step, attempts):
     async def scenario():
@@ -153,6 +166,7 @@ def test_how_often_a_step_is_tried(run, log, url, workflow, step, attempts):
     assert log.count(step) == attempts
 
 
+@pytest.mark.feature(6)
 @pytest.mark.parametrize(("how", "seconds"), [("delay", 90), ("moment", 2 * 86_400), ("past", 0)])
 def test_retry_after_sets_the_next_attempt(run, log, url, how, seconds):
     async def scenario():
@@ -176,6 +190,7 @@ def test_retry_after_without_a_zone_fails_with_the_reason(run, log, url):
     assert log.count("limited") == 1
 
 
+@pytest.mark.feature(8)
 def test_the_failure_handler_gets_the_trigger_and_the_error(run, log, each_url):
     async def scenario():
         async with engine(FAILURES, each_url) as served:
@@ -194,6 +209,7 @@ def test_the_failure_handler_gets_the_trigger_and_the_error(run, log, each_url):
     assert "pager is down" in both
 
 
+@pytest.mark.feature(8)
 def test_the_handler_of_a_run_without_an_event_gets_its_parameters(run, log, url):
     async def scenario():
         async with engine(FAILURES, url) as served:
@@ -389,6 +405,7 @@ async def at_the_call(order: str, failures: int) -> int:
 )
 
 
+@pytest.mark.feature(5)
 def test_a_call_may_say_how_it_is_retried(run, log, url):
     async def scenario():
         async with engine(CALLS, url) as served:

@@ -113,6 +113,7 @@ def _until(http, run_id, *statuses):
     return run
 
 
+@pytest.mark.feature(9)
 @pytest.mark.parametrize(
     ("name", "amount", "started"),
     [
@@ -130,6 +131,7 @@ def test_an_event_starts_every_workflow_that_it_fits_and_no_other(http, name, am
     assert len(event["runs"]) == len(started)
 
 
+@pytest.mark.feature(10, 22)
 def test_one_bad_event_keeps_the_whole_batch_out(http):
     before = http.get("/v1/events", params={"limit": 1}).json()["items"][0]["id"]
     answer = _send(http, {"name": "shop.paid", "data": {"key": "ok"}}, {"name": "shop.placed", "data": {"key": 5}})
@@ -139,6 +141,7 @@ def test_one_bad_event_keeps_the_whole_batch_out(http):
     assert http.get("/v1/events", params={"limit": 1}).json()["items"][0]["id"] == before
 
 
+@pytest.mark.feature(22)
 def test_an_id_is_stored_once_and_never_with_other_data(http):
     event = {"name": "shop.paid", "data": {"key": "once"}, "id": "client-1"}
     first, again = _send(http, event).json()["events"][0], _send(http, event).json()["events"][0]

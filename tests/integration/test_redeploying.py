@@ -281,6 +281,7 @@ def test_new_fields_of_classes_take_their_defaults_in_old_runs(run, log, url):
     assert (receipt.id, receipt.currency) == ("r", "EUR")
 
 
+@pytest.mark.feature(14)
 def test_sleeps_that_ended_while_nobody_ran_end_at_once(run, log, url):
     text = """
     @workflow

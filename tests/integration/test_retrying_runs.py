@@ -87,6 +87,7 @@ async def _retry(served, run_id):
     await reopening.retry(await served.row(run_id), served.service)
 
 
+@pytest.mark.feature(7)
 def test_the_failed_step_runs_again_and_nothing_before_it(run, log, each_url):
     log.failing = 2
 

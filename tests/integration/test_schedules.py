@@ -73,6 +73,7 @@ async def runs_of(served: Engine, workflow: str) -> list[RunRow]:
     return found[::-1]
 
 
+@pytest.mark.feature(18)
 def test_a_tick_starts_a_run_with_its_time(run, log, each_url):
     async def scenario():
         async with engine(REPORTS, each_url) as served:
@@ -121,6 +122,7 @@ def test_time_does_not_skip_for_schedules_alone(run, log, url):
     assert runs == []
 
 
+@pytest.mark.feature(18)
 def test_a_server_that_was_away_catches_up_by_the_policies(run, log, each_url):
     async def first():
         async with engine(REPORTS, each_url) as served:
@@ -206,6 +208,7 @@ async def bare() -> None:
     assert str(log.notes[0].tzinfo) == "Asia/Tokyo"
 
 
+@pytest.mark.feature(18)
 @pytest.mark.parametrize(
     ("overlap", "statuses"),
     [

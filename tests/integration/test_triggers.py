@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from flowgraph_compiler import Compilation
 from flowgraph_compiler.pipeline import compile_application
 from flowgraph_compiler.report import text as report_text
@@ -79,6 +81,7 @@ POSTS = [
 ]
 
 
+@pytest.mark.feature(9)
 def test_each_workflow_that_an_event_fits_has_one_run(run, url):
     async def scenario():
         async with serving(parcels(), url) as served:

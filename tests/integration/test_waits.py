@@ -67,6 +67,13 @@ async def at_the_deadline(key: str) -> int:
 async def for_ever(key: str) -> int:
     note = await wait_for(Note, where=lambda n: n.key == key, timeout=None)
     return note.n
+
+@workflow
+async def patient(key: str) -> int:
+    begun = now()
+    note = await wait_for(Note, where=lambda n: n.key == key, timeout="36500d")
+    await sleep("36500d")
+    return (now() - begun).days if note is None else -1
 """
 
 
@@ -93,6 +100,7 @@ def test_waits_in_a_row_take_one_event_each_in_the_order_of_arrival(run, log, ea
     assert together == ("completed", [1, 2, 9])
 
 
+@pytest.mark.feature(15)
 def test_early_events_reach_their_waits_and_none_twice(run, log, each_url):
     async def scenario():
         async with engine(WAITS, each_url, skip_time=False) as served:
@@ -169,6 +177,7 @@ def test_a_predicate_that_raises_raises_at_the_wait_and_leaves_the_event_to_the_
     assert result.endswith("then 10")
 
 
+@pytest.mark.feature(15)
 @pytest.mark.parametrize("offset", [-0.01, -0.003, 0.0, 0.003])
 def test_an_event_around_the_deadline_is_decided_once(run, log, each_url, offset):
     """Whichever comes first counts, and no event that was in time is lost: the invariants are checked at the end."""
@@ -187,3 +196,17 @@ def test_an_event_around_the_deadline_is_decided_once(run, log, each_url, offset
     outcomes = run(scenario())
     assert {status for status, _ in outcomes} == {"completed"}
     assert {result for _, result in outcomes} <= {3, -1}
+
+
+@pytest.mark.feature(2)
+def test_a_wait_and_a_sleep_may_last_a_century_and_the_run_is_listed_meanwhile(run, log, each_url):
+    async def scenario():
+        async with engine(WAITS, each_url, skip_time=False) as served:
+            run_id = await served.start("patient", key="k")
+            await served.reaches(run_id, "waiting")
+            rows, _ = await served.store.runs(status="waiting")
+            listed = [row.id for row in rows]
+        async with engine(WAITS, each_url) as served:
+            return listed == [run_id], await served.outcome(run_id)
+
+    assert run(scenario()) == (True, ("completed", 73_000))

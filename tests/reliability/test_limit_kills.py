@@ -11,6 +11,7 @@ from verification.limit_kills import programme, sound, watch
 from verification.limit_workload import IN_ALL, LIVE, PER_ORG
 
 
+@pytest.mark.feature(17)
 @pytest.mark.ci
 def test_limits_hold_over_five_kills(tmp_path: Path):
     report = programme(f"sqlite:///{tmp_path}/limits.db", 5, 1, 1, tmp_path)

@@ -75,6 +75,7 @@ def test_the_asynchronous_client_reads_events_too(client, run):
     run(read())
 
 
+@pytest.mark.feature(10)
 def test_an_unknown_event_is_kept_and_visible(client):
     sent = client.send("nobody.knows", {"x": 1})
     assert sent.runs == []
@@ -161,6 +162,7 @@ def test_the_journal_is_paged(client):
     assert second.items[-1].kind == "done"
 
 
+@pytest.mark.feature(2)
 def test_a_wait_is_shown_as_waiting_and_cancel_answers_the_truth(client):
     run = client.start("await_payment", {"order_id": "w1"}, wait="200ms")
     assert client.run(run.id).status == "waiting"
@@ -188,6 +190,7 @@ def test_a_failed_run_is_retried_from_its_failed_step(client, stage):
         client.retry("run_none")
 
 
+@pytest.mark.feature(11)
 def test_workflows_have_schema_triggers_and_options(client):
     by_name = {workflow.name: workflow for workflow in client.workflows()}
     fulfil = by_name["fulfil"]
@@ -229,6 +232,7 @@ def test_a_workflow_shows_its_schedules(shop, client):
     assert shop.post("/v1/workflows/yearly/runs", json={"input": {}}).status_code == 201
 
 
+@pytest.mark.feature(12)
 def test_machine_and_diagrams(shop, client):
     machine = shop.get("/v1/workflows/fulfil/machine")
     assert "fulfil/charge" in machine.text

@@ -35,6 +35,7 @@ def client(url: str) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.feature(12)
 def test_arguments_and_result_keep_their_types(client: Client) -> None:
     handle = client.start(offer, Decimal("4.20"), ARRIVAL, board=Board.FULL)
     assert handle.result() == OFFER

@@ -39,6 +39,7 @@ async def started(service: Service, workflow: str, **given: Any) -> str:
     return run_id
 
 
+@pytest.mark.feature(16)
 @pytest.mark.parametrize("limit", [None, 1, 7])
 def test_results_come_together_and_the_limit_holds(run, compiled, limit):
     async def scenario():
@@ -130,6 +131,7 @@ class Written:
         patch.setattr(Store, "load", loading)
 
 
+@pytest.mark.feature(16)
 @pytest.mark.parametrize(("workflow", "limit"), [("scores", 20), ("scores", None), ("retried", None), ("rests", None)])
 def test_what_is_written_for_an_item_does_not_grow_with_their_number(run, compiled, monkeypatch, workflow, limit):
     """Branches that sleep or back off park the run again and again: its state must not be written, nor read, each time."""
@@ -236,6 +238,7 @@ def test_a_group_that_its_last_branch_has_lost_is_shown_as_failed(run, compiled)
     assert [one.status for one in branch.instances] == ["completed", "completed", "failed"]
 
 
+@pytest.mark.feature(16)
 @pytest.mark.ci
 def test_ten_thousand_items(run, compiled):
     async def scenario():

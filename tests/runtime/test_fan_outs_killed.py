@@ -57,6 +57,7 @@ def _journalled(served: Server, run: str) -> int:
     return served.http.get(f"/v1/runs/{run}/steps").json()["items"][1]["count"]
 
 
+@pytest.mark.feature(1, 16)
 @pytest.mark.ci
 def test_items_with_results_are_not_run_again_after_kills(served: Server) -> None:
     run = _start(served)

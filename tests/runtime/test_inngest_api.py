@@ -116,6 +116,7 @@ def test_a_seed_that_is_none_is_400(client, seed):
     )
 
 
+@pytest.mark.feature(22)
 def test_an_id_starts_once_in_a_day_and_is_never_a_conflict(client):
     first = {"name": "order.placed", "data": {"order_id": "once"}, "id": "mine"}
     (one,) = _sent(client, first)
@@ -142,6 +143,7 @@ def _seeded(client) -> list[str]:
     return _sent(client, [GOOD, GOOD], x_inngest_event_id_seed=_seed(chance=b"atonemomen"))
 
 
+@pytest.mark.feature(10, 22)
 def test_data_that_does_not_fit_is_stored_with_the_reason(client):
     (bad, good) = _sent(client, [{"name": "order.placed", "data": {"order_id": 7}, "id": "fit"}, {**GOOD, "id": "fit"}])
     stored = _event(client, bad)

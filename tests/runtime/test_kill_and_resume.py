@@ -19,6 +19,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.feature(1)
 def test_a_killed_server_goes_on_where_it_was(served: Server):
     makes = _makes(served, 10)
     for delay in (0.05, 0.15, 0.3):
@@ -58,6 +59,7 @@ def test_on_postgresql_another_worker_takes_over(tmp_path: Path, postgres_url: s
         _check_completed(second, makes)
 
 
+@pytest.mark.feature(1, 2)
 @pytest.mark.ci
 def test_a_wait_survives_a_kill(server: Server):
     sent = server.send("ordered", {"order": "o1"})

@@ -53,6 +53,7 @@ async def _settled(service):
     await until(lambda: service.worker is not None and all(part.idle for part in service.worker._parts))
 
 
+@pytest.mark.feature(17)
 def test_no_more_steps_of_a_key_execute_at_once_than_its_limit(run, stage):
     async def scenario():
         async with _engine() as service:
@@ -67,6 +68,7 @@ def test_no_more_steps_of_a_key_execute_at_once_than_its_limit(run, stage):
     assert slots == []
 
 
+@pytest.mark.feature(17)
 def test_steps_of_one_key_execute_in_the_order_in_which_they_were_ready(run, stage):
     stage.open = False
 
@@ -89,6 +91,7 @@ def test_steps_of_one_key_execute_in_the_order_in_which_they_were_ready(run, sta
     assert stage.most == {"a": 1, "b": 1}
 
 
+@pytest.mark.feature(17)
 def test_several_limits_hold_together_and_one_key_does_not_block_the_others(run, stage):
     stage.open = False
 
@@ -225,6 +228,7 @@ def test_a_limit_of_a_step_counts_all_workflows_that_call_it(run, stage):
     assert slots == []
 
 
+@pytest.mark.feature(17)
 def test_runs_wait_in_the_queue_while_as_many_live_as_may(run, stage):
     async def scenario():
         async with _engine(skip_time=False) as service:
@@ -335,6 +339,7 @@ def test_a_queued_run_says_what_it_waits_for(run, stage):
     assert run(scenario()) == [None, "waits for a slot of workflow 'one_at_a_time': 1 is taken for key '(s:a,n:10)'"]
 
 
+@pytest.mark.feature(17)
 @pytest.mark.ci
 @pytest.mark.postgres
 def test_a_fleet_keeps_a_limit_together(run, stage, postgres_url):

@@ -69,6 +69,7 @@ async def _start_and_wait(service: Service) -> str:
     return run_id
 
 
+@pytest.mark.feature(11)
 def test_compile_errors_refuse_the_application_with_their_report():
     broken = BEFORE.replace("await whisper(", "whisper(")
     compilation = compile_application([from_text(broken, "broken_flows")])
@@ -77,6 +78,7 @@ def test_compile_errors_refuse_the_application_with_their_report():
     assert refused.value.diagnostics == compilation.diagnostics
 
 
+@pytest.mark.feature(11)
 def test_an_application_serves_the_workflows_that_it_is_given_and_no_others():
     assert set(compiled([orders.fulfil, orders.nap]).machines) == {"fulfil", "nap"}
     assert set(compiled(orders.nap).machines) == {"nap"}

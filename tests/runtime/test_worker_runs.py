@@ -35,6 +35,7 @@ def test_an_event_runs_its_workflow_and_what_that_sends_starts_the_next(run, sta
     assert found == []
 
 
+@pytest.mark.feature(3, 7)
 def test_a_failing_step_is_retried_with_the_same_key_and_earlier_steps_are_not_run_again(run, stage):
     stage.fail["charge"] = 2
 
@@ -70,6 +71,7 @@ def test_when_retries_are_used_up_the_failure_handler_runs_and_the_run_fails_wit
     assert stage.count("pack") == 0
 
 
+@pytest.mark.feature(15)
 @pytest.mark.parametrize("early", [True, False])
 def test_a_wait_takes_its_event_whether_it_comes_before_or_after(run, stage, early):
     async def scenario():
@@ -89,6 +91,7 @@ def test_a_wait_takes_its_event_whether_it_comes_before_or_after(run, stage, ear
     assert found == []
 
 
+@pytest.mark.feature(15)
 def test_a_wait_without_its_event_ends_at_its_deadline(run, stage):
     async def scenario():
         async with engine() as service:
@@ -101,6 +104,7 @@ def test_a_wait_without_its_event_ends_at_its_deadline(run, stage):
     assert journal[0].at - row.started_at >= 3_600_000_000
 
 
+@pytest.mark.feature(2, 14)
 def test_a_sleeping_run_leaves_memory_and_goes_on_after_thirty_days(run, stage):
     async def scenario():
         async with engine(skip_time=False) as service:
@@ -121,6 +125,23 @@ def test_a_sleeping_run_leaves_memory_and_goes_on_after_thirty_days(run, stage):
     assert (row.epoch, later.status, later.result) == (None, "completed", "30")
 
 
+@pytest.mark.ci
+@pytest.mark.feature(14)
+def test_thousands_of_sleepers_are_rows_and_nothing_else(run, stage):
+    async def scenario():
+        async with engine(skip_time=False) as service:
+            for number in range(2_000):
+                await service.intake.start("nap", {"days": number})
+            count = service.store.read
+            sleeping = "SELECT COUNT(*) FROM fg_run WHERE status = 'sleeping' AND epoch IS NULL"
+            await until(lambda: count(lambda db: db.exec_driver_sql(sleeping).scalar_one()) == 2_000, 25)
+            await until(lambda: not service.worker.owned)
+            return count(lambda db: db.exec_driver_sql("SELECT COUNT(*) FROM fg_timer").scalar_one())
+
+    assert run(scenario()) == 2_000
+
+
+@pytest.mark.feature(8)
 def test_cancel_interrupts_an_asynchronous_step_then_cleans_up_then_tells_the_handler(run, stage):
     async def scenario():
         stage.events["hanging"] = asyncio.Event()

@@ -87,6 +87,7 @@ def test_starts_are_deduplicated_for_a_day_from_the_start(site: Site) -> None:
     assert started == [1, 0, 1, 0, 1]
 
 
+@pytest.mark.feature(22)
 def test_an_event_that_starts_nothing_wakes_waits(site: Site) -> None:
     (waiting,) = site.started()
     first, run = _starting(site, booking="s:1")

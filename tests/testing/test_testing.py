@@ -48,6 +48,7 @@ def test_a_workflow_runs_to_its_end_with_events_and_faked_steps() -> None:
     assert testing.run(order, PLACED, events=[PAID], steps={charge: SENT}) == Receipt(payment="p-1", parcel="parcel-1")
 
 
+@pytest.mark.feature(2)
 def test_a_month_of_sleep_takes_no_time() -> None:
     assert testing.run(nap, 30) == "30 days"
 
