@@ -40,6 +40,7 @@ def test_it_names_what_it_wrote_and_what_comes_next(program: Program, made: Ende
     assert "{{" not in "".join(file.read_text() for file in folder.rglob("*") if file.is_file())
 
 
+@pytest.mark.ci
 def test_the_project_passes_its_check_and_its_tests(program: Program, made: Ended) -> None:
     checked = within(program, "Corner Shop", "flowgraph_runtime.cli", "check", "orders.py", "--warnings-as-errors")
     assert (checked.returncode, checked.stderr) == (0, "no findings; 1 workflow compiled\n")
