@@ -31,7 +31,7 @@ async def validate(stay: str) -> str:
     return f"{stay} is fine"
 
 
-@step(backoff=Backoff("3s", jitter=0.0))
+@step(backoff=Backoff("8s", jitter=0.0))
 async def charge(stay: str) -> int:
     await gate("charge")
     if step_context().attempt == 1:

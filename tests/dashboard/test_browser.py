@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.dashboard.browsing import Visitor
@@ -29,8 +31,7 @@ def test_a_run_page_follows_the_run_to_its_end(visitor: Visitor, closed: set[str
     assert "attempt 2" in charge.inner_text()
     assert charge.locator(".number").first.inner_text().endswith(" s")
     assert visitor.page.evaluate("document.body.dataset.mine") == "never reloaded"
-    pictures = {url for url in visitor.requests if f"/{run_id}/diagram.svg" in url}
-    assert len(pictures) >= 4, "the diagram changed with the run"
+    visitor.until(lambda: len({url for url in visitor.requests if f"/{run_id}/diagram.svg" in url}) >= 4)
     assert visitor.page.locator(".diagram img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
@@ -38,10 +39,7 @@ def test_after_the_end_the_page_asks_for_nothing_more(visitor: Visitor):
     run_id = visitor.start("echo", text="x")
     visitor.go(f"/runs/{run_id}")
     visitor.sees(".chip.completed")
-    visitor.page.wait_for_timeout(500)
-    visitor.requests.clear()
-    visitor.page.wait_for_timeout(4_000)
-    assert visitor.requests == []
+    visitor.falls_silent(4_000)
 
 
 def test_what_a_reader_opens_stays_open_and_the_keyboard_is_enough(visitor: Visitor, closed: set[str]):
@@ -61,6 +59,33 @@ def test_what_a_reader_opens_stays_open_and_the_keyboard_is_enough(visitor: Visi
     assert visitor.page.locator("#details-1[open]").count() == 1
     assert visitor.page.locator("#details-2[open]").count() == 0
     assert visitor.page.evaluate("document.activeElement.closest('details').id") == "details-2"
+
+
+def test_an_answer_that_comes_late_closes_nothing(visitor: Visitor, closed: set[str]):
+    """The answer to the regular question is held back while the stream tells of all the rest of the run."""
+    run_id = visitor.book()
+    late: list[tuple[Any, Any]] = []
+
+    def delay(route: Any) -> None:
+        if late or route.request.headers.get("hx-trigger") != "pulse":
+            route.continue_()
+        else:
+            late.append((route, route.fetch()))
+
+    visitor.page.route(f"**/runs/{run_id}", delay)
+    visitor.go(f"/runs/{run_id}")
+    visitor.sees("#step-1.running")
+    visitor.page.click("#details-1 summary")
+    visitor.until(lambda: late)
+    visitor.page.evaluate("document.addEventListener('htmx:sseClose', () => { document.body.dataset.told = 'all' })")
+    visitor.http.post(f"/v1/runs/{run_id}/cancel")
+    visitor.sees("body[data-told]")
+    [(route, answer)] = late
+    route.fulfill(response=answer)
+    visitor.sees(".chip.cancelled")
+    visitor.falls_silent(3_000)
+    assert visitor.page.locator("#run").count() == 1
+    assert visitor.page.locator("#details-1[open]").count() == 1
 
 
 def test_a_waiting_run_goes_on_when_its_event_comes(visitor: Visitor):

@@ -83,7 +83,7 @@ def test_a_cancel_is_confirmed_and_what_is_typed_survives_updates(visitor: Visit
     visitor.page.evaluate("window.scrollTo(0, 120)")
     closed.remove("validate")
     visitor.sees("#step-2.running")
-    visitor.page.wait_for_timeout(2_500)  # the page asks again every two seconds
+    visitor.updated()
     assert visitor.page.input_value("#reason") == "double booking"
     assert visitor.page.evaluate("document.activeElement.id") == "reason"
     assert visitor.page.evaluate("window.scrollY") == 120
