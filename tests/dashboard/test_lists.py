@@ -288,7 +288,7 @@ def test_a_timeline_tells_queue_runs_backoff_and_waits_apart(visit):
         assert (bars.count("failed"), bars.count("backoff"), bars.count("completed")) == (1, 1, 4)
         words = [chart["aria-label"] or "" for chart in page.all("svg") if chart.get("aria-label")]
         (charge,) = [text for text in words if text.startswith("charge:")]
-        assert [part for part in ("attempt 1 failed", "backoff 3", "attempt 2 completed") if part not in charge] == []
+        assert [part for part in ("attempt 1 failed", "backoff 8", "attempt 2 completed") if part not in charge] == []
 
     visit(visitor)
 
