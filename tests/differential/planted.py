@@ -204,9 +204,9 @@ def branches_that_wait_are_forgotten(patch: Patch) -> None:
     patch.setitem(state._WRITERS, GroupPending, forgetful)
 
 
-QUICK = (lost_else, handlers_backwards)
 PLANTS: tuple[Callable[[Patch], None], ...] = (
-    *QUICK,
+    lost_else,
+    handlers_backwards,
     no_spilling,
     only_names_are_stable,
     eager_logic,
