@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from time import perf_counter
@@ -13,6 +13,8 @@ from flowgraph_runtime.records import EventRow, Transition
 T = TypeVar("T")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+GATHERED = 1_000
+"""Attempts of a step that are counted together: each alone would cost the loop as much as a tenth of what it does for a step."""
 OTHER = "other"
 """Stands for every name that the served code does not have: labels stay few whatever old runs bring along."""
 
@@ -32,6 +34,27 @@ class Distribution:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def add_all(self, values: list[float]) -> None:
+        """Count many values, which are sorted in place: a tenth of the cost of one after the other."""
+        values.sort()
+        below = 0
+        for index, bound in enumerate(self.bounds):
+            reached = bisect_right(values, bound, below)
+            self.counts[index] += reached - below
+            below = reached
+        self.counts[-1] += len(values) - below
+        self.total += sum(values)
+
+
+class _Attempts:
+    """Attempts of one step with one outcome that are not in the histograms yet: seconds in the queue, and seconds they ran."""
+
+    __slots__ = ("delays", "durations")
+
+    def __init__(self) -> None:
+        self.delays: list[float] = []
+        self.durations: list[float] = []
+
 
 class Meter:
     """The counters of a process. `workflows` and `steps`: the names of the served code."""
@@ -39,19 +62,47 @@ class Meter:
     def __init__(self, workflows: Container[str] = (), steps: Container[str] = ()) -> None:
         self._workflows, self._steps = workflows, steps
         self.moves: Counter[tuple[str, str]] = Counter()
-        self.attempts: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
-        self.durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
-        self.delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
+        self._attempts: Counter[tuple[str, str]] = Counter()
+        self._durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
+        self._delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
+        self._new: defaultdict[tuple[str, bool], _Attempts] = defaultdict(_Attempts)
         self.batches = Distribution(SIZES)
         self.commits = Distribution(SECONDS)
 
     def attempted(self, step: str, completed: bool, queued: int, started: int, ended: int) -> None:
         """Count an attempt; times in microseconds."""
-        name = step if step in self._steps else OTHER
-        self.attempts[name, "completed" if completed else "failed"] += 1
-        self.delays[name].add(max(0, started - queued) / 1e6)
-        self.durations[name].add(max(0, ended - started) / 1e6)
+        new = self._new[step, completed]
+        new.delays.append((started - queued) / 1e6)
+        new.durations.append((ended - started) / 1e6)
+        if len(new.delays) >= GATHERED:
+            self._gather()
+
+    def _gather(self) -> None:
+        for (step, completed), new in self._new.items():
+            name = step if step in self._steps else OTHER
+            self._attempts[name, "completed" if completed else "failed"] += len(new.delays)
+            self._delays[name].add_all([max(0.0, delay) for delay in new.delays])
+            self._durations[name].add_all([max(0.0, duration) for duration in new.durations])
+        self._new.clear()
+
+    @property
+    def attempts(self) -> Counter[tuple[str, str]]:
+        """Attempts by step and outcome."""
+        self._gather()
+        return self._attempts
+
+    @property
+    def delays(self) -> dict[str, Distribution]:
+        """Seconds that attempts waited for their start, by step."""
+        self._gather()
+        return self._delays
+
+    @property
+    def durations(self) -> dict[str, Distribution]:
+        """Seconds that attempts ran, by step."""
+        self._gather()
+        return self._durations
 
     def moved(self, workflow: str, status: str) -> None:
         """Count a run's new status."""
