@@ -210,6 +210,7 @@ def test_a_module_with_errors_is_refused_with_the_report() -> None:
 
 
 def test_the_interpreter_is_left_as_it_was() -> None:
+    gc.unfreeze()  # a server of another test in this process may have frozen what there was
     before = sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()
     assert testing.run(nap, 1) == "1 days"
     assert (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()) == before
