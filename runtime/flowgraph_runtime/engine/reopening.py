@@ -17,8 +17,7 @@ from flowgraph.errors import CodecError, FailureInfo
 from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, SetTimer
 from flowgraph_runtime.engine.decide import decide, drain
 from flowgraph_runtime.engine.digests import digest
-from flowgraph_runtime.engine.ending import abort
-from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable, TransitionTooLong
+from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
 from flowgraph_runtime.engine.folding import replay
 from flowgraph_runtime.engine.inputs import Started
 from flowgraph_runtime.engine.program import Program
@@ -51,7 +50,8 @@ def reopen(
     program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo, at: int
 ) -> tuple[RunState, Decision]:
     """Return the state in which a failed run goes on, and what that asks for. `journal`: all rows up to the end; `at`:
-    microseconds. Raises `NotReopenable` when no step of that failure is found, and `JournalMismatch` as any fold does."""
+    microseconds. Raises `NotReopenable` when no step of that failure is found, or when the run's own code does not come to an end
+    on the way, and `JournalMismatch` as any fold does."""
     end = _fold(program, run, journal, failure)
     if end.failed_at is None:
         raise NotReopenable(run.id, failure.step)
@@ -60,12 +60,15 @@ def reopen(
     _count_on(state, end.state, at)
     turn = Turn(program, state, state.at)
     since = journal[end.failed_at - 1 :]
-    for pending in list(state.pending.values()):
-        if isinstance(pending, StepPending) and pending.executing:
-            _run_again(turn, pending, [row for row in since if row.serial == pending.serial])
-        else:
-            turn.commands += past.registered.get(pending.serial, {}).values()
-    _drain(turn)
+    try:
+        for pending in list(state.pending.values()):
+            if isinstance(pending, StepPending) and pending.executing:
+                _run_again(turn, pending, [row for row in since if row.serial == pending.serial])
+            else:
+                turn.commands += past.registered.get(pending.serial, {}).values()
+        drain(turn)
+    except Exhausted:
+        raise NotReopenable(run.id, None) from None
     state.status = state.current_status()
     return state, Decision(turn.commands, state.status, parked=not state.executing, digest=digest(turn.commands))
 
@@ -137,11 +140,3 @@ def _run_again(turn: Turn, pending: StepPending, since: list[JournalRow]) -> Non
     pending.attempt = pending.tried + 1
     pending.since = turn.at
     turn.commands.append(run_step(pending))
-
-
-def _drain(turn: Turn) -> None:
-    try:
-        drain(turn)
-    except Exhausted as why:
-        abort(turn, TransitionTooLong(str(why)))
-        drain(turn)
