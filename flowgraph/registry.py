@@ -8,18 +8,26 @@ import builtins
 from collections.abc import Iterator
 
 from flowgraph import errors
+from flowgraph.context import RunInfo
 from flowgraph.errors import RegistryError
+from flowgraph.events import EventMeta
 
 _ALWAYS_KNOWN: dict[str, type] = {
-    name: cls
-    for space in (vars(builtins), vars(errors))
-    for name, cls in space.items()
-    if isinstance(cls, type) and issubclass(cls, BaseException)
+    **{
+        name: cls
+        for space in (vars(builtins), vars(errors))
+        for name, cls in space.items()
+        if isinstance(cls, type) and issubclass(cls, BaseException)
+    },
+    **{cls.__name__: cls for cls in (EventMeta, RunInfo)},
 }
 
 
 class TypeRegistry:
-    """Finds a class by its bare name or an alias. Exceptions of Python and of `flowgraph` are always known."""
+    """Finds a class by its bare name or an alias.
+
+    Always known: exceptions of Python and of `flowgraph`, and what a body can ask about its run and its events.
+    """
 
     def __init__(self, *classes: type) -> None:
         self._classes: dict[str, type] = {}

@@ -1,7 +1,9 @@
 """Hand-written programs at the language's corners: what the machine does with each is what CPython does, or it is refused.
 
 A corner is the body of `flow(n: int)`, with its result type in the heading, or a whole module after the prelude of the generated
-programs. A heading that ends with a code says that the compiler must refuse it with this code.
+programs. A heading that ends with a code says that the compiler must refuse it with this code. In brackets in a heading:
+`[early=1:a,2:b]` the pings that are there at the start (n:text), `[late=10:1:a]` later ones (seconds:n:text), `[cancel=90]` the
+seconds until the run is cancelled, `[trigger=1:a]` the ping that starts it.
 """
 
 from __future__ import annotations
@@ -49,6 +51,20 @@ class Corner:
     title: str
     text: str
     refused: str | None
+    options: dict[str, str]
+
+    def program(self, number: int) -> Program:
+        """The corner as a program of its own module."""
+        early = [(int(n), text) for n, text in _given(self.options.get("early", "1:a,2:b,2:c"))]
+        program = Program(-1 - number, self.text, 3, early, frozenset())
+        program.late = [(float(after), int(n), text) for after, n, text in _given(self.options.get("late", ""))]
+        program.cancel_after = float(self.options["cancel"]) if "cancel" in self.options else None
+        program.trigger = next(((int(n), text) for n, text in _given(self.options.get("trigger", ""))), None)
+        return program
+
+
+def _given(text: str) -> list[list[str]]:
+    return [each.split(":") for each in text.split(",") if each]
 
 
 def read(path: Path) -> list[Corner]:
@@ -57,11 +73,13 @@ def read(path: Path) -> list[Corner]:
     for part in re.split(r"^### ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         heading, _, body = part.partition("\n")
         title, _, result = heading.partition(" -> ")
+        options = dict(re.findall(r"\[(\w+)=([^\]]*)\]", title))
+        title = re.sub(r" *\[[^\]]*\]", "", title)
         code = re.search(r"FG\d{3}$", title)
         if "async def flow(" not in body:
             indented = "".join(f"    {line}\n" for line in body.splitlines())
             body = f"@workflow\nasync def flow(n: int) -> {result}:\n{indented}"
-        corners.append(Corner(title, PRELUDE + EXTRA + body, code[0] if code else None))
+        corners.append(Corner(title, PRELUDE + EXTRA + body, code[0] if code else None, options))
     return corners
 
 
@@ -72,7 +90,7 @@ CORNERS = [corner for path in sorted(Path(__file__).with_name("corners").glob("*
 @pytest.mark.parametrize("number", range(len(CORNERS)), ids=[corner.title for corner in CORNERS])
 def test_a_corner_is_as_in_python_or_refused(number: int) -> None:
     corner = CORNERS[number]
-    program = Program(-1 - number, corner.text, 3, [(1, "a"), (2, "b"), (2, "c")], frozenset())
+    program = corner.program(number)
     if corner.refused is None:
         compare_program(program)
     else:
