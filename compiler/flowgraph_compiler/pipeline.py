@@ -83,5 +83,5 @@ def _compile(
 def _settled(diagnostics: Iterable[Diagnostic], app: Application) -> tuple[Diagnostic, ...]:
     """The findings by place, each once (workflows share subflows), without those that a comment allows."""
     once = {(found.rule.code, found.span, found.message): found for found in diagnostics}
-    kept = apply(list(once.values()), app.modules)
+    kept = apply(list(once.values()), app.modules, complete=not app.selected and not has_errors(once.values()))
     return tuple(sorted(kept, key=lambda found: (found.span, found.rule.code)))

@@ -1,7 +1,8 @@
 """`# flowgraph: allow FG231 the mail service ignores repeats`: a warning or note that the author has thought about.
 
 The comment stands on the line of the finding, names one or more codes or rule names, and gives the reason. Errors stay: what is
-refused is not in the language, or would not run. An `allow` without a reason, for an error or for no rule is itself reported.
+refused is not in the language, or would not run. An `allow` that has no reason, names an error or no rule, or stands where the
+rule has found nothing is itself reported.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ class Allowance:
     span: Span
 
 
-def apply(diagnostics: Sequence[Diagnostic], modules: Iterable[SourceModule]) -> list[Diagnostic]:
-    """The findings that no comment allows, and those about the comments themselves (FG109)."""
+def apply(diagnostics: Sequence[Diagnostic], modules: Iterable[SourceModule], complete: bool = False) -> list[Diagnostic]:
+    """The findings that no comment allows, and those about the comments themselves (FG109).
+
+    `complete`: every check has been made, so that a comment without a finding is one that nothing needs."""
     allowances = [allowance for module in modules for allowance in allowances_in(module.text, module.file)]
     lines = {(one.span.file, one.span.line): one for one in allowances if one.reason}
     kept = [found for found in diagnostics if not _allowed(found, lines.get((found.span.file, found.span.line)))]
-    return kept + [wrong for allowance in allowances for wrong in _mistakes(allowance)]
+    mistakes = [wrong for allowance in allowances for wrong in _mistakes(allowance)]
+    needless = [wrong for allowance in lines.values() for wrong in _needless(allowance, diagnostics)] if complete else []
+    return kept + mistakes + needless
 
 
 def _allowed(found: Diagnostic, allowance: Allowance | None) -> bool:
@@ -82,3 +87,11 @@ def _mistakes(allowance: Allowance) -> Iterator[Diagnostic]:
     if allowance.rules and not allowance.reason:
         codes = " ".join(named.code for named in allowance.rules)
         yield Diagnostic(rule, allowance.span, f"'allow {codes}' gives no reason", f"# flowgraph: allow {codes} the reason")
+
+
+def _needless(allowance: Allowance, diagnostics: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    here = {one.rule for one in diagnostics if (one.span.file, one.span.line) == (allowance.span.file, allowance.span.line)}
+    for named in allowance.rules:
+        if named not in here and (named.level is not Level.ERROR or named.code == "FG223"):
+            message = f"'allow {named.code}' stands where nothing is found: '{named.name}' is not reported in this line"
+            yield Diagnostic(RULES["FG109"], allowance.span, message, "remove the comment")

@@ -45,10 +45,12 @@ class Layered(BaseSettings):
 
 
 class CheckSettings(Layered):
-    """What `flowgraph check` shows and minds. Codes are a list, or text with commas."""
+    """What `flowgraph check` reads, shows and minds. Codes are a list, or text with commas; patterns fit paths or file names."""
 
+    targets: tuple[str, ...] = ()
     select: str | tuple[str, ...] = ()
     ignore: str | tuple[str, ...] = ()
+    per_file_ignores: dict[str, str | tuple[str, ...]] = Field(default_factory=dict[str, str | tuple[str, ...]])
     warnings_as_errors: bool = False
 
 

@@ -171,11 +171,16 @@ def test_explain_prints_a_page_by_code_or_name(program: Program) -> None:
 
 
 def test_rules_lists_every_code_once(program: Program) -> None:
-    rows = json.loads(program("rules", "--json").stdout)
+    rows = json.loads(program("rules", "--format", "json").stdout)
     codes = [row["code"] for row in rows]
     assert len(codes) == len(set(codes)) > 50
-    assert {"code": "FG113", "name": "step-not-awaited", "level": "error"} in rows
-    assert len(program("rules").stdout.splitlines()) == len(codes)
+    says = "A step, subflow, workflow or primitive is called without `await`."
+    assert {"code": "FG113", "name": "step-not-awaited", "level": "error", "says": says} in rows
+    assert all(row["says"].endswith(".") for row in rows)
+    lines = program("rules").stdout.splitlines()
+    assert len(lines) == len(codes)
+    (line,) = [line for line in lines if line.startswith("FG113")]
+    assert line.split(maxsplit=3) == ["FG113", "error", "step-not-awaited", says]
 
 
 @pytest.mark.parametrize(

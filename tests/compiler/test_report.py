@@ -117,6 +117,14 @@ def test_an_allow_without_reason_or_rule_is_reported_and_does_nothing() -> None:
     assert [(found.rule.code, found.span.line) for found in kept] == [("FG231", 1), ("FG109", 1), ("FG109", 2), ("FG109", 3)]
 
 
+def test_an_allow_that_nothing_needs_is_reported_once_every_check_is_made() -> None:
+    source = module("x = 1  # flowgraph: allow FG231 FG205 the bank drops repeats\n")
+    assert suppress.apply([at("FG231", source, 1)], [source]) == []
+    (needless,) = suppress.apply([at("FG231", source, 1)], [source], complete=True)
+    assert (needless.rule.code, needless.span.line) == ("FG109", 1)
+    assert needless.message == "'allow FG205' stands where nothing is found: 'poll-without-pause' is not reported in this line"
+
+
 def test_text_in_strings_allows_nothing() -> None:
     source = module('x = "# flowgraph: allow FG231 quoted"\n')
     assert suppress.apply([at("FG231", source, 1)], [source]) == [at("FG231", source, 1)]

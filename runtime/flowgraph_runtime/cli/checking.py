@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flowgraph_compiler import report
-from flowgraph_compiler.diagnostics import Diagnostic, Level, has_errors
-from flowgraph_compiler.rulebook import RULES
-from flowgraph_runtime.cli.compiling import Target, Targets, compile_or_stop, compile_targets, print_findings, summary
+from flowgraph_compiler import report, sarif
+from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_runtime.cli.choosing import choice
+from flowgraph_runtime.cli.compiling import SomeTargets, Target, compile_or_stop, compile_targets, print_findings, summary
 from flowgraph_runtime.cli.console import Exit, Failure, show, tell, write_file
 
 
@@ -23,12 +24,14 @@ class CheckFormat(Enum):
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
+    SARIF = "sarif"
 
 
 def check(
-    targets: Targets,
+    targets: SomeTargets = None,
     format: Annotated[
-        CheckFormat, typer.Option(help="text for people, json: one list on stdout, github: annotations.")
+        CheckFormat,
+        typer.Option(help="text for people, json: one list on stdout, github: annotations, sarif: a log for code scanning."),
     ] = CheckFormat.TEXT,
     select: Annotated[
         str | None, typer.Option(metavar="CODES", help="Show only these codes or prefixes, as in FG1,FG220.")
@@ -40,43 +43,38 @@ def check(
 ) -> None:
     """Compile everything and print what is wrong with it.
 
-    Exit code 0: clean (warnings allowed), 1: errors, 2: a target that cannot be used. What no option says is taken from
-    FLOWGRAPH_SELECT, FLOWGRAPH_IGNORE and FLOWGRAPH_WARNINGS_AS_ERRORS, then from [tool.flowgraph] in pyproject.toml.
+    Exit code 0: clean (warnings allowed), 1: errors, 2: a target that cannot be used. What neither arguments nor options say
+    is taken from FLOWGRAPH_SELECT, FLOWGRAPH_IGNORE and FLOWGRAPH_WARNINGS_AS_ERRORS, then from [tool.flowgraph] in
+    pyproject.toml: targets, select, ignore, per_file_ignores, warnings_as_errors.
     """
     from flowgraph_runtime.cli.settings import layered
     from flowgraph_runtime.settings import CheckSettings
 
-    chosen = layered(CheckSettings, select=select, ignore=ignore, warnings_as_errors=warnings_as_errors)
-    codes = _codes(chosen.select), _codes(chosen.ignore)
-    compiled = compile_targets(targets)
-    found = filtered(compiled.diagnostics, codes[0], codes[1])
-    if format is CheckFormat.JSON:
-        show(report.json_text(found))
-    elif format is CheckFormat.GITHUB:
-        sys.stdout.write(report.github_text(found))
-    elif found:
-        print_findings(found)
+    chosen = layered(CheckSettings, targets=targets or None, select=select, ignore=ignore, warnings_as_errors=warnings_as_errors)
+    if not chosen.targets:
+        help_ = 'give a .py file, a folder or a dotted module, or set targets = ["shop/"] in [tool.flowgraph]'
+        raise Failure("no target is given", help_, Exit.USAGE)
+    asked = choice(chosen)
+    compiled = compile_targets(chosen.targets)
+    found = asked.shown(compiled.diagnostics)
+    _print(found, format)
     tell(summary(found, len(compiled.machines)))
-    if has_errors(found) or (chosen.warnings_as_errors and any(one.severity is Level.WARNING for one in found)):
+    if asked.fails(found):
         raise SystemExit(Exit.FAILED)
 
 
-def filtered(diagnostics: Sequence[Diagnostic], select: Sequence[str], ignore: Sequence[str]) -> list[Diagnostic]:
-    """The findings that are asked for; errors cannot be ignored, because nothing runs with them."""
-    return [
-        found
-        for found in diagnostics
-        if (not select or found.rule.code.startswith(tuple(select)))
-        and (found.severity is Level.ERROR or not ignore or not found.rule.code.startswith(tuple(ignore)))
-    ]
-
-
-def _codes(given: str | Sequence[str]) -> list[str]:
-    codes = [code.strip().upper() for code in (given.split(",") if isinstance(given, str) else given) if code.strip()]
-    for code in codes:
-        if not any(known.startswith(code) for known in RULES):
-            raise Failure(f"no rule has the code '{code}'", "'flowgraph rules' lists them", Exit.USAGE)
-    return codes
+def _print(found: Sequence[Diagnostic], format: CheckFormat) -> None:
+    match format:
+        case CheckFormat.JSON:
+            show(report.json_text(found))
+        case CheckFormat.GITHUB:
+            sys.stdout.write(report.github_text(found))
+        case CheckFormat.SARIF:
+            show(sarif.sarif_text(found, version("flowgraph-engine")))
+        case CheckFormat.TEXT if found:
+            print_findings(found)
+        case CheckFormat.TEXT:
+            pass
 
 
 def compile_(

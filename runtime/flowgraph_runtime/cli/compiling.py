@@ -18,6 +18,9 @@ TARGET_HELP = "A .py file, a folder or a dotted module, each optionally followed
 
 Target = Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
 Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help=TARGET_HELP)]
+SomeTargets = Annotated[
+    list[str] | None, typer.Argument(metavar="[TARGET]...", help=f"{TARGET_HELP} None: those of [tool.flowgraph].")
+]
 
 
 def compile_targets(targets: Sequence[str]) -> Compilation:

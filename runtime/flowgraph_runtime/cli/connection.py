@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowgraph_runtime.cli.console import Exit, Failure
+from flowgraph_runtime.cli.project import configured
 
 if TYPE_CHECKING:
     from flowgraph_runtime.client import Client
@@ -21,20 +20,6 @@ Url = Annotated[str | None, typer.Option(envvar="FLOWGRAPH_URL", help=f"Address 
 Key = Annotated[str | None, typer.Option(envvar="FLOWGRAPH_KEY", help="A key of the server; 'flowgraph dev' needs none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Database = Annotated[str | None, typer.Option("--db", metavar="URL", help="sqlite:///path.db or postgresql://...")]
-
-
-def configured(folder: Path | None = None) -> dict[str, Any]:
-    """The table `[tool.flowgraph]` of the `pyproject.toml` in a folder (default: the current one), empty when there is none."""
-    file = (folder or Path.cwd()) / "pyproject.toml"
-    try:
-        table: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("flowgraph", {})
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Failure(f"'{file}' is not valid TOML: {error}", code=Exit.USAGE) from error
-    if not isinstance(table, dict):
-        raise Failure(f"[tool.flowgraph] in '{file}' is not a table", code=Exit.USAGE)
-    return cast("dict[str, Any]", table)
 
 
 def server_url(flag: str | None) -> str:

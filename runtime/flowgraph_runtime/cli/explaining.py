@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from enum import Enum
 from typing import Annotated
 
 import typer
 
+from flowgraph_compiler import pages
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_runtime.cli.console import Exit, Failure, show, show_json
 
@@ -31,16 +32,28 @@ def page(code: str) -> str:
     rule = RULES.get(code.upper()) or next((rule for rule in RULES.values() if rule.name == code.lower()), None)
     if rule is None:
         raise Failure(f"no rule '{code}'", "'flowgraph rules' lists them", Exit.USAGE)
-    place = files("flowgraph_compiler") / "rules" / f"{rule.code}.md"
-    if not place.is_file():
-        raise Failure(f"{rule.code} {rule.name} has no page: this version does not report it yet", code=Exit.USAGE)
-    return place.read_text(encoding="utf-8")
+    return pages.page(rule)
 
 
-def rules(as_json: Annotated[bool, typer.Option("--json", help="A list of JSON objects.")] = False) -> None:
-    """List all rules: code, level, name."""
-    if as_json:
-        show_json([{"code": rule.code, "name": rule.name, "level": rule.level.value} for rule in RULES.values()])
+class RulesFormat(Enum):
+    """How `rules` prints the list."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def rules(
+    format: Annotated[RulesFormat, typer.Option(help="text: a line each, json: a list of objects.")] = RulesFormat.TEXT,
+) -> None:
+    """List all rules: code, level, name, and what each says in one sentence."""
+    if format is RulesFormat.JSON:
+        show_json(
+            [
+                {"code": rule.code, "name": rule.name, "level": rule.level.value, "says": pages.headline(rule)}
+                for rule in RULES.values()
+            ]
+        )
         return
+    widest = max(len(rule.name) for rule in RULES.values())
     for rule in RULES.values():
-        show(f"{rule.code}  {rule.level.value:7}  {rule.name}")
+        show(f"{rule.code}  {rule.level.value:7}  {rule.name:{widest}}  {pages.headline(rule)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flowgraph_runtime.cli.console import Exit, Failure
+from flowgraph_runtime.cli.project import configured
 from flowgraph_runtime.settings import Layered, Settings
 
 T = TypeVar("T", bound=Layered)
@@ -23,6 +24,7 @@ def layered(kind: type[T], **flags: Any) -> T:
     """Settings of a kind with the flags that were given (None: not given). Raises `Failure` (exit 2)."""
     from pydantic import ValidationError
 
+    configured()  # refuses keys that nothing reads
     try:
         return kind(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
