@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from flowgraph_compiler.build import build, subflow_findings
 from flowgraph_compiler.checks import check, check_declarations, check_together
@@ -21,6 +22,7 @@ from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.source import load
 from flowgraph_compiler.split import split
 from flowgraph_compiler.suppress import apply
+from flowgraph_compiler.unsaved import Texts
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ class Compilation:
         return not has_errors(self.diagnostics)
 
 
-def compile_targets(targets: Sequence[str]) -> Compilation:
-    """Load and compile the targets of a command line. Raises `source.TargetError` for what cannot be found or imported."""
-    loaded = load(targets)
+def compile_targets(targets: Sequence[str], texts: Texts = MappingProxyType({})) -> Compilation:
+    """Load and compile the targets of a command line; `texts` stand in for files.
+
+    Raises `source.TargetError` for what cannot be found or imported."""
+    loaded = load(targets, texts)
     return compile_application(loaded.modules, loaded.selected, loaded.diagnostics)
 
 

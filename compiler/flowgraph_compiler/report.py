@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 import linecache
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flowgraph_compiler.diagnostics import Diagnostic, Level, Related
+from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
 
 Lines = Callable[[str, int], str]
@@ -142,6 +143,24 @@ def as_data(found: Diagnostic) -> dict[str, Any]:
         "related": [{"message": related.message, **_place(related.span)} for related in found.related],
         "workflow": found.workflow,
     }
+
+
+def from_data(data: Mapping[str, Any]) -> Diagnostic:
+    """The finding of which `as_data` made the data. Raises `KeyError` for another form or an unknown rule."""
+    rule, level = RULES[data["code"]], Level(data["level"])
+    return Diagnostic(
+        rule,
+        _span(data),
+        data["message"],
+        data["help"],
+        tuple(Related(_span(related), related["message"]) for related in data["related"]),
+        data["workflow"],
+        None if level is rule.level else level,
+    )
+
+
+def _span(data: Mapping[str, Any]) -> Span:
+    return Span(data["file"], data["line"], data["column"], data["end_line"], data["end_column"])
 
 
 def _place(span: Span) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, MappingProxyType, ModuleType
 from typing import Any
 
 from flowgraph import Workflow
@@ -24,6 +24,7 @@ from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.places import Places
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
+from flowgraph_compiler.unsaved import TextLoader, Texts, show_lines, standing_in, text_of
 
 _SKIPPED_FILES = {"__main__.py"}
 
@@ -61,8 +62,10 @@ class _Place:
 # --- loading
 
 
-def load(targets: Sequence[str]) -> Loaded:
+def load(targets: Sequence[str], texts: Texts = MappingProxyType({})) -> Loaded:
     """Find, parse and import the modules of the targets: `.py` files, folders or dotted modules, each optionally `:workflow`.
+
+    `texts` stand in for files, which need not be there.
 
     Raises `TargetError` for what is not found and for modules whose import fails."""
     _make_importable(Path.cwd())
@@ -71,8 +74,10 @@ def load(targets: Sequence[str]) -> Loaded:
     whole: list[str] = []  # workflows of targets that name none: all of them count when another target names one
     diagnostics: list[Diagnostic] = []
     for target in targets:
-        where, workflow = _split(target)
-        found = [module for place in _places(where) if (module := _load_one(place, diagnostics)) is not None]
+        where, workflow = _split(target, texts)
+        with standing_in(texts):
+            loaded = [_load_one(place, diagnostics, texts) for place in _places(where, texts)]
+        found = [module for module in loaded if module is not None]
         modules.update((module.file, module) for module in found)
         if workflow is None:
             whole += [value.name for value in _workflows(found).values()]
@@ -104,7 +109,9 @@ def source_of(module: ModuleType) -> SourceModule | None:
     if file is None or not file.endswith(".py"):
         return None
     shown = _shown(Path(file)) if os.path.exists(file) else file
-    text = _read(Path(file)) if os.path.exists(file) else "".join(linecache.getlines(file))
+    text = text_of(module)
+    if text is None:
+        text = _read(Path(file)) if os.path.exists(file) else "".join(linecache.getlines(file))
     if not text:
         return None
     tree, _ = parse(text, shown)
@@ -129,18 +136,28 @@ def parse(text: str, file: str) -> tuple[ast.Module | None, list[Diagnostic]]:
 # --- targets
 
 
-def _split(target: str) -> tuple[str, str | None]:
+def _split(target: str, texts: Texts) -> tuple[str, str | None]:
     where, colon, workflow = target.rpartition(":")
-    if not colon or os.path.exists(target):
+    if not colon or os.path.exists(target) or Path(target).resolve() in texts:
         return target, None
     return where, workflow
 
 
-def _places(where: str) -> list[_Place]:
+def files_of(target: str) -> list[Path]:
+    """The files that a target names, by their resolved paths; none for a dotted module, which only an import finds.
+
+    Raises `TargetError` for a folder without a Python file and for a file that is not there."""
+    where, _ = _split(target, {})
+    if not os.path.exists(where) and not where.endswith(".py") and "/" not in where:
+        return []
+    return [place.file for place in _places(where, {})]
+
+
+def _places(where: str, texts: Texts) -> list[_Place]:
     path = Path(where)
     if path.is_dir():
         return [_place(file) for file in _files(path)]
-    if path.is_file():
+    if path.is_file() or path.resolve() in texts:
         return [_place(path)]
     if where.endswith(".py") or "/" in where:
         raise TargetError(f"no file or folder '{where}'")
@@ -195,27 +212,31 @@ def _selected(target: str, workflow: str, modules: Iterable[SourceModule]) -> st
 # --- importing
 
 
-def _load_one(place: _Place, diagnostics: list[Diagnostic]) -> SourceModule | None:
+def _load_one(place: _Place, diagnostics: list[Diagnostic], texts: Texts) -> SourceModule | None:
     shown = _shown(place.file)
     if place.file.suffix != ".py":
         diagnostics.append(_no_source(shown))
         return None
-    text = _read(place.file)
+    text = texts.get(place.file)
+    if text is None:
+        text = _read(place.file)
+    else:
+        show_lines(text, shown, str(place.file))
     tree, found = parse(text, shown)
     diagnostics.extend(found)
     if tree is None:
         return None
-    module = _imported(place, diagnostics)
+    module = _imported(place, diagnostics, texts)
     return None if module is None else SourceModule(module.__name__, shown, text, tree, module)
 
 
-def _imported(place: _Place, diagnostics: list[Diagnostic]) -> ModuleType | None:
+def _imported(place: _Place, diagnostics: list[Diagnostic], texts: Texts) -> ModuleType | None:
     known = _already(place.file)
     if known is not None:
         return known
     _make_importable(place.root)
     try:
-        return _import(place)
+        return _import(place, texts)
     except SyntaxError as error:  # in another module that this one imports
         file = _shown(Path(error.filename or place.file))
         if all(found.span.file != file for found in diagnostics):
@@ -225,13 +246,15 @@ def _imported(place: _Place, diagnostics: list[Diagnostic]) -> ModuleType | None
         raise TargetError(f"importing '{_shown(place.file)}' failed: {type(error).__name__}: {error}") from error
 
 
-def _import(place: _Place) -> ModuleType:
+def _import(place: _Place, texts: Texts) -> ModuleType:
     spec = importlib.util.find_spec(place.name)
     if spec is not None and spec.origin is not None and Path(spec.origin).resolve() == place.file:
         return importlib.import_module(place.name)
     # Another module has the name (`queue.py`, two folders with a `workflows.py`): load this one under a name of its own.
     name = f"{place.name}@{place.file.parent.name}"
-    spec = importlib.util.spec_from_file_location(name, place.file)
+    text = texts.get(place.file)
+    loader = None if text is None else TextLoader(name, str(place.file), text)
+    spec = importlib.util.spec_from_file_location(name, place.file, loader=loader)
     if spec is None or spec.loader is None:
         raise ImportError(f"no loader for '{place.file}'")
     module = importlib.util.module_from_spec(spec)

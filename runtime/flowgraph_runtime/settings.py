@@ -52,6 +52,7 @@ class CheckSettings(Layered):
     ignore: str | tuple[str, ...] = ()
     per_file_ignores: dict[str, str | tuple[str, ...]] = Field(default_factory=dict[str, str | tuple[str, ...]])
     warnings_as_errors: bool = False
+    cache: bool = True
 
 
 class Settings(Layered):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-LANGUAGES = {"python", "console", "json", "mermaid", "toml", "ts", "sh", "text", "sql"}
+LANGUAGES = {"python", "console", "json", "mermaid", "toml", "ts", "sh", "text", "sql", "yaml"}
 _BLOCK = re.compile(r"^```(\S+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Sequence
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowgraph_compiler import report, sarif
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_runtime.cli.choosing import choice
-from flowgraph_runtime.cli.compiling import SomeTargets, Target, compile_or_stop, compile_targets, print_findings, summary
+from flowgraph_runtime.cli.compiling import (
+    SomeTargets,
+    Target,
+    compile_or_stop,
+    compile_targets,
+    print_findings,
+    summary,
+    unusable,
+)
 from flowgraph_runtime.cli.console import Exit, Failure, show, tell, write_file
+
+if TYPE_CHECKING:
+    from flowgraph_runtime.cli.remembered import Checked
 
 
 class CheckFormat(Enum):
@@ -40,27 +52,65 @@ def check(
     warnings_as_errors: Annotated[
         bool | None, typer.Option("--warnings-as-errors/--no-warnings-as-errors", help="Exit with 1 on warnings, too.")
     ] = None,
+    stdin_filename: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take what stdin says for the content of this file, as editors do.")
+    ] = None,
+    cache: Annotated[
+        bool | None, typer.Option("--cache/--no-cache", help="Use what the last check found if no file that it read has changed.")
+    ] = None,
 ) -> None:
     """Compile everything and print what is wrong with it.
 
     Exit code 0: clean (warnings allowed), 1: errors, 2: a target that cannot be used. What neither arguments nor options say
     is taken from FLOWGRAPH_SELECT, FLOWGRAPH_IGNORE and FLOWGRAPH_WARNINGS_AS_ERRORS, then from [tool.flowgraph] in
-    pyproject.toml: targets, select, ignore, per_file_ignores, warnings_as_errors.
+    pyproject.toml: targets, select, ignore, per_file_ignores, warnings_as_errors, cache.
     """
     from flowgraph_runtime.cli.settings import layered
     from flowgraph_runtime.settings import CheckSettings
 
-    chosen = layered(CheckSettings, targets=targets or None, select=select, ignore=ignore, warnings_as_errors=warnings_as_errors)
+    given = targets or ([str(stdin_filename)] if stdin_filename is not None else None)
+    flags = {"select": select, "ignore": ignore, "warnings_as_errors": warnings_as_errors, "cache": cache}
+    chosen = layered(CheckSettings, targets=given, **flags)
     if not chosen.targets:
         help_ = 'give a .py file, a folder or a dotted module, or set targets = ["shop/"] in [tool.flowgraph]'
         raise Failure("no target is given", help_, Exit.USAGE)
     asked = choice(chosen)
-    compiled = compile_targets(chosen.targets)
-    found = asked.shown(compiled.diagnostics)
+    checked = _checked(chosen.targets, stdin_filename, chosen.cache)
+    found = asked.shown(checked.diagnostics)
     _print(found, format)
-    tell(summary(found, len(compiled.machines)))
+    tell(summary(found, checked.workflows))
     if asked.fails(found):
         raise SystemExit(Exit.FAILED)
+
+
+def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool) -> Checked:
+    from flowgraph_compiler.source import TargetError
+    from flowgraph_runtime.cli import remembered
+
+    texts = {} if stdin_filename is None else {stdin_filename.resolve(): unsaved_text(sys.stdin.buffer.read())}
+
+    def check_now() -> Checked:
+        compiled = compile_targets(targets, texts)
+        read = [*(module.file for module in compiled.application.modules), *(one.span.file for one in compiled.diagnostics)]
+        files = frozenset(Path(file).resolve() for file in read if os.path.isfile(file))
+        return remembered.Checked(compiled.diagnostics, len(compiled.machines), files)
+
+    if texts or not cache:
+        return check_now()
+    try:
+        return remembered.checked(targets, check_now)
+    except TargetError as error:
+        raise unusable(error) from error
+
+
+def unsaved_text(content: bytes) -> str:
+    """A file's content as text, by the encoding that it declares. Raises `Failure` (exit 2)."""
+    from importlib.util import decode_source
+
+    try:
+        return decode_source(content)
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise Failure(f"stdin cannot be read as Python text: {error}", code=Exit.USAGE) from error
 
 
 def _print(found: Sequence[Diagnostic], format: CheckFormat) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from flowgraph_runtime.cli.console import Exit, Failure, messages, stdout_to_std
 
 if TYPE_CHECKING:
     from flowgraph_compiler.pipeline import Compilation
+    from flowgraph_compiler.source import TargetError
 
 TARGET_HELP = "A .py file, a folder or a dotted module, each optionally followed by :workflow."
 
@@ -23,16 +26,23 @@ SomeTargets = Annotated[
 ]
 
 
-def compile_targets(targets: Sequence[str]) -> Compilation:
-    """Load and compile; the diagnostics are in the result. Raises `Failure` (exit 2) for a target that cannot be used."""
+def compile_targets(targets: Sequence[str], texts: Mapping[Path, str] = MappingProxyType({})) -> Compilation:
+    """Load and compile; the diagnostics are in the result. `texts` stand in for files.
+
+    Raises `Failure` (exit 2) for a target that cannot be used."""
     from flowgraph_compiler import pipeline
     from flowgraph_compiler.source import TargetError
 
     try:
         with stdout_to_stderr():
-            return pipeline.compile_targets(targets)
+            return pipeline.compile_targets(targets, texts)
     except TargetError as error:
-        raise Failure(str(error), "give a .py file, a folder or a dotted module", Exit.USAGE) from error
+        raise unusable(error) from error
+
+
+def unusable(error: TargetError) -> Failure:
+    """The failure (exit 2) for a target that cannot be used."""
+    return Failure(str(error), "give a .py file, a folder or a dotted module", Exit.USAGE)
 
 
 def compile_or_stop(targets: Sequence[str], code: Exit = Exit.FAILED) -> Compilation:
