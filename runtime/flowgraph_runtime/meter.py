@@ -5,16 +5,19 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter, sub
 from time import perf_counter
 from typing import TypeVar
 
 from flowgraph_runtime.records import EventRow, Transition
 
 T = TypeVar("T")
+_STEP_AND_OUTCOME = itemgetter(0, 1)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 GATHERED = 1_000
-"""Attempts of a step that are counted together: each alone would cost the loop as much as a tenth of what it does for a step."""
+"""Attempts that are counted together: each alone would cost the loop as much as a tenth of what it does for a step."""
 OTHER = "other"
 """Stands for every name that the served code does not have: labels stay few whatever old runs bring along."""
 
@@ -46,16 +49,6 @@ class Distribution:
         self.total += sum(values)
 
 
-class _Attempts:
-    """Attempts of one step with one outcome that are not in the histograms yet: seconds in the queue, and seconds they ran."""
-
-    __slots__ = ("delays", "durations")
-
-    def __init__(self) -> None:
-        self.delays: list[float] = []
-        self.durations: list[float] = []
-
-
 class Meter:
     """The counters of a process. `workflows` and `steps`: the names of the served code."""
 
@@ -66,24 +59,24 @@ class Meter:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
         self._delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
-        self._new: defaultdict[tuple[str, bool], _Attempts] = defaultdict(_Attempts)
+        self._new: list[tuple[str, bool, int, int, int]] = []
         self.batches = Distribution(SIZES)
         self.commits = Distribution(SECONDS)
 
     def attempted(self, step: str, completed: bool, queued: int, started: int, ended: int) -> None:
         """Count an attempt; times in microseconds."""
-        new = self._new[step, completed]
-        new.delays.append((started - queued) / 1e6)
-        new.durations.append((ended - started) / 1e6)
-        if len(new.delays) >= GATHERED:
+        self._new.append((step, completed, queued, started, ended))
+        if len(self._new) >= GATHERED:
             self._gather()
 
     def _gather(self) -> None:
-        for (step, completed), new in self._new.items():
+        self._new.sort(key=_STEP_AND_OUTCOME)
+        for (step, completed), attempts in groupby(self._new, _STEP_AND_OUTCOME):
+            _, _, queued, started, ended = zip(*attempts, strict=True)
             name = step if step in self._steps else OTHER
-            self._attempts[name, "completed" if completed else "failed"] += len(new.delays)
-            self._delays[name].add_all([max(0.0, delay) for delay in new.delays])
-            self._durations[name].add_all([max(0.0, duration) for duration in new.durations])
+            self._attempts[name, "completed" if completed else "failed"] += len(queued)
+            self._delays[name].add_all([max(0, delay) / 1e6 for delay in map(sub, started, queued)])
+            self._durations[name].add_all([max(0, duration) / 1e6 for duration in map(sub, ended, started)])
         self._new.clear()
 
     @property

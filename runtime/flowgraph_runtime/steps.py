@@ -11,7 +11,7 @@ from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType, coroutine
-from typing import Any
+from typing import Any, TypeAlias
 
 from flowgraph.codec import dumps
 from flowgraph.context import StepContext, enter_step, enter_surroundings
@@ -30,8 +30,9 @@ from flowgraph_compiler.declarations import StepDecl
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.inputs import StepDone, StepFailed
-from flowgraph_runtime.engine.values import encoded
+from flowgraph_runtime.engine.values import encoded_and_kept
 
+Outcome: TypeAlias = StepDone | StepFailed
 RESULT_LIMIT = 1_000_000
 """Bytes of a step result's codec text (the promises page, item 9)."""
 
@@ -44,30 +45,31 @@ class _ArgumentError(NonRetriable):
 
 @coroutine
 def _in_context(
-    running: Coroutine[Any, Any, Any], context: Context, watched: StepRunner, run_id: str, step: str
+    running: Coroutine[Any, Any, Any], waits_for: Any, context: Context, watched: StepRunner, run_id: str, step: str
 ) -> Generator[Any, Any, Any]:
-    """Await a step's coroutine inside its own `contextvars` context, so that what the step sets does not leak into the next one
-    that the same pool worker runs. A task per step would do the same at five times the cost.
+    """Await the rest of a step's coroutine, which `waits_for` something, inside its own `contextvars` context, so that what the
+    step sets does not leak into the next one that the same pool worker runs. A task per step would do the same at five times
+    the cost.
 
     `watched.busy` says so while a slice of it runs, each time as a tuple of its own: what the watchdog looks at."""
-    resume: Callable[[Any], Any] = running.send
-    value: Any = None
+    resume: Callable[[Any], Any]
+    value: Any
     while True:
-        watched.busy = (run_id, step)
         try:
-            waited_for = context.run(resume, value)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            watched.busy = None
-        try:
-            value = yield waited_for
+            value = yield waits_for
             resume = running.send
         except GeneratorExit:
             running.close()
             raise
         except BaseException as error:
             value, resume = error, running.throw
+        watched.busy = (run_id, step)
+        try:
+            waits_for = context.run(resume, value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            watched.busy = None
 
 
 class Hold:
@@ -113,39 +115,52 @@ class StepRunner:
         self._loggers: dict[str, logging.Logger] = {}
         self.busy: tuple[str, str] | None = None
 
-    async def attempt(self, run_id: str, command: RunStep, hold: Hold | None = None) -> StepDone | StepFailed:
-        """Run one attempt to its outcome. Raises only `asyncio.CancelledError`, when the attempt is interrupted. A thread that it
-        runs in uses `hold` until its end."""
+    def begin(self, run_id: str, command: RunStep, hold: Hold | None = None) -> Outcome | Coroutine[Any, Any, Outcome]:
+        """Start one attempt: an asynchronous step runs up to its first wait at once.
+
+        Returns the outcome when the step has ended by then, which spares a quick one the cost of coroutines; else what brings the
+        outcome when it is awaited, in this task and next. Both raise only `asyncio.CancelledError`, when the attempt is
+        interrupted. A thread that it runs in uses `hold` until its end."""
         try:
             declared = self._steps.get(command.step)
             if declared is None:
                 raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
-            running = self._start(declared, run_id, command, hold)
-            result = await (running if command.timeout is None else _limited(running, command))
-            return StepDone(command.serial, command.attempt, encoded_result(result))
-        except asyncio.CancelledError as error:
-            if _being_cancelled():
-                raise
-            return self._failed(command, error)
+            deadline = None if command.timeout is None else asyncio.get_running_loop().time() + command.timeout
+            context = self._context.copy()
+            describe = partial(self._describe, run_id, command)
+            if not declared.is_async:
+                return self._rest(self._in_thread(declared, context, describe, command, hold), deadline, command)
+            try:
+                running = context.run(_enter_and_call, describe, declared.step.fn, command)
+            except TypeError as error:
+                raise _ArgumentError(str(error)) from error
+            self.busy = (run_id, command.step)
+            try:
+                waits_for = context.run(running.send, None)
+            except StopIteration as stop:
+                return _done(command, stop.value)
+            finally:
+                self.busy = None
+            return self._rest(_in_context(running, waits_for, context, self, run_id, command.step), deadline, command)
         except BaseException as error:
             return self._failed(command, error)
 
-    def _start(self, declared: StepDecl, run_id: str, command: RunStep, hold: Hold | None) -> Awaitable[Any]:
-        context = self._context.copy()
-        describe = partial(self._describe, run_id, command)
-        if not declared.is_async:
-            context.run(enter_step, describe)
-            call = partial(_call, context, declared.step.fn, command.arguments, command.keywords)
-            thread = self._executor.submit(call)
-            if hold is not None:
-                hold.enter()
-                thread.add_done_callback(partial(_leave, hold, asyncio.get_running_loop()))
-            return asyncio.wrap_future(thread)
+    async def _rest(self, running: Awaitable[Any], deadline: float | None, command: RunStep) -> Outcome:
         try:
-            running = context.run(_enter_and_call, describe, declared.step.fn, command)
-        except TypeError as error:
-            raise _ArgumentError(str(error)) from error
-        return _in_context(running, context, self, run_id, command.step)
+            result = await (running if deadline is None else _limited(running, deadline, command))
+            return _done(command, result)
+        except BaseException as error:
+            return self._failed(command, error)
+
+    def _in_thread(
+        self, declared: StepDecl, context: Context, describe: Callable[[], StepContext], command: RunStep, hold: Hold | None
+    ) -> Awaitable[Any]:
+        context.run(enter_step, describe)
+        thread = self._executor.submit(partial(_call, context, declared.step.fn, command.arguments, command.keywords))
+        if hold is not None:
+            hold.enter()
+            thread.add_done_callback(partial(_leave, hold, asyncio.get_running_loop()))
+        return asyncio.wrap_future(thread)
 
     def _describe(self, run_id: str, command: RunStep) -> StepContext:
         beat = self._on_heartbeat
@@ -165,6 +180,8 @@ class StepRunner:
         return logger
 
     def _failed(self, command: RunStep, error: BaseException) -> StepFailed:
+        if isinstance(error, asyncio.CancelledError) and _being_cancelled():
+            raise error
         if isinstance(error, _Raised):
             error = error.error
         retry_at = None
@@ -208,8 +225,8 @@ def _leave(hold: Hold, loop: asyncio.AbstractEventLoop, _: object) -> None:
         loop.call_soon_threadsafe(hold.leave)
 
 
-async def _limited(running: Awaitable[Any], command: RunStep) -> Any:
-    limit = asyncio.timeout(command.timeout)
+async def _limited(running: Awaitable[Any], deadline: float, command: RunStep) -> Any:
+    limit = asyncio.timeout_at(deadline)
     try:
         async with limit:
             return await running
@@ -237,14 +254,14 @@ def retry_moment(delay: str | timedelta | datetime, now: int) -> int:
     return now + parse_duration(delay) // timedelta(microseconds=1)
 
 
-def encoded_result(result: object) -> str:
-    """Return the codec text of a step's result. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
-    text = encoded(result)
+def _done(command: RunStep, result: object) -> StepDone:
+    """The outcome of an attempt that returned. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
+    text, kept = encoded_and_kept(result)
     if len(text) > RESULT_LIMIT // 4:
         size = len(text.encode())
         if size > RESULT_LIMIT:
             raise LimitExceeded("the bytes of a step's result", RESULT_LIMIT, size)
-    return text
+    return StepDone(command.serial, command.attempt, text, kept)
 
 
 def encoded_error(error: BaseException) -> str:

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowgraph.codec import CodecError, TypeRegistry, dumps, loads
-from flowgraph_runtime.engine.values import decoded, encoded
+from flowgraph_runtime.engine.inputs import NOT_KEPT
+from flowgraph_runtime.engine.values import decoded, encoded, encoded_and_kept
 
 TYPES = TypeRegistry()
 
@@ -45,6 +46,17 @@ def test_both_ways_agree_with_the_codec(value: Any) -> None:
     again = decoded(text, TYPES)
     assert again == loads(text, TYPES) == value
     assert repr(again) == repr(value)
+
+
+@given(VALUES)
+@example({"a": 2**64})
+@example({"a": 1, "b": None, "c": "x", "d": True})
+def test_what_is_kept_beside_the_text_is_what_the_text_says(value: Any) -> None:
+    text, kept = encoded_and_kept(value)
+    assert text == dumps(value)
+    if kept is not NOT_KEPT:
+        assert repr(kept) == repr(loads(text, TYPES))
+        assert kept is not value or not isinstance(value, dict), "the step may still hold and change its own"
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"a": "\ud800"}, {"\ud800": 1}, object(), {"a": object()}])

@@ -49,7 +49,7 @@ def test_attempts_that_wait_run_side_by_side_up_to_the_size(run):
 def test_attempts_that_do_not_wait_are_run_in_bursts_in_order(run):
     done = []
 
-    async def work(attempt: Attempt) -> StepDone:
+    def work(attempt: Attempt) -> StepDone:
         return StepDone(attempt.command.serial, 1, "null")
 
     async def scenario() -> int:

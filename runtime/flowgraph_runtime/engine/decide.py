@@ -19,6 +19,7 @@ from flowgraph_runtime.engine.ending import abort, attach_failure, main_ended
 from flowgraph_runtime.engine.errors import Exhausted, TransitionTooLong
 from flowgraph_runtime.engine.groups import branch_ended
 from flowgraph_runtime.engine.inputs import (
+    NOT_KEPT,
     CancelAsked,
     ChildEnded,
     EventOffered,
@@ -127,7 +128,7 @@ def _step_done(turn: Turn, given: StepDone, decision: Decision) -> bool:
         deliver_cancel(turn, pending.token)
         return True
     try:
-        value = decoded(given.payload, turn.program.types)
+        value = decoded(given.payload, turn.program.types) if given.value is NOT_KEPT else given.value
     except CodecError as error:  # a class that the code does not have: the call has failed, and the text stays in the journal
         throw(turn, pending.token, error)
     else:

@@ -46,10 +46,13 @@ def replay(program: Program, state: RunState, row: JournalRow) -> Decision:
 
 def journal_row(run_id: str, seq: int, at: int, given: Input, decision: Decision, started_at: int | None = None) -> JournalRow:
     """Return the row that records an input. `started_at`: of the attempt, for step outcomes."""
+    if type(given) is StepDone:  # most rows
+        site, visit = decision.site, decision.visit
+        return JournalRow(
+            run_id, seq, at, "done", given.serial, given.payload, decision.digest, site, visit, given.attempt, started_at
+        )
     row = JournalRow(run_id, seq, at, "", 0, "", decision.digest, decision.site, decision.visit, None, started_at)
     match given:
-        case StepDone(serial, attempt, payload):
-            row.kind, row.serial, row.attempt, row.payload = "done", serial, attempt, payload
         case StepFailed(serial, attempt, payload):
             row.kind, row.serial, row.attempt = "failed", serial, attempt
             row.payload = f"[{json.dumps(given.retry_at)},{json.dumps(given.final)},{payload}]"
@@ -63,7 +66,7 @@ def journal_row(run_id: str, seq: int, at: int, given: Input, decision: Decision
             row.payload = json.dumps({"status": status, "payload": payload})
         case CancelAsked(reason):
             row.kind, row.payload = "cancel", reason
-        case Started():
+        case _:
             raise ValueError("the start of a run is no journal row: the run's own row holds its input")
     return row
 

@@ -6,8 +6,11 @@ late (after a cancel, a timeout, a retry) finds nobody and is ignored. Payloads 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+NOT_KEPT: Final = object()
+"""Stands for a value that has to be decoded from its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,14 @@ class Started:
 
 @dataclass(slots=True)
 class StepDone:
-    """An attempt returned. `payload`: codec text of the result. Not frozen as its siblings are: there is one per step, and a
-    frozen dataclass takes three times as long to make."""
+    """An attempt returned. `payload`: codec text of the result; `value`: what it decodes to, where that is at hand (nobody else
+    holds it), or `NOT_KEPT`. Not frozen as its siblings are: there is one per step, and a frozen dataclass takes three times as
+    long to make."""
 
     serial: int
     attempt: int
     payload: str
+    value: object = field(default=NOT_KEPT, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ random source but the injected ones, and no threads: a simulator runs this very 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from flowgraph_runtime.limits import RunLimits
 from flowgraph_runtime.meter import OTHER, Meter
 from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow, Transition
 from flowgraph_runtime.registry import Registry
-from flowgraph_runtime.steps import StepRunner, encoded_error
+from flowgraph_runtime.steps import Outcome, StepRunner, encoded_error
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.storage.errors import Fenced, NotOwner
 from flowgraph_runtime.worker.admission import Admission
@@ -39,7 +39,7 @@ from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
 from flowgraph_runtime.worker.lookout import Lookout
 from flowgraph_runtime.worker.options import WorkerOptions
-from flowgraph_runtime.worker.pool import Outcome, StepPool
+from flowgraph_runtime.worker.pool import StepPool
 from flowgraph_runtime.worker.pump import InboxPump
 from flowgraph_runtime.worker.resting import Resting
 from flowgraph_runtime.worker.slots import SlotQueue
@@ -262,17 +262,17 @@ class Worker:
         live.positions.add(row.position)
         self._take(live, input_of(row), at=max(self._clock.now(), live.at, row.at), position=row.position)
 
-    def _attempt(self, attempt: Attempt) -> Awaitable[Outcome]:
+    def _attempt(self, attempt: Attempt) -> Outcome | Coroutine[Any, Any, Outcome]:
         attempt.started_at = self._clock.now()
         if self._on_started is not None:
             self._on_started(attempt.live.id, attempt.command, attempt.started_at)
-        return self._runner.attempt(attempt.live.id, attempt.command, attempt.hold)
+        return self._runner.begin(attempt.live.id, attempt.command, attempt.hold)
 
     def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
         live, now, started = attempt.live, self._clock.now(), attempt.started_at
         self._meter.attempted(attempt.command.step, type(outcome) is StepDone, attempt.queued_at, started or now, now)
         if not live.closed:
-            self._take(live, outcome, at=max(now, live.at), started_at=started)
+            self._take(live, outcome, at=now if now > live.at else live.at, started_at=started)
 
     # --- after the commit
 
@@ -284,11 +284,13 @@ class Worker:
             else:
                 self._meter.moved(OTHER, entry.transition.status or OTHER)
             return
-        live.positions.difference_update(entry.transition.inbox)
+        if entry.transition.inbox:
+            live.positions.difference_update(entry.transition.inbox)
         if error is not None:
             self._refuse(live, error)
             return
-        self._refused.pop(live.id, None)
+        if self._refused:
+            self._refused.pop(live.id, None)
         if entry.transition.status is not None:
             self._meter.moved(live.row.workflow, entry.transition.status)
         if not live.discarded:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from flowgraph_runtime.engine.inputs import StepDone, StepFailed
+from flowgraph_runtime.steps import Outcome
 from flowgraph_runtime.worker.live import Attempt
 
-Outcome = StepDone | StepFailed
+_OUTCOMES = frozenset({StepDone, StepFailed})
 BURST = 64
 """Attempts that a pool coroutine runs before it lets the rest of the loop have a turn: the database then writes the outcomes of
 some while others run, and a request is not kept waiting behind thousands of quick steps."""
 
 
 class StepPool:
-    """Runs attempts, at most `size` at once, in the order they were submitted; `ended` gets each outcome, at once.
+    """Runs attempts, at most `size` at once, in the order they were submitted; `begin` starts one and returns its outcome or what
+    brings it; `ended` gets each outcome, at once.
 
-    A pool coroutine takes attempts until none is queued. While some are, it has woken another one, so that a step that
-    suspends holds nobody up and steps that do not are run in one go."""
+    A pool coroutine takes attempts until none is queued. Before it awaits one that has begun and not ended it wakes another, so
+    that a step that suspends holds nobody up and steps that do not are run in one go."""
 
     def __init__(
         self,
         size: int,
-        run: Callable[[Attempt], Awaitable[Outcome]],
+        begin: Callable[[Attempt], Outcome | Coroutine[Any, Any, Outcome]],
         ended: Callable[[Attempt, Outcome], None],
     ) -> None:
         self._size = size
-        self._run = run
+        self._begin = begin
         self._ended = ended
         self._ready: deque[Attempt] = deque()
         self._idle: list[asyncio.Future[None]] = []
@@ -103,11 +106,15 @@ class StepPool:
             taken = 0
             while self._ready:
                 attempt = self._ready.popleft()
-                if attempt.abandoned:
+                outcome = None if attempt.abandoned else self._begin(attempt)
+                if type(outcome) in _OUTCOMES:
                     self._forget(attempt)
-                    continue
-                self._wake()
-                await self._take(attempt, task)
+                    self._ended(attempt, outcome)  # type: ignore[arg-type]
+                elif outcome is None:
+                    self._forget(attempt)
+                else:
+                    self._wake()
+                    await self._take(attempt, outcome, task)  # type: ignore[arg-type]
                 taken += 1
                 if taken % BURST == 0:
                     await asyncio.sleep(0)
@@ -119,11 +126,11 @@ class StepPool:
         self._idle.append(woken)
         await woken
 
-    async def _take(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+    async def _take(self, attempt: Attempt, running: Coroutine[Any, Any, Outcome], task: asyncio.Task[None]) -> None:
         attempt.task = task
         self._running += 1
         try:
-            outcome = await self._run(attempt)
+            outcome = await running
         except asyncio.CancelledError:
             if not attempt.abandoned:
                 raise
