@@ -16,7 +16,7 @@ from typing import Any
 from flowgraph.errors import LimitExceeded, StepInterrupted
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.distribution import Distribution
-from flowgraph_runtime.engine.commands import AbandonStep, Command, Decision, RunStep
+from flowgraph_runtime.engine.commands import AbandonStep, Command, RunStep
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.folding import fold, input_of, journal_row
 from flowgraph_runtime.engine.inputs import Input, Started, StepDone, StepFailed
@@ -154,7 +154,7 @@ class Worker:
         self.owned[row.id] = live
         try:
             live.limits = self._limits(row)
-            decision = self._decide(live, Started(row.input), at)
+            decision = decide(live.program, live.state, Started(row.input), at)
             if decision.commands and all(type(command) is RunStep for command in decision.commands):
                 # nothing to write: the first outcome's transition says `running`
                 if inbox:
@@ -232,8 +232,9 @@ class Worker:
     def _take(self, live: LiveRun, given: Input, *, at: int, started_at: int | None = None, position: int | None = None) -> None:
         """Decide about an input and hand the transition over."""
         inbox = [] if position is None else [position]
+        live.at = at
         try:
-            decision = self._decide(live, given, at)
+            decision = decide(live.program, live.state, given, at)
             if decision.ignored:
                 if inbox:
                     self._committer.add(Entry(live, Transition(live.id, inbox=inbox), []))
@@ -244,10 +245,6 @@ class Worker:
             self._give_up(live, error)
             return
         self._committer.add(Entry(live, transition, decision.commands))
-
-    def _decide(self, live: LiveRun, given: Input, at: int) -> Decision:
-        live.at = at
-        return decide(live.program, live.state, given, at)
 
     def _give_up(self, live: LiveRun, error: Exception) -> None:
         """What the engine cannot decide or store (its own fault, or a state that is no data) parks this run and no other."""
