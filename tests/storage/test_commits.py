@@ -75,6 +75,24 @@ def test_a_refused_transition_fails_alone(site: Site) -> None:
     assert [site.seqs(run) for run in runs] == [[1]] * 7
 
 
+def test_of_many_starts_at_once_a_refused_one_fails_alone(site: Site) -> None:
+    runs = [site.new_run() for _ in range(60)]
+    runs[17].input = '["a\0b"]'
+    runs[41].id = runs[40].id
+
+    async def together() -> list[tuple[str, bool] | BaseException]:
+        return list(await asyncio.gather(*(site.store.start_run(run) for run in runs), return_exceptions=True))
+
+    answers = site.run(together())
+    assert [(n, type(answer).__name__) for n, answer in enumerate(answers) if isinstance(answer, BaseException)] in (
+        [(17, "UnstorableText"), (40, "Refused")],
+        [(17, "UnstorableText"), (41, "Refused")],
+    )
+    started = [run.id for run, answer in zip(runs, answers, strict=True) if answer == (run.id, True)]
+    assert len(started) == 58
+    assert {row.id for row in site.run(site.store.claim(site.epoch, 100))} == set(started)
+
+
 def test_what_follows_a_refused_transition_is_refused_until_the_run_is_loaded(site: Site) -> None:
     run, other = site.started(2)
     site.commit(site.step(run, 1))

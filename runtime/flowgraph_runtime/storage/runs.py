@@ -54,10 +54,16 @@ def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Ma
     )
 
 
-def start_run(tx: Tx, run: NewRun) -> tuple[str, bool]:
+def start_runs(tx: Tx, runs: Sequence[NewRun]) -> list[tuple[str, bool]]:
+    """Create runs by hand, without idempotency keys -> (id, True) for each. `received_at` of 0 means now."""
+    insert_runs(tx, runs, {})
+    return [(run.id, True) for run in runs]
+
+
+def start_run_once(tx: Tx, run: NewRun) -> tuple[str, bool]:
     """Create a run by hand -> (id, whether it is new). The same workflow, idempotency key and input answer the first run's
     id; another input raises Conflict. `run.received_at` of 0 means now."""
-    existing = _same_key(tx, run) if run.idempotency_key is not None else None
+    existing = _same_key(tx, run)
     if existing is not None:
         return existing, False
     insert_runs(tx, [run], {})

@@ -28,7 +28,7 @@ from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.slots import Slots, limits_lock
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
 from flowgraph_runtime.storage.transitions import apply_reopening, transition_buckets
-from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Transactor, WriterThread
+from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Shared, Transactor, WriterThread
 
 T = TypeVar("T")
 LEASE = 15_000_000
@@ -102,8 +102,10 @@ class Store:
     async def start_run(self, run: NewRun) -> tuple[str, bool]:
         """Create a run by hand -> (id, whether it is new); raises Conflict, UnknownMachine."""
         key = run.idempotency_key
-        buckets = None if key is None else lambda: (bucket(run.workflow, "\1idempotency", key),)
-        return await self._write(lambda tx: runs.start_run(tx, run), buckets=buckets)
+        if key is None:
+            return await self._write(Shared(runs.start_runs, run))
+        keyed = partial(runs.start_run_once, run=run)
+        return await self._write(keyed, buckets=lambda: (bucket(run.workflow, "\1idempotency", key),))
 
     async def claim(self, epoch: int, limit: int, machines: Collection[str] | None = None) -> list[RunRow]:
         """Become the owner of up to `limit` claimable runs, oldest first; raises Fenced. `machines`: fingerprints or None."""

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.records import Transition
@@ -35,6 +36,7 @@ from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
 from flowgraph_runtime.storage.transitions import apply_transitions, transition_buckets
 
+T = TypeVar("T")
 _PAUSES = (0.01, 0.05, 0.2, 0.5)  # seconds before a transaction is run again that was aborted because of others
 
 
@@ -54,6 +56,18 @@ class RejectedByFate(StorageError):
 
 _ALL_ALIKE = (DatabaseUnavailable, DatabaseFull, OutcomeUnknown, Transient, RejectedByFate)
 """Errors that say nothing about a single job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An act of which many are done by one call: `call(tx, parts)` returns a result for each part, or raises and does none."""
+
+    call: Callable[[Tx, Sequence[Any]], Sequence[Any]]
+    part: Any
+
+    def __call__(self, tx: Tx) -> Any:
+        """Do this one part."""
+        return self.call(tx, [self.part])[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -203,13 +217,12 @@ class Transactor:
         writing = self._database.writing()
         writing.lock_buckets(bucket for job in jobs for bucket in _buckets(job))
         tx = Tx(self._database, self._catalog, writing.now() or self._clock.now())
-        for epoch, group in groupby(jobs, key=lambda job: job.epoch if isinstance(job, Commit) else None):
+        for (epoch, _), group in groupby(jobs, key=_kind):
             if epoch is not None:
                 commits = [job for job in group if isinstance(job, Commit)]
                 apply_transitions(tx, epoch, [transition for job in commits for transition in job.transitions])
             else:
-                for job in group:
-                    _act(tx, job, alone=len(jobs) == 1)
+                _act(tx, [job for job in group if isinstance(job, Action)], alone=len(jobs) == 1)
         settle(tx)
         return tx
 
@@ -256,24 +269,51 @@ def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:
     return [job.slice(0, middle)], [job.slice(middle, len(job.transitions))]
 
 
-def _act(tx: Tx, job: Job, *, alone: bool) -> None:
-    """Run one action; unless it is alone, under a savepoint, so that its own error leaves the rest of the group in place."""
-    assert isinstance(job, Action)
-    if alone:
-        job.result = job.act(tx)
+def _act(tx: Tx, jobs: Sequence[Action], *, alone: bool) -> None:
+    """Run actions of the same kind, those that share a call by one; unless there is nothing else in the transaction, under a
+    savepoint, so that an error of theirs leaves the rest of the group in place."""
+    if alone and len(jobs) == 1:
+        jobs[0].result = jobs[0].act(tx)
         return
+    shared = jobs[0].act if len(jobs) > 1 else None
+    if isinstance(shared, Shared):
+        try:
+            results = _under_savepoint(tx, lambda: shared.call(tx, [job.act.part for job in jobs if isinstance(job.act, Shared)]))
+        except StorageError:
+            pass  # of one of them: each for itself
+        else:
+            for job, result in zip(jobs, results, strict=True):
+                job.result = result
+            return
+    for job in jobs:
+        try:
+            job.result = _under_savepoint(tx, partial(job.act, tx))
+        except StorageError as error:
+            job.error = error
+
+
+def _under_savepoint(tx: Tx, act: Callable[[], T]) -> T:
     outer, tx.effects = tx.effects, Effects()
     tx.sql.run("SAVEPOINT action")
     try:
-        job.result = job.act(tx)
-    except StorageError as error:
-        job.error = error
+        result = act()
+    except StorageError:
         tx.sql.run("ROLLBACK TO SAVEPOINT action")
+        tx.sql.run("RELEASE SAVEPOINT action")
+        raise
     else:
         outer.add(tx.effects)
     finally:
         tx.effects = outer
     tx.sql.run("RELEASE SAVEPOINT action")
+    return result
+
+
+def _kind(job: Job) -> tuple[int | None, object]:
+    """What jobs in a row have in common that are done together: an epoch's transitions, or a shared call."""
+    if isinstance(job, Commit):
+        return job.epoch, None
+    return None, job.act.call if isinstance(job.act, Shared) else None
 
 
 class WriterThread:
