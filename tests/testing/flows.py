@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from flowgraph import Cron, Event, NonRetriable, now, resource, send, sleep, step, wait_for, workflow
+from flowgraph import Cron, Event, NonRetriable, now, on, resource, send, sleep, step, wait_for, workflow
 
 
 class Placed(Event, name="order.placed"):
@@ -96,3 +96,19 @@ async def hangs() -> None:
 @workflow(on=Cron("0 9 * * *", tz="Europe/Berlin"))
 async def daily(at: datetime) -> str:
     return at.isoformat()
+
+
+class Reserved(Event, name="order.reserved"):
+    order_id: str
+
+
+class CalledOff(Event, name="order.called_off"):
+    order_id: str
+
+
+@workflow(on=Reserved, cancel_on=[on(CalledOff, where=lambda started, event: event.order_id == started.order_id)])
+async def keep(event: Reserved) -> str:
+    await sleep("0s")
+    paid = await convert(500)
+    await sleep("30d")
+    return f"kept for {paid}"

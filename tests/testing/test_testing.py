@@ -16,11 +16,13 @@ from flowgraph_runtime import testing
 from flowgraph_runtime.errors import CompilationRefused, InputRejected
 from tests.testing import flows
 from tests.testing.flows import (
+    CalledOff,
     Declined,
     Paid,
     Placed,
     Rates,
     Receipt,
+    Reserved,
     Shipped,
     charge,
     convert,
@@ -28,6 +30,7 @@ from tests.testing.flows import (
     follow_up,
     hang,
     hangs,
+    keep,
     nap,
     order,
     price,
@@ -97,6 +100,19 @@ def test_time_stands_still_until_it_is_told_to_pass() -> None:
             await app.advance_to(datetime(2030, 2, 1, tzinfo=UTC))
             with pytest.raises(ValueError, match="time does not go back"):
                 await app.advance_to(start)
+
+    play(scenario())
+
+
+def test_what_is_due_at_once_happens_although_the_time_stands_still() -> None:
+    async def scenario() -> None:
+        async with testing.engine(flows, steps={convert: 7}, skip_time=True) as app:
+            run = await app.start(keep, Reserved(order_id="o-1"))
+            assert app.calls(convert) == [(500,)], "neither the look for events that cancel it nor a sleep of no time holds it"
+            assert await run.result() == "kept for 7"
+            called_off = await app.start(keep, Reserved(order_id="o-1"))
+            await app.send(CalledOff(order_id="o-1"))
+            assert await called_off.status() == "cancelled"
 
     play(scenario())
 

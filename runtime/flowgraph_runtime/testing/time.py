@@ -52,13 +52,19 @@ class Time:
         self._patience = patience
 
     async def rest(self) -> None:
-        """Wait until only time or an event can bring work. Raises `StillRunning`, and what ended the worker."""
+        """Wait until only a later time or an event can bring work. Raises `StillRunning`, and what ended the worker."""
         try:
             async with asyncio.timeout(self._patience):
-                while not self._resting():  # noqa: ASYNC110  (it works in threads, and tells nobody)
-                    await asyncio.sleep(_PAUSE)
+                await self._pause()
+                while (due := self._alarm.due) is not None and due <= self._clock.now():  # such as a sleep of no time
+                    await self._alarm.ring()
+                    await self._pause()
         except TimeoutError:
             raise StillRunning(self._busy()) from None
+
+    async def _pause(self) -> None:
+        while not self._resting():  # noqa: ASYNC110  (it works in threads, and tells nobody)
+            await asyncio.sleep(_PAUSE)
 
     def _resting(self) -> bool:
         if self._service.failure is not None:
