@@ -54,7 +54,7 @@ DECLARATIONS = {
     "cron": "@workflow(on=Cron('0 9 * * *'))\nasync def w(n: int) -> None:  # error: FG106\n    pass",
     "event and cron": "@workflow(on=(Paid, Cron('0 9 * * *')))\nasync def w(event: Paid) -> None:  # error: FG106\n    pass",
     "not an event": "@workflow(on='paid')\nasync def w(event: Paid) -> None:  # error: FG106\n    pass",
-    "stars": "@workflow\nasync def w(*xs: int, **kw: int) -> None:  # error: FG107\n    pass",
+    "stars": "@workflow\nasync def w(*xs: int, **kw: int) -> None:  # error: FG107\n    assert xs or kw",
     "stars of a step": "@step\nasync def s(*xs: int) -> None:  # error: FG107\n    pass",
     "mutable default": "@workflow\nasync def w(\n    xs: list[int] = [],  # error: FG108\n) -> None:\n    pass",
     "default that cannot be stored": "@subflow\nasync def s(\n    f: Any = print,  # error: FG108\n) -> None:\n    pass",

@@ -75,6 +75,7 @@ def subflow_findings(app: Application, known: Collection[str] = ()) -> list[Diag
 
 def _function(session: Session, decl: FlowDecl) -> FlowGraph:
     builder = FunctionBuilder(session, decl)
+    session.is_incomplete |= decl.tree.args.vararg is not None or decl.tree.args.kwarg is not None  # FG107 has been reported
     deep = too_deep(decl.tree)
     if deep is None:
         _shadowed(builder)

@@ -17,7 +17,8 @@ def bindings(tree: FunctionNode) -> dict[str, list[Located]]:
     """Parameters (first) and every other name that the function binds, with the places; not those of comprehensions."""
     found: dict[str, list[Located]] = {}
     arguments = tree.args
-    for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+    starred = [arg for arg in (arguments.vararg, arguments.kwarg) if arg is not None]  # refused, and bound all the same
+    for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred):
         found.setdefault(arg.arg, []).append(arg)
     if too_deep(tree) is None:
         for statement in tree.body:
