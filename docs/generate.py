@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import flowgraph
+from flowgraph.options import StepOptions, WorkflowOptions
+from flowgraph_compiler.checks.options import EXECUTED
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_runtime.api.endpoints import Endpoint, Query
 from flowgraph_runtime.api.openapi import document
@@ -209,7 +212,17 @@ def rules() -> str:
 def language() -> str:
     """Return the page of the public names of `flowgraph`."""
     about = "What `from flowgraph import ...` offers. An option that is not carried out is refused (FG323)."
-    return _page("Names of `flowgraph`", about, [_name(name, getattr(flowgraph, name)) for name in flowgraph.__all__])
+    names = [_name(name, getattr(flowgraph, name)) for name in flowgraph.__all__]
+    return _page("Names of `flowgraph`", about, [_refused_options(), *names])
+
+
+def _refused_options() -> str:
+    rows = [["`@step`", _refused("step", StepOptions)], ["`@workflow`", _refused("workflow", WorkflowOptions)]]
+    return "## Options that this version refuses\n\n" + table(("of", "options"), rows)
+
+
+def _refused(kind: str, options: type[Any]) -> str:
+    return ", ".join(f"`{field.name}=`" for field in fields(options) if field.name not in EXECUTED[kind])
 
 
 def _name(name: str, value: object) -> str:

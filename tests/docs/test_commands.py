@@ -32,8 +32,10 @@ def test_commands_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
 def test_mypy_accepts_what_the_page_builds(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "page"
-    for _ in files(page, folder):
-        pass
+    last = {file: block for block, file in files(page, folder)}
+    for file, block in last.items():
+        if "wrong" in block.words:  # what the compiler refuses need not satisfy mypy
+            file.unlink()
     cache = ROOT / ".mypy_cache" / "docs"
     command = [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={cache}", "--explicit-package-bases", "."]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
