@@ -192,14 +192,23 @@ def block_lines(block: m.Block) -> list[str]:
     return [line for op in block.ops for line in statement(op)] + [*_terminator(block.terminator)]
 
 
+def block_text(block: m.Block) -> str:
+    """The lines of a block as they stand in its function, without its number."""
+    return "\n".join(_whole_block(block))
+
+
 def _block(number: int, block: m.Block) -> Lines:
+    for index, line in enumerate(_whole_block(block)):
+        yield f"  {f'{number}:' if index == 0 else '':<4} {line}"
+
+
+def _whole_block(block: m.Block) -> list[str]:
     lines = block_lines(block)
     if block.handler is not None:
         lines.append(f"handler {block.handler} catching {block.caught}")
     if block.shielded:
         lines.append("shielded")
-    for index, line in enumerate(lines):
-        yield f"  {f'{number}:' if index == 0 else '':<4} {line}"
+    return lines
 
 
 def _terminator(end: m.Terminator) -> Lines:

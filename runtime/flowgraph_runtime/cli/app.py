@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from flowgraph_runtime.cli import checking, events, explaining, keys, rendering, running, runs, sending, serving, starting
+from flowgraph_runtime.cli import (
+    checking,
+    editing,
+    events,
+    explaining,
+    keys,
+    rendering,
+    running,
+    runs,
+    sending,
+    serving,
+    starting,
+)
 from flowgraph_runtime.cli.console import show
 
 app = typer.Typer(
@@ -40,6 +52,7 @@ app.command("compile", epilog="Example:  flowgraph compile shop.py:pay_order -o 
 app.command("render", epilog="Example:  flowgraph render shop.py:pay_order -o pay_order.svg")(rendering.render)
 app.command("explain", epilog="Example:  flowgraph explain FG113")(explaining.explain)
 app.command("rules", epilog="Example:  flowgraph rules")(explaining.rules)
+app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)
 app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{"order_id": "o-1"}\' --skip-time')(running.run)
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)
 app.command("serve", epilog="Example:  flowgraph serve shop/ --db postgresql://localhost/shop")(serving.serve)

@@ -1,0 +1,1 @@
+"""Workflows in an editor: the language server, and the process that looks at one text for it."""
