@@ -69,7 +69,16 @@ _WORLD: ContextVar[World | None] = ContextVar("flowgraph_direct_world", default=
 class DirectRun:
     """One run of a workflow (or of a subflow on its own): its body, and its handlers."""
 
-    def __init__(self, world: World, name: str, options: WorkflowOptions, call: Call, *, sees_all: bool = False) -> None:
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        options: WorkflowOptions,
+        call: Call,
+        *,
+        sees_all: bool = False,
+        starter: str | None = None,
+    ) -> None:
         self.world = world
         self.id = world.run_id()
         self.name = name
@@ -83,7 +92,7 @@ class DirectRun:
         world.runs.append(self)
         for value in call.args:
             if isinstance(value, Event):
-                world.received(value)
+                world.received(value, starter)
 
     @property
     def info(self) -> RunInfo:
@@ -334,7 +343,7 @@ def _refuse_in_step(kind: str, name: str) -> None:
 
 
 async def _child(parent: DirectRun, workflow: WorkflowLike, call: Call) -> Any:
-    run = DirectRun(parent.world, workflow.name, workflow.options, call)
+    run = DirectRun(parent.world, workflow.name, workflow.options, call, starter=parent.id)
     group = Group([run.as_branch()], "all")
     await group.run(current_branch(workflow.name))
     return group.results()[0]
@@ -353,7 +362,7 @@ async def _root(name: str, options: WorkflowOptions, call: Call) -> Any:
 def start_workflow(run: DirectRun, workflow: WorkflowLike, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Start a run that nobody waits for; returns its id."""
     call = bind(workflow.fn, workflow.name, args, kwargs)
-    started = DirectRun(run.world, workflow.name, workflow.options, call)
+    started = DirectRun(run.world, workflow.name, workflow.options, call, starter=run.id)
     run.world.started.append(asyncio.get_running_loop().create_task(started.as_root()))
     return started.id
 

@@ -11,6 +11,7 @@ from flowgraph import errors
 from flowgraph.context import RunInfo
 from flowgraph.errors import RegistryError
 from flowgraph.events import EventMeta
+from flowgraph.outcomes import Err, Ok
 
 _ALWAYS_KNOWN: dict[str, type] = {
     **{
@@ -19,14 +20,14 @@ _ALWAYS_KNOWN: dict[str, type] = {
         for name, cls in space.items()
         if isinstance(cls, type) and issubclass(cls, BaseException)
     },
-    **{cls.__name__: cls for cls in (EventMeta, RunInfo)},
+    **{cls.__name__: cls for cls in (EventMeta, RunInfo, Ok, Err)},
 }
 
 
 class TypeRegistry:
     """Finds a class by its bare name or an alias.
 
-    Always known: exceptions of Python and of `flowgraph`, and what a body can ask about its run and its events.
+    Always known: exceptions of Python and of `flowgraph`, what a body can ask about its run and its events, and what `settle` gives.
     """
 
     def __init__(self, *classes: type) -> None:

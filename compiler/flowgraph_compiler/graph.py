@@ -72,12 +72,17 @@ class Subflow(Invocation):
 
 @dataclass(frozen=True, slots=True)
 class Child(Invocation):
-    """A workflow called and awaited: a run of its own."""
+    """A workflow called and awaited: a run of its own. `defaults`: what the call leaves out before something that it gives, since
+    a run's input is a list."""
+
+    defaults: tuple[Keyword, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Start(Invocation):
-    """`start(workflow, ...)`: a run that nobody waits for; the result is its id."""
+    """`start(workflow, ...)`: a run that nobody waits for; the result is its id. `defaults`: as those of `Child`."""
+
+    defaults: tuple[Keyword, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,22 +69,24 @@ class CallFlow:
 
 @dataclass(frozen=True, slots=True)
 class CallChild:
-    """Start a run of another workflow and wait for its end."""
+    """Start a run of another workflow and wait for its end. Its input is the arguments, then the keywords in this `order`."""
 
     site: str
     workflow: str
     arguments: tuple[Expr, ...]
     keywords: tuple[Keyword, ...]
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Start a run of another workflow; the result is its id, at once."""
+    """Start a run of another workflow; the result is its id, at once. Its input: as that of `CallChild`."""
 
     site: str
     workflow: str
     arguments: tuple[Expr, ...]
     keywords: tuple[Keyword, ...]
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

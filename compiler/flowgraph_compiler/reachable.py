@@ -94,15 +94,21 @@ def classes_of(modules: Iterable[SourceModule], declarations: Iterable[StepDecl 
     return found
 
 
-def shadowing_exceptions(modules: Iterable[SourceModule]) -> Iterator[Diagnostic]:
-    """FG250: a handler matches by bare names, so an exception must not have the name of one of Python's own."""
+def shadowing_classes(modules: Iterable[SourceModule]) -> Iterator[Diagnostic]:
+    """FG250: handlers match by bare names and values are stored under them, so some names are taken: those of Python's own
+    exceptions, `Ok` and `Err`."""
     for module in modules:
         places = Places(module.file, module.text)
         for node in ast.walk(module.tree):
-            own = getattr(builtins, node.name, None) if isinstance(node, ast.ClassDef) else None
-            if isinstance(node, ast.ClassDef) and isinstance(own, type) and issubclass(own, BaseException):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            own = getattr(builtins, node.name, None)
+            if isinstance(own, type) and issubclass(own, BaseException):
                 message = f"class '{node.name}' has the name of an exception of Python"
                 yield Diagnostic(RULES["FG250"], places.line(node.lineno), message, "handlers match by names: rename it")
+            elif node.name in ("Ok", "Err"):
+                message = f"class '{node.name}' has the name of what 'settle' gives"
+                yield Diagnostic(RULES["FG250"], places.line(node.lineno), message, "values are stored by names: rename it")
 
 
 def is_storable_class(cls: object) -> TypeGuard[type[Any]]:

@@ -16,7 +16,7 @@ from flowgraph_compiler import signatures
 from flowgraph_compiler.declarations import Application, FlowDecl, SourceModule, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.places import Places
-from flowgraph_compiler.reachable import classes_of, modules_of, shadowing_exceptions
+from flowgraph_compiler.reachable import classes_of, modules_of, shadowing_classes
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
 
@@ -41,7 +41,7 @@ def read(modules: Sequence[SourceModule], selected: Sequence[str] = ()) -> tuple
         classes=classes,
         selected=tuple(selected),
     )
-    found = [*reading.found, *shadowing_exceptions(every)]
+    found = [*reading.found, *shadowing_classes(every)]
     return app, sorted(found, key=lambda found: (found.span.file, found.span.line, found.span.column))
 
 

@@ -208,6 +208,11 @@ class _Verification:
         kind = "pure" if isinstance(tree, e.PureCall) else "subflow"
         self._check(self._kinds.get(tree.function) == kind, f"'{tree.function}' is no {kind} function of the machine")
 
+    def run_input(self, tree: m.CallChild | m.StartRun) -> None:
+        """Every keyword has a place in the input of the run."""
+        names = [keyword.name for keyword in tree.keywords]
+        self._check(sorted(tree.order) == sorted(map(str, names)), f"passes {names} in the order {list(tree.order)}")
+
     def inside_loop(self, tree: s.BreakLoop | s.ContinueLoop) -> None:
         """Native `break` and `continue` have a native loop."""
         self._check(self._loops > 0, f"'{type(tree).__name__}' stands outside a loop")
@@ -256,6 +261,8 @@ _RULES: dict[type, Callable[[_Verification, Any], None]] = {
     e.DictOf: _Verification.dict_of,
     e.PureCall: _Verification.called,
     m.CallFlow: _Verification.called,
+    m.CallChild: _Verification.run_input,
+    m.StartRun: _Verification.run_input,
     s.BreakLoop: _Verification.inside_loop,
     s.ContinueLoop: _Verification.inside_loop,
     s.Rethrow: _Verification.inside_handler,

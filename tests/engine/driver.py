@@ -6,6 +6,8 @@ the journal is folded from its beginning and must lead to the same decisions and
 Time is virtual. Steps take none of it: their functions are called when the command comes, their outcomes are delivered in an
 order that the seed decides (in order of their start without a seed), retries come without delay, and the clock moves on to the
 next sleep or deadline only when nothing else can happen. That is how the direct run behaves on a clock that jumps.
+
+Child runs and started ones run beside their parent, each with a state and a journal of its own; a cancel reaches a child at once.
 """
 
 from __future__ import annotations
@@ -29,9 +31,19 @@ from flowgraph_compiler.declarations import Application, StepDecl
 from flowgraph_compiler.machine import Machine
 from flowgraph_compiler.pipeline import Compilation
 from flowgraph_runtime.engine import commands as c
+from flowgraph_runtime.engine.commands import Decision
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.folding import fold, journal_row
-from flowgraph_runtime.engine.inputs import CancelAsked, EventOffered, Input, Started, StepDone, StepFailed, TimerFired
+from flowgraph_runtime.engine.inputs import (
+    CancelAsked,
+    ChildEnded,
+    EventOffered,
+    Input,
+    Started,
+    StepDone,
+    StepFailed,
+    TimerFired,
+)
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import ENDED
 from flowgraph_runtime.engine.state import RunState, restore, snapshot
@@ -67,6 +79,7 @@ class Outcome:
     ended_at: int
     failed_step: str | None = None
     attempts: int | None = None
+    others: list[tuple[str, str]] = field(default_factory=list)  # workflow and status of the runs that it started
 
 
 def registry_of(app: Application) -> TypeRegistry:
@@ -110,6 +123,7 @@ def drive(
         resources=resources,
         limit=limit,
         in_memory=in_memory,
+        others=compilation.machines,
     )
 
 
@@ -127,13 +141,15 @@ def drive_machine(
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
     in_memory: bool = False,
+    others: Mapping[str, Machine] | None = None,
 ) -> Outcome:
-    """Run a machine. `steps`: declarations, or plain functions, by name.
+    """Run a machine. `steps`: declarations, or plain functions, by name; `others`: the machines of workflows that it calls.
 
     `in_memory`: go on with the state itself and not with what its text says, so that what is shared by mistake shows."""
     runner = _StepCalls(steps, resources or {})
     try:
-        driver = _Driver(Program.load(machine, types), runner, schedule_seed, events)
+        machines = {**(others or {}), machine.workflow: machine}
+        driver = _Driver(_Programs(machines, types), machine.workflow, runner, schedule_seed, events)
         driver.in_memory = in_memory
         driver.cancel_later(cancel_after, cancel_during)
         return driver.run(args, cancel_at, limit)
@@ -192,6 +208,20 @@ async def _limited(coroutine: Any, command: c.RunStep) -> Any:
         raise StepTimeout(f"step '{command.step}' took longer than {command.timeout:g} s") from None
 
 
+class _Programs:
+    """The machines of one compilation, loaded when they are needed."""
+
+    def __init__(self, machines: Mapping[str, Machine], types: TypeRegistry) -> None:
+        self._machines = machines
+        self._types = types
+        self._loaded: dict[str, Program] = {}
+
+    def of(self, workflow: str) -> Program:
+        if workflow not in self._loaded:
+            self._loaded[workflow] = Program.load(self._machines[workflow], self._types)
+        return self._loaded[workflow]
+
+
 @dataclass
 class _Wait:
     command: c.OpenWait
@@ -200,27 +230,23 @@ class _Wait:
 
 @dataclass
 class _Stream:
-    """The events that the run can see, and its open waits: what the database does for a real run."""
+    """The events that a run can see, from position `start` of those of all on, and its open waits: what the database does for a
+    real run."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[Event]
+    start: int = 0
     taken: set[str] = field(default_factory=set)
     waits: dict[int, _Wait] = field(default_factory=dict)
     offers: list[EventOffered] = field(default_factory=list)
 
-    def publish(self, event: Event, event_id: str, at: int) -> None:
-        own = event.model_copy()
-        attach_meta(own, EventMeta(event_id, type(event).event_name, EPOCH + timedelta(microseconds=at), None))
-        self.events.append(own)
-        self._offer(len(self.events) - 1, tuple(self.waits))
-
     def open(self, opened: list[c.OpenWait]) -> None:
         """Register the waits of one transition and offer what came before."""
         for command in opened:
-            self.waits[command.serial] = _Wait(command, 0 if command.since_start else len(self.events))
+            self.waits[command.serial] = _Wait(command, self.start if command.since_start else len(self.events))
         for position in range(len(self.events)):
-            self._offer(position, tuple(command.serial for command in opened))
+            self.offer(position, tuple(command.serial for command in opened))
 
-    def _offer(self, position: int, serials: tuple[int, ...]) -> None:
+    def offer(self, position: int, serials: tuple[int, ...]) -> None:
         event = self.events[position]
         fitting = tuple(serial for serial in serials if self._fits(self.waits[serial], position, event))
         if fitting:
@@ -232,32 +258,87 @@ class _Stream:
         return position >= wait.first and event.event_name in wait.command.names and keys == wait.command.keys
 
 
-class _Driver:
-    """One run. `ready`: outcomes and retries that can be delivered now; `timers`: (due, serial, kind)."""
+@dataclass(eq=False)
+class _Run:
+    """One run: its state, its journal, what it waits for. `timers`: (due, kind) by serial; `waiter`: the run and the suspension
+    that its end is told."""
 
-    def __init__(self, program: Program, runner: _StepCalls, seed: int | None, events: Sequence[Planned]) -> None:
-        self._program = program
+    program: Program
+    state: RunState
+    payload: str
+    stream: _Stream
+    started_at: int
+    waiter: tuple[_Run, int] | None = None
+    timers: dict[int, tuple[int, str]] = field(default_factory=dict)
+    journal: list[JournalRow] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
+    end: c.EndRun | None = None
+
+    def decide(self, given: Input, at: int) -> Decision | None:
+        """Take an input, journal it and check what its text keeps; None when nobody waited for it."""
+        if self.end is not None or (isinstance(given, EventOffered) and given.event_id in self.stream.taken):
+            return None
+        decision = decide(self.program, self.state, given, at)
+        if decision.ignored:
+            return None
+        if not isinstance(given, Started):
+            self.journal.append(journal_row(self.state.run_id, self.state.seq, at, given, decision))
+        if decision.taken is not None:
+            assert decision.taken not in self.stream.taken
+            self.stream.taken.add(decision.taken)
+        assert decision.parked == (not self.state.executing)
+        return decision
+
+    def store_and_load(self, *, in_memory: bool) -> None:
+        text = snapshot(self.state, self.program, by_reference=True)
+        rows = {row.seq: row.payload for row in self.journal}
+        restored = restore(text, self.program, lambda seqs: {seq: rows[seq] for seq in seqs})
+        assert snapshot(restored, self.program, by_reference=True) == text, "the state is not what its text says"
+        assert restored.status == self.state.status or self.state.phase == ENDED
+        self.snapshots.append(text)
+        if not in_memory:
+            self.state = restored
+
+    def check_fold(self) -> None:
+        """The journal leads to the same state; nothing is left over."""
+        at, workflow = self.started_at, self.program.machine.workflow
+        row = RunRow(self.state.run_id, workflow, "", "running", self.payload, at, at, started_at=at)
+        folded = fold(self.program, LoadedRun(row, 0, None, self.journal))
+        assert self._lasting(folded) == self._lasting(self.state), "the fold came to another state"
+        assert not self.state.pending
+        assert not self.stream.waits
+        assert not self.timers
+
+    def _lasting(self, state: RunState) -> str:
+        """The state's text without the texts of tracebacks, which tell how often an exception was stored on its way."""
+        return re.sub(r',"traceback":"(?:[^"\\]|\\.)*"', "", snapshot(state, self.program))
+
+
+class _Driver:
+    """A run with those that it starts. `ready`: outcomes, retries and ends of children that can be delivered now."""
+
+    def __init__(
+        self, programs: _Programs, workflow: str, runner: _StepCalls, seed: int | None, events: Sequence[Planned]
+    ) -> None:
+        self._programs = programs
         self._runner = runner
         self._random = None if seed is None else random.Random(seed)
-        self._state = RunState.new("run_01DRIVEN")
         self._at = START
-        self._stream = _Stream()
-        self._ready: list[Input] = []
-        self._timers: dict[int, tuple[int, str]] = {}
+        self._events: list[Event] = []
+        self._runs: list[_Run] = []
+        self._ready: list[tuple[_Run, Input]] = []
         self._planned: list[tuple[int, Event]] = []
-        self._end: c.EndRun | None = None
-        self._journal: list[JournalRow] = []
-        self._snapshots: list[str] = []
         self._sent: list[Event] = []
         self.in_memory = False
         self._cancel_due: int | None = None
         self._cancel_during: Callable[[], bool] | None = None
-        self._held: list[Input] = []
+        self._held: list[tuple[_Run, Input]] = []
+        self._workflow = workflow
         for number, planned in enumerate(events):
             if isinstance(planned, tuple):
                 self._planned.append((START + round(planned[0] * 1_000_000), planned[1]))
             else:
-                self._stream.publish(planned, f"evt_{number}", START)
+                self._publish(planned, f"evt_{number}")
         self._planned.sort(key=lambda item: item[0])
 
     def cancel_later(self, seconds: float | None, during: Callable[[], bool] | None) -> None:
@@ -266,120 +347,117 @@ class _Driver:
         self._cancel_during = during
 
     def run(self, args: Sequence[object], cancel_at: int | None, limit: int) -> Outcome:
-        text = dumps(list(args))
-        self._take(Started(text))
+        main = self._begin("run_01DRIVEN", self._workflow, dumps(list(args)), None, sees_all=True)
         for number in range(limit):
             if cancel_at == number:
-                self._take(CancelAsked("asked by the test"))
-            if self._end is not None:
-                self._check_fold(text)
-                return self._outcome(self._end)
-            self._take(self._next())
+                self._take(main, CancelAsked("asked by the test"))
+            if all(run.end is not None for run in self._runs):
+                for run in self._runs:
+                    run.check_fold()
+                assert main.end is not None
+                return self._outcome(main, main.end)
+            self._take(*self._next())
         raise AssertionError(f"the run has not ended after {limit} transitions")
+
+    def _begin(self, id: str, workflow: str, payload: str, waiter: tuple[_Run, int] | None, *, sees_all: bool = False) -> _Run:
+        stream = _Stream(self._events, 0 if sees_all else len(self._events))
+        run = _Run(self._programs.of(workflow), RunState.new(id), payload, stream, self._at, waiter)
+        self._runs.append(run)
+        self._take(run, Started(payload))
+        return run
+
+    def _publish(self, event: Event, event_id: str) -> None:
+        own = event.model_copy()
+        attach_meta(own, EventMeta(event_id, type(event).event_name, EPOCH + timedelta(microseconds=self._at), None))
+        self._events.append(own)
+        for run in self._runs:
+            run.stream.offer(len(self._events) - 1, tuple(run.stream.waits))
 
     # --- one transition
 
-    def _take(self, given: Input) -> None:
-        if self._end is not None:
-            return
-        if isinstance(given, EventOffered) and given.event_id in self._stream.taken:
-            return
-        decision = decide(self._program, self._state, given, self._at)
-        if decision.ignored:
-            return
-        if not isinstance(given, Started):
-            self._journal.append(journal_row(self._state.run_id, self._state.seq, self._at, given, decision))
-        if decision.taken is not None:
-            assert decision.taken not in self._stream.taken
-            self._stream.taken.add(decision.taken)
-        assert decision.parked == (not self._state.executing)
-        self._store_and_load()
-        self._perform(decision.commands)
+    def _take(self, run: _Run, given: Input) -> None:
+        decision = run.decide(given, self._at)
+        if decision is not None:
+            run.store_and_load(in_memory=self.in_memory)
+            self._perform(run, decision.commands)
 
-    def _store_and_load(self) -> None:
-        text = snapshot(self._state, self._program, by_reference=True)
-        rows = {row.seq: row.payload for row in self._journal}
-        restored = restore(text, self._program, lambda seqs: {seq: rows[seq] for seq in seqs})
-        assert snapshot(restored, self._program, by_reference=True) == text, "the state is not what its text says"
-        assert restored.status == self._state.status or self._state.phase == ENDED
-        self._snapshots.append(text)
-        if not self.in_memory:
-            self._state = restored
-
-    def _perform(self, commands: list[c.Command]) -> None:
-        self._stream.open([command for command in commands if isinstance(command, c.OpenWait)])
+    def _perform(self, run: _Run, commands: list[c.Command]) -> None:
+        run.stream.open([command for command in commands if isinstance(command, c.OpenWait)])
         for command in commands:
             match command:
                 case c.RunStep():
-                    given = self._runner.attempt(self._state.run_id, command, self._at)
+                    given = self._runner.attempt(run.state.run_id, command, self._at)
                     held = self._cancel_during is not None and self._cancel_during()
-                    (self._held if held else self._ready).append(given)
+                    (self._held if held else self._ready).append((run, given))
                 case c.AbandonStep(serial, True):
-                    self._ready = [given for given in self._ready if _serial(given) != serial]
+                    self._ready = [each for each in self._ready if each[0] is not run or _serial(each[1]) != serial]
                 case c.SetTimer(serial, _, "backoff"):
-                    self._ready.append(TimerFired(serial))
+                    self._ready.append((run, TimerFired(serial)))
                 case c.SetTimer(serial, due, kind):
-                    self._timers[serial] = (due, kind)
+                    run.timers[serial] = (due, kind)
                 case c.ClearTimer(serial):
-                    self._timers.pop(serial, None)
-                    self._ready = [given for given in self._ready if given != TimerFired(serial)]
+                    run.timers.pop(serial, None)
+                    self._ready = [each for each in self._ready if each != (run, TimerFired(serial))]
                 case c.CloseWait(serial):
-                    del self._stream.waits[serial]
+                    del run.stream.waits[serial]
                 case c.EmitEvent(event_id, event):
                     self._sent.append(event)
-                    self._stream.publish(event, event_id, self._at)
-                case c.EndRun():
-                    self._end = command
+                    self._publish(event, event_id)
                 case _:
-                    pass
+                    self._perform_on_runs(run, command)
+
+    def _perform_on_runs(self, run: _Run, command: c.Command) -> None:
+        match command:
+            case c.StartRun(run_id, workflow, payload, serial):
+                self._begin(run_id, workflow, payload, None if serial is None else (run, serial))
+            case c.CancelRun(run_id, reason):
+                (child,) = (each for each in self._runs if each.state.run_id == run_id)
+                self._take(child, CancelAsked(reason))
+            case c.EndRun(status, payload):
+                run.end = command
+                if run.waiter is not None:
+                    parent, serial = run.waiter
+                    self._ready.append((parent, ChildEnded(serial, status, payload)))
+            case _:
+                pass
 
     # --- the schedule
 
-    def _next(self) -> Input:
-        choices = len(self._ready) + bool(self._stream.offers)
+    def _next(self) -> tuple[_Run, Input]:
+        offering = next((run for run in self._runs if run.stream.offers), None)
+        choices = len(self._ready) + (offering is not None)
         if choices:
             index = 0 if self._random is None else self._random.randrange(choices)
-            if self._stream.offers and index == choices - 1:
-                return self._stream.offers.pop(0)
+            if offering is not None and index == choices - 1:
+                return offering, offering.stream.offers.pop(0)
             return self._ready.pop(index)
-        if self._held and all(due > self._at for due, _ in self._timers.values()):
+        if self._held and all(due > self._at for run in self._runs for due, _ in run.timers.values()):
             self._ready, self._held, self._cancel_during = self._held, [], None
-            return CancelAsked("asked while a step ran")
+            return self._runs[0], CancelAsked("asked while a step ran")
         return self._pass_time()
 
-    def _pass_time(self) -> Input:
-        due = min(self._timers.items(), key=lambda item: (item[1][0], item[0]), default=None)
-        first = min([*([due[1][0]] if due else []), *(when for when, _ in self._planned[:1])], default=None)
+    def _pass_time(self) -> tuple[_Run, Input]:
+        timers = [(due, number, serial) for number, run in enumerate(self._runs) for serial, (due, _) in run.timers.items()]
+        first = min([*(due for due, _, _ in timers), *(when for when, _ in self._planned[:1])], default=None)
         if self._cancel_due is not None and (first is None or self._cancel_due < first):
             self._at, self._cancel_due = max(self._at, self._cancel_due), None
-            return CancelAsked("asked at its time")
-        if self._planned and (due is None or self._planned[0][0] <= due[1][0]):
+            return self._runs[0], CancelAsked("asked at its time")
+        if self._planned and self._planned[0][0] == first:
             when, event = self._planned.pop(0)
             self._at = max(self._at, when)
-            self._stream.publish(event, f"evt_late_{len(self._stream.events)}", self._at)
+            self._publish(event, f"evt_late_{len(self._events)}")
             return self._next()
-        if due is None:
-            raise Stuck(f"the run waits for ever: {self._state.pending}")
-        del self._timers[due[0]]
-        self._at = max(self._at, due[1][0])
-        return TimerFired(due[0])
+        if not timers:
+            raise Stuck(f"the run waits for ever: {self._runs[0].state.pending}")
+        due, number, serial = min(timers)
+        del self._runs[number].timers[serial]
+        self._at = max(self._at, due)
+        return self._runs[number], TimerFired(serial)
 
     # --- the end
 
-    def _check_fold(self, text: str) -> None:
-        row = RunRow(self._state.run_id, self._program.machine.workflow, "", "running", text, START, START, started_at=START)
-        folded = fold(self._program, LoadedRun(row, 0, None, self._journal))
-        assert self._lasting(folded) == self._lasting(self._state), "the fold came to another state"
-        assert not self._state.pending
-        assert not self._stream.waits
-        assert not self._timers
-
-    def _lasting(self, state: RunState) -> str:
-        """The state's text without the texts of tracebacks, which tell how often an exception was stored on its way."""
-        return re.sub(r',"traceback":"(?:[^"\\]|\\.)*"', "", snapshot(state, self._program))
-
-    def _outcome(self, end: c.EndRun) -> Outcome:
-        value = loads(end.payload, self._program.types)
+    def _outcome(self, main: _Run, end: c.EndRun) -> Outcome:
+        value = loads(end.payload, main.program.types)
         completed = end.status == "completed"
         return Outcome(
             status=end.status,
@@ -387,13 +465,14 @@ class _Driver:
             error=None if completed else value,
             payload=end.payload,
             step_calls=self._runner.calls,
-            inputs=Counter(row.kind for row in self._journal),
+            inputs=Counter(row.kind for row in main.journal),
             sent=self._sent,
-            journal=self._journal,
-            snapshots=self._snapshots,
+            journal=main.journal,
+            snapshots=main.snapshots,
             ended_at=self._at,
             failed_step=end.failed_step,
             attempts=end.attempts,
+            others=[(run.program.machine.workflow, run.state.status) for run in self._runs[1:]],
         )
 
 

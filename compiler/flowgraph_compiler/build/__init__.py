@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from flowgraph.options import UNSET
 from flowgraph_compiler.build.bindings import MAX_DEPTH, too_deep
 from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
 from flowgraph_compiler.build.context import Session
+from flowgraph_compiler.build.defaults import default_of
 from flowgraph_compiler.build.handlers import FunctionBuilder
 from flowgraph_compiler.build.keys import limit_keys
 from flowgraph_compiler.build.watches import after_watches, watches
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
-from flowgraph_compiler.expressions import Captured, Const, Expr, Local
+from flowgraph_compiler.expressions import Expr, Local
 from flowgraph_compiler.graph import AnyNode, FlowGraph, Step, Subflow, WorkflowGraph, walk
 from flowgraph_compiler.rulebook import RULES
 
@@ -88,21 +88,13 @@ def _function(session: Session, decl: FlowDecl) -> FlowGraph:
         name=decl.name,
         kind=decl.kind,
         parameters=tuple(parameter.name for parameter in decl.parameters if not parameter.keyword_only),
-        defaults=tuple(
-            (each.name, _default(session, decl, each.name, each.default)) for each in decl.parameters if each.has_default
-        ),
+        defaults=tuple((each.name, default_of(session, decl, each)) for each in decl.parameters if each.has_default),
         keyword_only=tuple(parameter.name for parameter in decl.parameters if parameter.keyword_only),
         body=body,
         span=decl.span,
         variable_types={**known, **builder.variable_types},
         result_type=decl.result,
     )
-
-
-def _default(session: Session, decl: FlowDecl, name: str, value: Any) -> Expr:
-    if value is None or type(value) in (bool, int, float, str, bytes):
-        return Const(value, decl.span)
-    return Captured(session.capture(f"{decl.name}.{name}", decl.module, value), decl.span)
 
 
 def _shadowed(builder: FunctionBuilder) -> None:

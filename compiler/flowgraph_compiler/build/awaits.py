@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from flowgraph import Event
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.calls import Calls
+from flowgraph_compiler.build.children import left_out, started
 from flowgraph_compiler.build.overrides import overrides
 from flowgraph_compiler.build.refusals import PRIMITIVES
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import Bound, Const, Expr, Keyword, Local
-from flowgraph_compiler.graph import AnyNode, CallOverrides, Parallel, Send, Sleep, SleepUntil, Step, Subflow, Wait
+from flowgraph_compiler.graph import AnyNode, CallOverrides, Child, Parallel, Send, Sleep, SleepUntil, Start, Step, Subflow, Wait
 from flowgraph_compiler.places import Located
+from flowgraph_compiler.spans import Span
 from flowgraph_compiler.vocabulary import MUTATING_METHODS
 
 _NO_ARGUMENTS = "takes no such argument"
@@ -60,12 +63,8 @@ class Awaits(Calls):
         match callees.callee(self, node.func):
             case callees.Durable(kind="step" | "subflow") as durable:
                 return self._call(node, durable, result, later)
-            case callees.Durable(kind="workflow"):
-                self.refuse(
-                    node,
-                    f"calling workflow '{ast.unparse(node.func)}' (not yet)",
-                    "make it a '@subflow', or send an event that it starts on",
-                )
+            case callees.Durable(decl=FlowDecl(kind="workflow") as called):
+                return Child(*self._run(node, called.name, called, node.args, result, later))
             case callees.Primitive(name=name) if name in callees.AWAITED:
                 return self._primitive(node, name, result, later)
             case other:
@@ -97,12 +96,9 @@ class Awaits(Calls):
     # --- steps and subflows
 
     def _call(self, node: ast.Call, durable: callees.Durable, result: str | None, later: Sequence[ast.expr]) -> AnyNode:
-        decl, kind, name = durable.decl, durable.kind, durable.decl.name
-        starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
-        stars: list[Located] = [*starred, *(keyword for keyword in node.keywords if keyword.arg is None)]
-        for star in stars:
-            self.report("FG115", star, f"{kind} '{name}' is called with '{ast.unparse(star)}'", "write the arguments out")  # type: ignore[arg-type]  # both kinds are nodes
-        arguments, keywords = self._group_arguments(node, later)
+        decl, name = durable.decl, durable.decl.name
+        self._refuse_stars(node, f"{durable.kind} '{name}'")
+        arguments, keywords = self._group_arguments(node, node.args, later)
         node_id = self.node_id(name)
         if isinstance(decl, FlowDecl):
             self.session.called.setdefault(name, decl)
@@ -110,16 +106,39 @@ class Awaits(Calls):
         options = CallOverrides() if durable.options is None else overrides(self, durable.options)
         return Step(node_id, self.span(node), name, arguments, keywords, result, options)
 
-    def _group_arguments(self, node: ast.Call, later: Sequence[ast.expr]) -> tuple[tuple[Expr, ...], tuple[Keyword, ...]]:
-        every = [*node.args, *(keyword.value for keyword in node.keywords)]
+    def _refuse_stars(self, node: ast.Call, title: str) -> None:
+        starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
+        stars: list[Located] = [*starred, *(keyword for keyword in node.keywords if keyword.arg is None)]
+        for star in stars:
+            self.report("FG115", star, f"{title} is called with '{ast.unparse(star)}'", "write the arguments out")  # type: ignore[arg-type]  # both kinds are nodes
+
+    def _group_arguments(
+        self, node: ast.Call, given: Sequence[ast.expr], later: Sequence[ast.expr]
+    ) -> tuple[tuple[Expr, ...], tuple[Keyword, ...]]:
+        every = [*given, *(keyword.value for keyword in node.keywords)]
         values = self.operands(every, later=later)
         if later:
             values = [self.keep(value, [*every[index + 1 :], *later]) for index, value in enumerate(values)]
-        named = values[len(node.args) :]
+        named = values[len(given) :]
         keywords = tuple(
             Keyword(keyword.arg, value, self.span(keyword)) for keyword, value in zip(node.keywords, named, strict=True)
         )
-        return tuple(values[: len(node.args)]), keywords
+        return tuple(values[: len(given)]), keywords
+
+    # --- other workflows
+
+    def _run(
+        self, node: ast.Call, label: str, decl: FlowDecl, given: Sequence[ast.expr], result: str | None, later: Sequence[ast.expr]
+    ) -> tuple[str, Span, str, tuple[Expr, ...], tuple[Keyword, ...], str | None, tuple[Keyword, ...]]:
+        """What makes a `Child` or a `Start`."""
+        self._refuse_stars(node, f"workflow '{decl.name}'")
+        arguments, keywords = self._group_arguments(node, given, later)
+        defaults = left_out(self, decl, len(arguments), keywords)
+        return self.node_id(label), self.span(node), decl.name, arguments, keywords, result, defaults
+
+    def _start(self, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> AnyNode | None:
+        decl = started(self, node)
+        return None if decl is None else Start(*self._run(node, f"start.{decl.name}", decl, node.args[1:], result, later))
 
     # --- primitives
 
@@ -128,7 +147,10 @@ class Awaits(Calls):
             self.refuse(node, *PRIMITIVES[name])
             return None
         makers: dict[str, Callable[[ast.Call, str | None, Sequence[ast.expr]], AnyNode | None]] = {
-            "parallel": self._parallel,
+            "parallel": partial(self._group, "parallel"),
+            "settle": partial(self._group, "settle"),
+            "race": partial(self._group, "race"),
+            "start": self._start,
             "sleep": self._sleep,
             "sleep_until": self._sleep_until,
             "send": self._send,
@@ -158,20 +180,22 @@ class Awaits(Calls):
         label = f"send.{made.cls.__name__}" if isinstance(made, callees.Class) else "send"
         return Send(self.node_id(label), self.span(node), event, result)
 
-    def _parallel(self, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> Parallel:
-        name = self.node_id("parallel")
+    # --- groups
+
+    def _group(self, kind: str, node: ast.Call, result: str | None, later: Sequence[ast.expr]) -> Parallel:
+        name = self.node_id(kind)
         if not node.args:
-            self.report("FG171", node, "'parallel' has no branches", "parallel(a(x), b(y))")
+            self.report("FG171", node, f"'{kind}' has no branches", f"{kind}(a(x), b(y))")
         for keyword in node.keywords:
-            self.report("FG172", keyword, f"'parallel' takes no argument '{keyword.arg}'", "parallel(a(), b())")
+            self.report("FG172", keyword, f"'{kind}' takes no argument '{keyword.arg}'", f"{kind}(a(), b())")
         branches: list[AnyNode] = []
         for index, branch in enumerate(node.args):
             if index:
-                self._refuse_change(branch, "parallel")
-            made = self._branch_of(branch, [*node.args[index + 1 :], *later, node])
+                self._refuse_change(branch, kind)
+            made = self._branch_of(branch, kind, [*node.args[index + 1 :], *later, node])
             if made is not None:
                 branches.append(made)
-        return Parallel(name, self.span(node), "parallel", tuple(branches), result)
+        return Parallel(name, self.span(node), kind, tuple(branches), result)
 
     def _refuse_change(self, branch: ast.expr, group: str) -> None:
         """Python copies the arguments of a branch before it evaluates those of the next one; the machine copies them together."""
@@ -184,25 +208,20 @@ class Awaits(Calls):
                     f"change it in a statement before '{group}(...)'",
                 )
 
-    def _branch_of(self, node: ast.expr, later: Sequence[ast.expr]) -> AnyNode | None:
+    def _branch_of(self, node: ast.expr, group: str, later: Sequence[ast.expr]) -> AnyNode | None:
         match node:
             case ast.Call():
                 return self.suspension(node, None, later)
             case ast.Await(value=value):
-                self.report(
-                    "FG110", node, "a branch of 'parallel' is awaited: it would run before the others", ast.unparse(value)
-                )
+                message = f"a branch of '{group}' is awaited: it would run before the others"
+                self.report("FG110", node, message, ast.unparse(value))
             case ast.Starred():
-                self.report("FG115", node, f"'parallel' is called with '{ast.unparse(node)}'", "write the branches out")
+                self.report("FG115", node, f"'{group}' is called with '{ast.unparse(node)}'", "write the branches out")
             case _:
                 text = ast.unparse(node)
                 self.consume(node)
-                self.report(
-                    "FG100",
-                    node,
-                    f"'{text}' as a branch of 'parallel' is not in the language",
-                    "write the call out: parallel(a(x), b(y))",
-                )
+                message = f"'{text}' as a branch of '{group}' is not in the language"
+                self.report("FG100", node, message, f"write the call out: {group}(a(x), b(y))")
         return None
 
     # --- wait_for

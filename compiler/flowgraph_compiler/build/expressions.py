@@ -8,6 +8,7 @@ from enum import Enum
 from types import BuiltinFunctionType, EllipsisType, FunctionType, ModuleType
 from typing import Any
 
+from flowgraph import Err, Ok
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.context import MISSING
 from flowgraph_compiler.build.operands import Operands
@@ -133,10 +134,10 @@ class Expressions(Operands):
         return value.name in cls.__members__ and self.session.app.classes.get(cls.__name__) is cls
 
     def class_value(self, node: ast.expr, cls: type) -> Expr:
-        """A class: a listed one, a stored one, or an exception that Python knows."""
+        """A class: a listed one, a stored one, what `settle` gives, or an exception that Python knows."""
         listed = callees.type_name(cls)
         known = self.session.app.classes.get(cls.__name__) is cls
-        always = issubclass(cls, BaseException) and cls.__module__ in ("builtins", "flowgraph.errors")
+        always = cls in (Ok, Err) or (issubclass(cls, BaseException) and cls.__module__ in ("builtins", "flowgraph.errors"))
         if listed is None and not known and not always:
             message = f"class '{cls.__name__}' is no model, dataclass, enum, named tuple or exception of this application"
             self.report("FG112", node, message, "import it by name, or use it in a '@step'")

@@ -24,9 +24,6 @@ STATEMENTS: dict[str, tuple[str, str]] = {
 }
 
 PRIMITIVES: dict[str, tuple[str, str]] = {
-    "settle": ("'settle' (not yet)", "catch the exception in a '@subflow' per branch and use 'parallel(...)'"),
-    "race": ("'race' (not yet)", "use 'wait_for(..., timeout=...)' or 'parallel(...)'"),
-    "start": ("'start' (not yet)", "send an event that the workflow starts on: 'await send(...)'"),
     "timeout": ("'timeout' (not yet)", "give the steps a 'timeout=', or use 'wait_for(..., timeout=...)'"),
     "saga": ("'saga' (not yet)", "undo in 'except', then 'raise'"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowgraph import Err, Ok
 from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.declarations import FlowDecl, StepDecl
 from flowgraph_compiler.expressions import Call as CallExpr
@@ -213,7 +214,7 @@ class FlowTypes(Forward[Env]):
         limit = None if node.limit is None else evaluator.of(node.limit)
         if node.limit is not None and not assignable(limit, int | None):
             span = node.limit.span if node.limit.span.line else node.span
-            evaluator.findings.add("FG170", span, f"'limit' of 'fan_out' takes 'int | None', got '{show(limit)}'", "limit=20")
+            evaluator.findings.add("FG170", span, f"'limit' of '{node.kind}' takes 'int | None', got '{show(limit)}'", "limit=20")
         outer = evaluator.env
         bind_clauses(evaluator, node.clauses)
         if self.final_pass:
@@ -265,10 +266,18 @@ class FlowTypes(Forward[Env]):
                 return generic(tuple, *(self.result_type(branch) for branch in node.branches))
             case Parallel(kind="race"):
                 return union(self.result_type(branch) for branch in node.branches)
+            case Parallel():
+                return generic(tuple, *(self._settled(branch) for branch in node.branches))
             case FanOut(kind="fan_out"):
                 return generic(list, self.result_type(node.branch))
+            case FanOut():
+                return generic(list, self._settled(node.branch))
             case _:
                 return UNKNOWN
+
+    def _settled(self, branch: AnyNode) -> Any:
+        """The type of what `settle` gives for a branch."""
+        return union([generic(Ok, self.result_type(branch)), Err])
 
 
 def is_condition(expr: Expr) -> bool:

@@ -19,11 +19,12 @@ from flowgraph_compiler.machine import Action, Policy
 @dataclass(frozen=True)
 class Actions:
     """Makes the actions of one machine: the site of each node by its id, the policy of a step call, the wire names of an event
-    class by its bare name (its own first)."""
+    class by its bare name (its own first), the parameters of a workflow by its name."""
 
     sites: Mapping[str, str]
     policy: Callable[[graph.Step], Policy]
     wires: Callable[[str], tuple[str, tuple[str, ...]]]
+    parameters: Callable[[str], tuple[str, ...]]
 
     def of(self, node: AnyNode) -> Action:
         """The action of a suspending node."""
@@ -33,10 +34,8 @@ class Actions:
                 return machine.CallStep(site, callee, arguments, keywords, self.policy(node))
             case graph.Subflow(callee=callee, arguments=arguments, keywords=keywords):
                 return machine.CallFlow(site, callee, arguments, keywords)
-            case graph.Child(callee=callee, arguments=arguments, keywords=keywords):
-                return machine.CallChild(site, callee, arguments, keywords)
-            case graph.Start(callee=callee, arguments=arguments, keywords=keywords):
-                return machine.StartRun(site, callee, arguments, keywords)
+            case graph.Child() | graph.Start():
+                return self._run(node, site)
             case graph.Sleep(duration=duration):
                 return machine.SleepFor(site, duration)
             case graph.SleepUntil(when=when):
@@ -47,6 +46,13 @@ class Actions:
                 return machine.SendEvent(site, event)
             case _:
                 return self._group(node, site)
+
+    def _run(self, node: graph.Child | graph.Start, site: str) -> Action:
+        keywords = (*node.keywords, *node.defaults)
+        given = {keyword.name for keyword in keywords}
+        order = tuple(name for name in self.parameters(node.callee) if name in given)
+        kind = machine.CallChild if isinstance(node, graph.Child) else machine.StartRun
+        return kind(site, node.callee, node.arguments, keywords, order)
 
     def _wait(self, node: graph.Wait, site: str) -> Action:
         name, names = self.wires(node.event)
@@ -74,7 +80,10 @@ def actions_of(workflow: WorkflowGraph, app: Application, sites: Mapping[str, st
     def wires(event: str) -> tuple[str, tuple[str, ...]]:
         return app.events[event].event_name, wire_names(app.events[event], app)
 
-    return Actions(sites, lambda node: policy(node.overrides, app.steps[node.callee].step.options, options), wires)
+    def parameters(name: str) -> tuple[str, ...]:
+        return tuple(parameter.name for parameter in app.workflows[name].parameters)
+
+    return Actions(sites, lambda node: policy(node.overrides, app.steps[node.callee].step.options, options), wires, parameters)
 
 
 def wire_names(cls: type[Event], app: Application) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ def outlined(workflow: WorkflowGraph) -> Machine:
     """The machine's blocks and nodes. Raises `NotLowerable` as `lower` does."""
     identities = sites(workflow)
 
-    actions = Actions(identities, lambda _: Policy(), lambda event: (event, (event,)))
+    actions = Actions(identities, lambda _: Policy(), lambda event: (event, (event,)), lambda _: ())
     functions = tuple(
         Function(
             each.name, each.kind, each.parameters, each.defaults, each.keyword_only, tidy(Flow(actions.of).function(each.body))

@@ -62,9 +62,9 @@ class Actions:
                 self.flows.append(FlowAction(action.site, action.function))
                 return self.flows[-1]
             case form.CallChild():
-                return ChildAction(action.site, action.workflow, awaited=True)
+                return ChildAction(action.site, action.workflow, action.order, awaited=True)
             case form.StartRun():
-                return ChildAction(action.site, action.workflow, awaited=False)
+                return ChildAction(action.site, action.workflow, action.order, awaited=False)
             case form.SleepFor():
                 return SleepAction(action.site, until=False)
             case form.SleepTill():
@@ -145,8 +145,6 @@ class Actions:
         x = self._expressions
         if any(keyword.name is None for keyword in action.keywords):
             raise ProgramError(f"the machine passes '**' at '{action.site}'")
-        if action.keywords and isinstance(action, form.CallChild | form.StartRun):
-            raise ProgramError(f"the machine passes keywords at '{action.site}': a run's input is a list of arguments")
         keywords: ast.expr = ast.Constant(None)
         if action.keywords:
             keywords = ast.Dict([ast.Constant(k.name) for k in action.keywords], [x(k.value) for k in action.keywords])

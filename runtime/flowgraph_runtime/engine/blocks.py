@@ -38,10 +38,11 @@ class FlowAction:
 
 @dataclass(slots=True)
 class ChildAction:
-    """Start a run of another workflow and, when `awaited`, wait for its end."""
+    """Start a run of another workflow and, when `awaited`, wait for its end. `order`: of the keywords in its input."""
 
     site: str
     workflow: str
+    order: tuple[str, ...]
     awaited: bool
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from flowgraph import Event
 from flowgraph.codec import copy_value, dumps
 from flowgraph.durations import parse_duration
+from flowgraph.events import EventMeta, attach_meta, meta_of
 from flowgraph.fan_outs import check_fan_out
 from flowgraph_runtime.engine.blocks import (
     AnyAction,
@@ -117,7 +118,7 @@ def begin_send(turn: Turn, _: Token, action: SendAction, payload: Any) -> object
 def begin_child(turn: Turn, token: Token, action: ChildAction, payload: Any) -> object:
     """Start a run of another workflow."""
     state = turn.state
-    run_id, text = turn.new_id("run_"), dumps(list(payload[0]))
+    run_id, text = turn.new_id("run_"), dumps(_run_input(turn, action, payload))
     if not action.awaited:
         turn.commands.append(StartRun(run_id, action.workflow, text, None))
         return run_id
@@ -125,6 +126,16 @@ def begin_child(turn: Turn, token: Token, action: ChildAction, payload: Any) -> 
     state.suspend(pending)
     turn.commands.append(StartRun(run_id, action.workflow, text, pending.serial))
     return SUSPENDED
+
+
+def _run_input(turn: Turn, action: ChildAction, payload: Any) -> list[Any]:
+    """The arguments, the called workflow's own. An event that nobody has received is received by the run."""
+    arguments, keywords = copy_value(payload, by=action.workflow)
+    given = [*arguments, *(keywords[name] for name in action.order)]
+    for value in given:
+        if isinstance(value, Event) and meta_of(value) is None:
+            attach_meta(value, EventMeta(turn.new_id("evt_"), value.event_name, turn.now(), turn.state.run_id))
+    return given
 
 
 def begin_group(turn: Turn, token: Token, action: GroupAction | FanOutAction, payload: Any) -> object:
