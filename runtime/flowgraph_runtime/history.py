@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flowgraph_compiler.machine import Machine, NodeInfo
 from flowgraph_runtime.api.shapes import AttemptOut, InstanceOut, StepOut, StepStatus
 from flowgraph_runtime.engine.blocks import FlowAction
-from flowgraph_runtime.engine.commands import Decision, EmitEvent, EndRun, SetTimer
+from flowgraph_runtime.engine.commands import Decision, EmitEvent, EndRun, SetTimer, StartRun
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.folding import error_payload, input_of
 from flowgraph_runtime.engine.inputs import ChildEnded, EventOffered, Started, StepDone, StepFailed
@@ -46,6 +46,7 @@ class Visit:
     due: int | None = None
     reason: str | None = None
     rows: list[JournalRow] = field(default_factory=list[JournalRow])
+    run_id: str | None = None
     planned: dict[int, int] = field(default_factory=dict[int, int])  # journal position of a failure -> when it is tried again
 
     def attempts(self) -> list[JournalRow]:
@@ -195,6 +196,8 @@ class History:
         match input_of(row):
             case StepDone(payload=payload) | EventOffered(payload=payload) | ChildEnded(status="completed", payload=payload):
                 visit.payload = payload
+            case ChildEnded(status="cancelled"):
+                visit.status = "cancelled"
             case StepFailed(payload=payload) | ChildEnded(payload=payload):
                 visit.status, visit.error = "failed", payload
             case _:  # a timer has no outcome of its own
@@ -206,8 +209,12 @@ class History:
 
     def _observe_commands(self, decision: Decision, at: int, row: JournalRow | None) -> None:
         for command in decision.commands:
-            if isinstance(command, EmitEvent):
+            if isinstance(command, StartRun) and command.serial is not None:
+                if command.serial in self._open:
+                    self._open[command.serial][0].run_id = command.run_id
+            elif isinstance(command, EmitEvent | StartRun):
                 visit = self._visit(command.site, at)
+                visit.run_id = command.run_id if isinstance(command, StartRun) else None
                 self._end(visit, at, "completed")
             elif isinstance(command, SetTimer) and command.serial in self._open:
                 visit, _ = self._open[command.serial]
@@ -287,6 +294,7 @@ class History:
             error=error_view(visit.error, self._program.types),
             next_attempt_at=rfc3339(visit.due) if visit.status == "retrying" else None,
             reason=visit.reason,
+            run_id=visit.run_id,
         )
 
     def _attempts(self, visit: Visit) -> list[AttemptOut]:

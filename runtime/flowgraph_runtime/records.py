@@ -59,7 +59,8 @@ class EventRow:
     """A received event. `keys`: one (path, canonical text) per registered key path of its name. `payload`: the codec text of the
     model (what a workflow receives), `data`: its JSON as sent. `status`: stored, unknown, invalid. `dedup`: what `client_id` is
     unique for: the event itself (None), `start` (the runs that it starts, for a day), `none`. `envelope`: what came beside the
-    data, as JSON. `names`: those that waits may know it by besides `name`, when its class was renamed."""
+    data, as JSON. `names`: those that waits may know it by besides `name`, when its class was renamed. `later`: microseconds
+    after its transaction's instant."""
 
     id: str
     name: str
@@ -75,6 +76,7 @@ class EventRow:
     dedup: str | None = None
     envelope: str | None = None
     names: tuple[str, ...] = ()
+    later: int = 0
 
     def every_name(self) -> tuple[str, ...]:
         """Return the event's own name and the others that waits may know it by, each once."""
@@ -83,7 +85,8 @@ class EventRow:
 
 @dataclass(slots=True)
 class NewRun:
-    """A run to be created: by an event, by hand, by another run."""
+    """A run to be created: by an event, by hand, by another run (`parent_run`, which waits for it with a `parent_serial`).
+    `later`: microseconds after its transaction's instant, from when on its waits see events."""
 
     id: str
     workflow: str
@@ -97,11 +100,12 @@ class NewRun:
     parent_serial: int | None = None
     schedule: int | None = None  # number of the schedule whose tick it is
     scheduled_at: int | None = None
+    later: int = 0
 
 
 @dataclass(slots=True)
 class RunRow:
-    """A run as stored. `epoch`: the owner's, or None."""
+    """A run as stored. `epoch`: its owner. `parent_run`: the run that started it and, with a `parent_serial`, waits for it."""
 
     id: str
     workflow: str

@@ -41,11 +41,16 @@ def _snapshot_of(live: LiveRun) -> str:
 
 
 def _failure(row: RunRow, service: Service) -> FailureInfo:
-    """Which step failed the run: as its error says, or what that was raised from."""
+    """Which step of the run failed it: as its error says, or what that was raised from."""
+    others: list[FailureInfo] = []
     error: BaseException | None = None if row.error is None else loads(row.error, service.registry.types)
     while error is not None:
         info = getattr(error, "flowgraph", None)
         if isinstance(info, FailureInfo) and info.step is not None:
-            return info
+            if info.run_id == row.id:
+                return info
+            others.append(info)
         error = error.__cause__
+    if others:
+        raise NotReopenable(row.id, others[0].step, others[0].run_id)
     raise NotReopenable(row.id, None)

@@ -79,6 +79,7 @@ def run_view(
         scheduled_at=rfc3339(row.scheduled_at),
         result=plain_text(row.result),
         error=error_view(row.error, types, row.failed_step, row.failed_attempt),
+        parent_id=row.parent_run,
         reason=f"the deployed code lacks {', '.join(missing)}" if parked else row.reason,
         created_at=time(row.created_at),
         started_at=rfc3339(row.started_at),

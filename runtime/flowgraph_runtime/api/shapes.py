@@ -135,6 +135,7 @@ class RunOut(Shape):
     result: Any
     error: ErrorOut | None
     reason: str | None
+    parent_id: str | None = Field(default=None, description="the run that called or started this one")
     created_at: Moment
     started_at: Moment | None
     ended_at: Moment | None
@@ -160,7 +161,8 @@ class AttemptOut(Shape):
 
 
 class InstanceOut(Shape):
-    """One visit of a node. `next_attempt_at`: while it is in backoff; `reason`: why an attempt that is due does not start."""
+    """One visit of a node. `next_attempt_at`: while it is in backoff; `reason`: why an attempt that is due does not start;
+    `run_id`: the run that the node has called or started."""
 
     visit: int
     status: StepStatus
@@ -171,6 +173,7 @@ class InstanceOut(Shape):
     error: ErrorOut | None = None
     next_attempt_at: Moment | None = None
     reason: str | None = None
+    run_id: str | None = None
 
 
 class StepOut(Shape):

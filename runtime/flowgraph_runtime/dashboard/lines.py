@@ -17,7 +17,7 @@ from flowgraph_runtime.moments import microseconds, parse_rfc3339
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.transitions import ENDED
 
-_RESTING = {"wait": "waiting", "sleep": "sleeping"}
+_RESTING = {"wait": "waiting", "sleep": "sleeping", "child": "waiting"}
 _DEEPEST = 3
 
 
@@ -52,6 +52,7 @@ class InstanceLine:
     output: Any
     error: ErrorLine | None
     next_attempt_at: int | None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _instance(shown: InstanceOut, visit: Visit, now: int) -> InstanceLine:
         attempts.append(_attempt(attempt, error, due, now))
         due = at(attempt.retry_at)  # none when the run was retried by hand: that is no queue
     own = None if any(attempt.error for attempt in attempts[-1:]) else error_line(shown.error, visit.error)
-    return InstanceLine(shown.visit, shown.status, tuple(attempts), shown.output, own, at(shown.next_attempt_at))
+    return InstanceLine(shown.visit, shown.status, tuple(attempts), shown.output, own, at(shown.next_attempt_at), shown.run_id)
 
 
 def _attempt(attempt: AttemptOut, error: str | None, due: int | None, now: int) -> AttemptLine:

@@ -102,6 +102,7 @@ async def run_facts(service: Service, row: RunRow, steps: list[StepLine]) -> dic
         "event_name": summary.event_name if summary is not None else None,
         "origin": summary.origin if summary is not None else "hand",
         "parent": row.parent_run,
+        "is_child": row.parent_serial is not None,
         "created_at": row.created_at,
         "started_at": row.started_at,
         "ended_at": row.ended_at,

@@ -78,12 +78,14 @@ class EmitEvent:
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Start a run of another workflow; with a `serial`, `ChildEnded(serial)` comes back. `payload`: codec text of a list."""
+    """Start a run of another workflow; with a `serial`, `ChildEnded(serial)` comes back. `payload`: codec text of a list; `site`
+    is that of the call."""
 
     run_id: str
     workflow: str
     payload: str
     serial: int | None
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)

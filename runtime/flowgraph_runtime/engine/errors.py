@@ -22,10 +22,13 @@ class JournalMismatch(Exception):
 
 
 class NotReopenable(Exception):
-    """A failed run cannot go on from a step: its own code raised, and would raise the same again."""
+    """A failed run cannot go on from a step: its own code raised, and would raise the same again, or a run that it called failed
+    (`child`)."""
 
-    def __init__(self, run_id: str, step: str | None) -> None:
+    def __init__(self, run_id: str, step: str | None, child: str | None = None) -> None:
         reason = f"the failure of step '{step}' is not in its journal" if step else "its own code has failed, not a step"
+        if child is not None:
+            reason = f"it was step '{step}' of run {child} that failed, which it called or was told of"
         super().__init__(f"run {run_id} cannot be retried: {reason}; start a new run")
         self.run_id = run_id
         self.step = step

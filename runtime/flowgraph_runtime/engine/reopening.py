@@ -4,26 +4,28 @@
     state      fold(1 .. k-1), then the step runs again; serials, tokens and visits are counted on from n
 
 What was decided from k on was decided because of the failure: it stays in the journal as history and is not in force any more.
-Branches that were executing at k and have ended well since keep their results; the others run again.
+Branches that were executing at k and have ended well since keep their results; the others run again: of a child run, which was
+asked to end with its parent, a new one is started.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from flowgraph.errors import CodecError, FailureInfo
-from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, SetTimer
+from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, SetTimer, StartRun
 from flowgraph_runtime.engine.decide import decide, drain
 from flowgraph_runtime.engine.digests import digest
 from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
-from flowgraph_runtime.engine.folding import replay
-from flowgraph_runtime.engine.inputs import Started
+from flowgraph_runtime.engine.folding import input_of, replay
+from flowgraph_runtime.engine.inputs import ChildEnded, Started
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.running import resume, throw
-from flowgraph_runtime.engine.tokens import Pending, StepPending
+from flowgraph_runtime.engine.tokens import ChildPending, Pending, StepPending
 from flowgraph_runtime.engine.turn import Turn
 from flowgraph_runtime.engine.values import decoded
 from flowgraph_runtime.records import JournalRow, RunRow
@@ -34,7 +36,8 @@ RETRY = "retry"
 
 @dataclass(slots=True)
 class _Past:
-    """A fold from a run's start. `registered`: the timers and waits of each suspension; `failed_at`: the row of the failure."""
+    """A fold from a run's start. `registered`: the timers, waits and child run of each suspension; `failed_at`: the row of the
+    failure."""
 
     state: RunState
     registered: dict[int, dict[type, Command]] = field(default_factory=dict[int, "dict[type, Command]"])
@@ -42,7 +45,7 @@ class _Past:
 
     def remember(self, decision: Decision) -> None:
         for command in decision.commands:
-            if isinstance(command, SetTimer | OpenWait):
+            if isinstance(command, SetTimer | OpenWait | StartRun) and command.serial is not None:
                 self.registered.setdefault(command.serial, {})[type(command)] = command
 
 
@@ -62,8 +65,11 @@ def reopen(
     since = journal[end.failed_at - 1 :]
     try:
         for pending in list(state.pending.values()):
+            rows = [row for row in since if row.serial == pending.serial]
             if isinstance(pending, StepPending) and pending.executing:
-                _run_again(turn, pending, [row for row in since if row.serial == pending.serial])
+                _run_again(turn, pending, rows)
+            elif isinstance(pending, ChildPending):
+                _call_again(turn, pending, rows, past.registered[pending.serial][StartRun])
             else:
                 turn.commands += past.registered.get(pending.serial, {}).values()
         drain(turn)
@@ -121,6 +127,21 @@ def _count_on(state: RunState, end: RunState, at: int) -> None:
     state.next_serial, state.next_token = end.next_serial, end.next_token
     state.visits = {**state.visits, **end.visits}
     state.attempt = end.attempt + 1
+
+
+def _call_again(turn: Turn, pending: ChildPending, since: list[JournalRow], start: Any) -> None:
+    """Start the child run anew, unless it has ended well since. Under a serial of its own: the end of the one before, which may
+    still clean up, is nobody's."""
+    for row in since:
+        ended = input_of(row)
+        if isinstance(ended, ChildEnded) and ended.status == "completed":
+            turn.state.release(pending)
+            resume(turn, pending.token, decoded(ended.payload, turn.program.types))
+            return
+    turn.state.release(pending)
+    pending.serial, pending.since, pending.run_id = turn.state.new_serial(), turn.at, turn.new_id("run_")
+    turn.state.suspend(pending)
+    turn.commands.append(replace(start, run_id=pending.run_id, serial=pending.serial))
 
 
 def _run_again(turn: Turn, pending: StepPending, since: list[JournalRow]) -> None:

@@ -120,11 +120,11 @@ def begin_child(turn: Turn, token: Token, action: ChildAction, payload: Any) -> 
     state = turn.state
     run_id, text = turn.new_id("run_"), dumps(_run_input(turn, action, payload))
     if not action.awaited:
-        turn.commands.append(StartRun(run_id, action.workflow, text, None))
+        turn.commands.append(StartRun(run_id, action.workflow, text, None, action.site))
         return run_id
     pending = ChildPending(state.new_serial(), token, turn.at, action, run_id)
     state.suspend(pending)
-    turn.commands.append(StartRun(run_id, action.workflow, text, pending.serial))
+    turn.commands.append(StartRun(run_id, action.workflow, text, pending.serial, action.site))
     return SUSPENDED
 
 

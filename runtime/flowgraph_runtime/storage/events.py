@@ -40,13 +40,13 @@ _INSERT = f"INSERT INTO fg_event ({_NAMES}) SELECT {_NAMES} FROM given WHERE tru
 
 
 def store_events(tx: Tx, events: Sequence[EventRow]) -> dict[str, int]:
-    """Store those that are new, with their keys -> the numbers of these, by id. They are received at the transaction's instant:
-    what is stored later was received later."""
+    """Store those that are new, with their keys -> the numbers of these, by id. They are received at the transaction's instant
+    (or a little later, in the order of what one transition does): what is stored later was received later."""
     for event in events:
         keys = (text for key in event.keys for text in key)
         beside = (event.client_id, event.source, event.envelope)
         check_text(f"event {event.name!r}", event.id, event.name, event.data, event.payload, *beside, *keys)
-        event.received_at = tx.now
+        event.received_at = tx.now + event.later
     rows = [_values(event) for event in events]
     numbers = {str(id): int(number) for id, number in tx.sql.each(_INSERT, _COLUMNS, rows)}
     stored = {event.id: event for event in events if event.id in numbers}

@@ -75,7 +75,7 @@ INVARIANTS: dict[str, str] = {
         WHERE r.epoch IS NULL AND r.ready = 0 AND r.ended_at IS NULL AND r.status <> 'paused'
         AND NOT EXISTS (SELECT 1 FROM fg_timer x WHERE x.run = r.number)
         AND NOT EXISTS (SELECT 1 FROM fg_wait x WHERE x.run = r.number)
-        AND NOT EXISTS (SELECT 1 FROM fg_run c WHERE c.parent = r.number AND c.ended_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM fg_run c WHERE c.parent = r.number AND c.parent_serial IS NOT NULL AND c.ended_at IS NULL)
         AND NOT EXISTS (SELECT 1 FROM fg_limit_slot x WHERE x.run = r.number AND x.epoch = 0 AND x.held = 0)
     """,
     "an event starts a workflow once": """
@@ -124,7 +124,7 @@ INVARIANTS: dict[str, str] = {
     **{f"{table}.{column} points to a row": _missing(table, column, target) for table, column, target in _REFERENCES},
 }
 """Name -> statement that answers the rows which break it. `an unowned run waits for something` assumes that the engine tells
-storage about children by `parent`; a run that waits for a child which ended has its inbox row."""
+storage about children by `parent` and `parent_serial`; a run that waits for a child which ended has its inbox row."""
 
 
 def violations(store: Store) -> list[str]:

@@ -43,7 +43,7 @@ def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Ma
         None if run.input == f"[{payload}]" else run.input,
         event,
         run.created_at,
-        tx.now if event is not None or not run.received_at else run.received_at,
+        tx.now + run.later if event is not None or not run.received_at else run.received_at,
         1,
         0,
         None if run.parent_run is None else parents[run.parent_run],

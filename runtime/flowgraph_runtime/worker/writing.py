@@ -91,10 +91,11 @@ class Writer:
                 written.closed_waits.append(serial)
             case EmitEvent(event_id, event):
                 row = self._distribution.event_row(event, event_id, source=live.id)
+                row.later = written.runs[-1].later if written.runs else 0
                 written.events.append(row)
                 written.event_runs.extend(self._distribution.runs(event, row))
             case StartRun():
-                written.runs.append(self._child(command, live))
+                written.runs.append(self._child(command, written, live))
             case CancelRun(run_id, reason):
                 written.cancel_runs.append((run_id, reason))
             case EndRun():
@@ -102,16 +103,20 @@ class Writer:
             case _:  # AbandonStep is acted on, not written
                 pass
 
-    def _child(self, command: StartRun, live: LiveRun) -> NewRun:
+    def _child(self, command: StartRun, written: Transition, live: LiveRun) -> NewRun:
+        """A new run does not see the events that the same transition has sent before its start, only those after it."""
+        workflow = self._registry.workflow_named(command.workflow)
+        if workflow is None:
+            raise LookupError(f"workflow '{command.workflow}' is not served: its run cannot be started")
         return NewRun(
             id=command.run_id,
-            workflow=command.workflow,
-            machine=self._registry.current[command.workflow],
+            workflow=workflow,
+            machine=self._registry.current[workflow],
             input=command.payload,
             created_at=live.at,
-            received_at=live.at,
-            parent_run=live.id if command.serial is not None else None,
+            parent_run=live.id,
             parent_serial=command.serial,
+            later=written.events[-1].later + 1 if written.events else 0,
         )
 
     @staticmethod
