@@ -165,8 +165,8 @@ def fan_outs_lose_their_conditions(patch: Patch) -> None:
     """A branch begins for elements that a condition leaves out."""
     clauses = FanOuts._clauses
 
-    def unconditional(self: Any, node: Any, rest: Any, iterable: Any) -> Any:
-        found, branch = clauses(self, node, rest, iterable)
+    def unconditional(self: Any, *given: Any) -> Any:
+        found, branch = clauses(self, *given)
         return tuple(replace(clause, conditions=()) for clause in found), branch
 
     patch.setattr(FanOuts, "_clauses", unconditional)
