@@ -27,7 +27,7 @@ _ALWAYS_KNOWN: dict[str, type] = {
 class TypeRegistry:
     """Finds a class by its bare name or an alias.
 
-    Always known: exceptions of Python and of `flowgraph`, what a body can ask about its run and its events, and what `settle` gives.
+    Always known: exceptions of Python and of `flowgraph`, what a body can ask about its run and its events, what `settle` gives.
     """
 
     def __init__(self, *classes: type) -> None:
