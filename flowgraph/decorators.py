@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from flowgraph.direct import call_step, call_subflow, call_workflow
 from flowgraph.durations import Duration
-from flowgraph.events import Event
+from flowgraph.events import Event, alias_names
 from flowgraph.options import UNSET, StepOptions, WorkflowOptions, given_or
 from flowgraph.policies import Backoff, Batch, Concurrency, Cron, Debounce, Idempotency, On, RateLimit, Singleton, Throttle
 
@@ -32,7 +32,7 @@ class Step(Generic[P, R]):
         self.fn = fn
         self.options = options
         self.name: str = given_or(options.name, fn.__name__)
-        self.aliases: tuple[str, ...] = tuple(given_or(options.aliases, ()))
+        self.aliases: tuple[str, ...] = alias_names(given_or(options.aliases, ()))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Call the step: durable in a machine; in a direct run with retries; a plain call elsewhere.
@@ -82,7 +82,7 @@ class Workflow(Generic[P, R]):
         self.fn = fn
         self.options = options
         self.name: str = given_or(options.name, fn.__name__)
-        self.aliases: tuple[str, ...] = tuple(given_or(options.aliases, ()))
+        self.aliases: tuple[str, ...] = alias_names(given_or(options.aliases, ()))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Run the workflow: inside a run as its child, else as a direct run under plain asyncio."""

@@ -43,7 +43,7 @@ class Event(BaseModel):
         cls.event_name = name or cls.__name__
         cls.internal = internal
         cls.has_own_name = name is not None
-        cls.event_aliases = tuple(aliases)
+        cls.event_aliases = alias_names(aliases)
 
     @property
     def meta(self) -> EventMeta:
@@ -52,6 +52,11 @@ class Event(BaseModel):
         if meta is None:
             raise LookupError(f"event '{type(self).event_name}' was made here and not received: only a received event has `meta`")
         return meta
+
+
+def alias_names(aliases: Sequence[str]) -> tuple[str, ...]:
+    """Return the names given as `aliases=`; a text alone is one name, not its letters."""
+    return (aliases,) if isinstance(aliases, str) else tuple(aliases)
 
 
 def attach_meta(event: Event, meta: EventMeta) -> None:

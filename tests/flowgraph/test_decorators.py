@@ -52,6 +52,14 @@ def test_names_and_aliases_are_the_given_ones() -> None:
     assert (ship.name, ship.aliases) == ("ship", ())
 
 
+def test_a_text_alone_is_one_alias() -> None:
+    class Renamed(Event, aliases="old.name"): ...
+
+    assert step(aliases="send")(ship.fn).aliases == ("send",)
+    assert workflow(aliases="flow")(bare.fn).aliases == ("flow",)
+    assert Renamed.event_aliases == ("old.name",)
+
+
 def test_bad_options_are_kept_for_the_check_to_report() -> None:
     assert bill.options.given() == {
         "name": "bill.customer",

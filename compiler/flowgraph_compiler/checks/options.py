@@ -86,6 +86,8 @@ def values(name: str, value: Any, report: Report) -> Iterator[Diagnostic]:
     """What is wrong with the value of an option."""
     if name == "retries" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         yield report("FG320", name, f"'retries={value!r}' is no whole number from 0 on", "retries=0")
+    elif name == "name" and (not isinstance(value, str) or not value):
+        yield report("FG320", name, f"'name={value!r}' is no text, or an empty one", 'name="charge"')
     elif name in ("timeout", "schedule_to_start", "heartbeat"):
         yield from _duration(name, name, value, report)
     elif name == "backoff":
