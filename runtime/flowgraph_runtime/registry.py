@@ -110,6 +110,12 @@ class Registry:
             self._limits[print_] = MachineLimits(self.machines[print_], self.types)
         return self._limits[print_]
 
+    def names_of_workflow(self, name: str) -> tuple[str, ...]:
+        """Return every name that runs of the workflow of this name or alias are stored under, the present one first; only this
+        one when it is unknown."""
+        found = self.application.workflows.get(self._renamed.get(name, name))
+        return (name,) if found is None else (found.name, *found.target.aliases)
+
     def workflow_named(self, name: str) -> str | None:
         """Return the name of the served workflow that has this name or alias, None when there is none."""
         found = self._renamed.get(name, name)

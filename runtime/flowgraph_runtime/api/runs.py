@@ -69,8 +69,9 @@ async def listing(call: Call) -> Response:
     """List runs, newest first."""
     queries = call.queries()
     limit, cursor = page_of(call, queries)
+    workflow = queries.get("workflow")
     rows, following = await call.service.store.runs(
-        workflow=queries.get("workflow"),
+        workflow=None if workflow is None else call.service.registry.names_of_workflow(workflow),
         status=queries.get("status"),
         event_id=queries.get("event_id"),
         since=since_of(queries),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -30,6 +31,8 @@ async def listing(request: Request, service: Service) -> Response:
     """Show the runs that a visitor looks for, newest first."""
     form = run_form(request.query_params)
     wanted = runs_wanted(form, service.clock.now(), frozenset(service.registry.unsatisfied()))
+    if isinstance(wanted.workflow, str):
+        wanted = replace(wanted, workflow=service.registry.names_of_workflow(wanted.workflow))
     page = await _page(service, form, wanted)
     return render(
         "runs.html",

@@ -73,6 +73,7 @@ def workflow_line(service: Service, name: str, runs: Sequence[RunSummary], live:
     """Return a workflow from its newest runs, newest first, and the counts of live ones."""
     registry, now = service.registry, service.clock.now()
     machine, declared = registry.machine_of(name), registry.application.workflows[name]
+    names = registry.names_of_workflow(name)
     return WorkflowLine(
         name,
         f"{machine.file}:{declared.span.line}",
@@ -80,10 +81,10 @@ def workflow_line(service: Service, name: str, runs: Sequence[RunSummary], live:
         triggers_of(machine),
         rate(runs, now),
         health(runs),
-        live.of(name, "queued"),
-        live.of(name, "running", "cancelling"),
-        live.of(name, *_RESTING),
-        max(_RESTING, key=lambda status: live.of(name, status)),
+        live.of(names, "queued"),
+        live.of(names, "running", "cancelling"),
+        live.of(names, *_RESTING),
+        max(_RESTING, key=lambda status: live.of(names, status)),
         (runs[0].started_at or runs[0].created_at) if runs else None,
         usual_duration(runs),
         outcome_bars(runs, now),
@@ -103,7 +104,8 @@ async def home(request: Request, service: Service) -> Response:
 
 
 async def _recent(service: Service, name: str, parked: frozenset[str]) -> list[RunSummary]:
-    return await service.store.ask(lambda connection: overview.recent_runs(connection, name, parked))
+    names = service.registry.names_of_workflow(name)
+    return await service.store.ask(lambda connection: overview.recent_runs(connection, names, parked))
 
 
 async def workflow(request: Request, service: Service) -> Response:

@@ -97,8 +97,8 @@ def _text(key: Key) -> str:
     return "-".join(map(str, key))
 
 
-def rows_of(connection: Connection, statement: str, **lists: Sequence[int]) -> list[Any]:
-    """Return the rows of a statement with lists of numbers, written `IN :name`; none when a list is empty."""
+def rows_of(connection: Connection, statement: str, **lists: Sequence[int] | Sequence[str]) -> list[Any]:
+    """Return the rows of a statement with lists of numbers or names, written `IN :name`; none when a list is empty."""
     if not all(lists.values()):
         return []
     expanded: list[Any] = [bindparam(name, expanding=True) for name in lists]

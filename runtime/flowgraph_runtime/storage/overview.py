@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
 
-from flowgraph_runtime.storage.run_pages import ANY, LIVE, RunSummary, numbers_between, summaries
+from flowgraph_runtime.storage.reads import names_given
+from flowgraph_runtime.storage.run_pages import ANY, LIVE, RunSummary, numbers_between, summaries, workflow_numbers
 
 SAMPLE = 200
 """Newest runs of a workflow from which its rate and health are computed."""
@@ -23,10 +24,9 @@ class LiveCounts:
     by_workflow: dict[str, dict[str, int]]
     bounded: bool
 
-    def of(self, workflow: str, *statuses: str) -> int:
-        """Return how many runs of a workflow are in one of these statuses."""
-        counts = self.by_workflow.get(workflow, {})
-        return sum(counts.get(status, 0) for status in statuses)
+    def of(self, workflow: str | tuple[str, ...], *statuses: str) -> int:
+        """Return how many runs of a workflow, by its name or all that it has had, are in one of these statuses."""
+        return sum(self.by_workflow.get(name, {}).get(status, 0) for name in names_given(workflow) for status in statuses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,13 @@ class Matches:
 
 
 def recent_runs(
-    connection: Connection, workflow: str, parked: frozenset[str] = frozenset(), limit: int = SAMPLE
+    connection: Connection, workflow: str | tuple[str, ...], parked: frozenset[str] = frozenset(), limit: int = SAMPLE
 ) -> list[RunSummary]:
-    """Return the newest runs of a workflow, newest first."""
-    number = connection.execute(_WORKFLOW, {"name": workflow}).scalar()
-    if number is None:
-        return []
-    numbers = numbers_between(connection, {"workflow": number}, 0, ANY, "DESC", limit)
-    return [run for _, run in summaries(connection, numbers, parked)]
-
-
-_WORKFLOW = text("SELECT number FROM fg_workflow WHERE name = :name")
+    """Return the newest runs of a workflow, by its name or all that it has had, newest first."""
+    found: list[int] = []
+    for number in workflow_numbers(connection, workflow):
+        found += numbers_between(connection, {"workflow": number}, 0, ANY, "DESC", limit)
+    return [run for _, run in summaries(connection, sorted(found, reverse=True)[:limit], parked)]
 
 
 def live_counts(connection: Connection) -> LiveCounts:

@@ -106,7 +106,7 @@ def run(connection: Connection, id: str) -> RunRow | None:
 def runs(
     connection: Connection,
     *,
-    workflow: str | None = None,
+    workflow: str | Collection[str] | None = None,
     status: str | None = None,
     event_id: str | None = None,
     since: int | None = None,
@@ -114,11 +114,11 @@ def runs(
     limit: int = 50,
     parked: Collection[str] = (),
 ) -> tuple[list[RunRow], int | None]:
-    """Runs, newest first, and the cursor of the next page. `since`: created at or after, microseconds. `parked`: fingerprints of
-    machines that nobody can advance, whose live runs are shown as paused."""
+    """Runs, newest first, and the cursor of the next page. `workflow`: its name, or all that it has had. `since`: created at or
+    after, microseconds. `parked`: fingerprints of machines that nobody can advance, whose live runs are shown as paused."""
     query = _runs()
     if workflow is not None:
-        query = query.where(col(Workflow.name) == workflow)
+        query = query.where(col(Workflow.name).in_(names_given(workflow)))
     if status is not None:
         query = query.where(_shown_as(status, parked))
     if event_id is not None:
@@ -130,6 +130,11 @@ def runs(
     found = _rows(connection, query.order_by(col(Run.number).desc()).limit(limit + 1))
     page = found[:limit]
     return [_run_row(row) for row in page], (page[-1][0].number if len(found) > limit else None)
+
+
+def names_given(workflow: str | Collection[str]) -> list[str]:
+    """Return the names of a workflow that has one or several."""
+    return [workflow] if isinstance(workflow, str) else list(workflow)
 
 
 def _shown_as(status: str, parked: Collection[str]) -> ColumnElement[bool]:

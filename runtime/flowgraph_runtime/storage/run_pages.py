@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from flowgraph_runtime.storage.keysets import Cursor, Found, Key, KeyPage, placed, read_page, rows_of
+from flowgraph_runtime.storage.reads import names_given
 from flowgraph_runtime.storage.transitions import ENDED
 
 LIVE = ("queued", "running", "waiting", "sleeping", "paused", "cancelling")
@@ -32,10 +33,10 @@ _SUMMARY = (
 
 @dataclass(frozen=True, slots=True)
 class RunsWanted:
-    """What runs are looked for. `since` and `until`: created at or after, and before, in microseconds. `parked`: fingerprints of
-    machines that nobody can advance, whose live runs count as paused."""
+    """What runs are looked for. `workflow`: its name, or all that it has had. `since` and `until`: created at or after, and
+    before, in microseconds. `parked`: fingerprints of machines that nobody can advance, whose live runs count as paused."""
 
-    workflow: str | None = None
+    workflow: str | tuple[str, ...] | None = None
     status: str | None = None
     event_name: str | None = None
     event_id: str | None = None
@@ -133,9 +134,17 @@ def _stored_as(wanted: RunsWanted) -> tuple[str, ...]:
     return _STORED_AS.get(wanted.status or "", (wanted.status or "",))
 
 
-def _workflows(connection: Connection, name: str | None) -> Sequence[int]:
-    condition = "" if name is None else "WHERE name = :name"
-    return connection.execute(text(f"SELECT number FROM fg_workflow {condition}"), {"name": name} if name else {}).scalars().all()
+def _workflows(connection: Connection, wanted: str | tuple[str, ...] | None) -> Sequence[int]:
+    if wanted is None:
+        return connection.execute(text("SELECT number FROM fg_workflow")).scalars().all()
+    return workflow_numbers(connection, wanted)
+
+
+def workflow_numbers(connection: Connection, workflow: str | tuple[str, ...]) -> Sequence[int]:
+    """Return the numbers of the workflow's names that are in the database."""
+    return [
+        row[0] for row in rows_of(connection, "SELECT number FROM fg_workflow WHERE name IN :names", names=names_given(workflow))
+    ]
 
 
 def _events_named(connection: Connection, wanted: RunsWanted, cursor: Cursor, edge: Key | None, count: int) -> list[Key]:
@@ -167,7 +176,7 @@ def _summary(row: Any, parked: frozenset[str]) -> RunSummary:
 
 def _matches(run: RunSummary, wanted: RunsWanted) -> bool:
     return (
-        (wanted.workflow is None or run.workflow == wanted.workflow)
+        (wanted.workflow is None or run.workflow in names_given(wanted.workflow))
         and (wanted.status is None or run.status == wanted.status)
         and (wanted.event_id is None or run.event_id == wanted.event_id)
         and (wanted.since is None or run.created_at >= wanted.since)

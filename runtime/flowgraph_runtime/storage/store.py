@@ -209,7 +209,7 @@ class Store:
     async def runs(
         self,
         *,
-        workflow: str | None = None,
+        workflow: str | Collection[str] | None = None,
         status: str | None = None,
         event_id: str | None = None,
         since: int | None = None,
@@ -217,7 +217,7 @@ class Store:
         limit: int = 50,
         parked: Collection[str] = (),
     ) -> tuple[list[RunRow], int | None]:
-        """A page of runs, newest first, and the cursor of the next page (None at the end). `parked`: see `reads.runs`."""
+        """A page of runs, newest first, and the cursor of the next page (None at the end). See `reads.runs`."""
         wanted = partial(reads.runs, workflow=workflow, status=status, event_id=event_id, since=since)
         return await self._read(partial(wanted, cursor=cursor, limit=limit, parked=parked))
 

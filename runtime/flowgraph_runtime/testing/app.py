@@ -86,7 +86,7 @@ class App:
 
     async def runs(self, workflow: Workflow[..., R]) -> list[Run[R]]:
         """Return the runs of a workflow, oldest first: also those that events, schedules or other runs have started."""
-        rows, _ = await self._service.store.runs(workflow=workflow.name, limit=1000)
+        rows, _ = await self._service.store.runs(workflow=(workflow.name, *workflow.aliases), limit=1000)
         return [Run(row.id, self._around) for row in reversed(rows)]
 
     async def events(self, event: type[E]) -> list[E]:
