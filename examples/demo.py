@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -37,11 +38,14 @@ def main() -> int:
     """Start the server, show a booking, serve on until Ctrl-C."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--port", type=int, default=8288)
-    port: int = options.parse_args().port
+    options.add_argument("--db", type=Path, default=ROOT / ".flowgraph/demo.db")
+    given = options.parse_args()
+    port, db = int(given.port), Path(given.db)
     url = f"http://127.0.0.1:{port}"
-    for old in (ROOT / ".flowgraph").glob("demo.db*"):  # every demo begins with an empty dashboard
+    for old in db.parent.glob(f"{db.name}*"):  # every demo begins with an empty dashboard
         old.unlink()
-    command = [*PROGRAM, "dev", "examples/booking", "--port", str(port), "--db", "sqlite:///.flowgraph/demo.db"]
+    command = [*PROGRAM, "dev", "examples/booking", "--port", str(port), "--db", f"sqlite:///{db}"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server ends with its demo
     server = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_until_ready(server, url)
