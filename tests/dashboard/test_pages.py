@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 
 import httpx2
@@ -182,6 +183,11 @@ def test_while_nothing_compiles_dev_shows_the_report():
                 assert "FG113 <b>step-not-awaited</b>" in markup.text
                 assert markup.active() == []
                 assert "default-src 'none'" in page.headers["content-security-policy"]
+            updated = await client.get("/runs/x", headers={"hx-request": "true"})
+            assert (updated.text, updated.headers["hx-refresh"]) == ("", "true")
+            asked = json.loads(next(a["hx-headers"] for a in markup.all("section")))
+            still = await client.get("/runs/x", headers={"hx-request": "true", **asked})
+            assert (still.status_code, "hx-refresh" in still.headers) == (503, False)
             refused = await client.post("/v1/events", json={"name": "x", "data": {}})
             assert refused.status_code == 503
             assert refused.headers["content-type"] == "application/problem+json"
