@@ -61,12 +61,16 @@ FG205 W poll-without-pause
 FG210 E possibly-unbound
 FG211 N result-unused
 FG213 W constant-condition
+FG214 W may-divide-by-zero
 FG220 N wait-without-timeout
 FG221 W event-nobody-sends
 FG222 W event-nobody-consumes
 FG223 E where-never-true
 FG224 W event-may-be-missed
 FG231 W retried-not-idempotent
+FG232 N argument-mutated-after-call
+FG240 W grows-in-endless-loop
+FG241 N state-may-exceed-limit
 FG250 E duplicate-name
 FG301 E key-type
 FG310 E cron-invalid

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from flowgraph_compiler.checks import (
     bindings,
     conditions,
+    copies,
     durations,
+    emptiness,
     events,
     fan_outs,
+    growth,
     keys,
     limits,
     looping,
@@ -33,9 +36,10 @@ def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
     for by_structure in (bindings, reaching, looping, durations, fan_outs, overrides):
         yield from by_structure.check(graph)
-    for by_types in (conditions, waiting):
+    for by_types in (conditions, emptiness, growth, waiting):
         yield from by_types.check(graph, flows)
     yield from storing.check(graph, app, flows)
+    yield from copies.check(graph, app, flows)
 
 
 def check_declarations(app: Application) -> Iterator[Diagnostic]:
