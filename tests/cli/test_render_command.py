@@ -93,3 +93,13 @@ def test_without_a_renderer_both_are_named(program: Program, monkeypatch: pytest
 def test_what_graphviz_refuses_is_an_error_with_its_words() -> None:
     with pytest.raises(pictures.PictureError, match="syntax error"):
         pictures.svg("digraph { a -> ")
+
+
+def test_a_picture_for_a_document_has_a_title_a_legend_links_and_a_theme(program: Program) -> None:
+    options = ("--title", "--legend", "--link", "https://code.example/{file}#L{line}", "--theme", "dark")
+    done = program("render", "meeting.py:meet", "--format", "svg", *options)
+    assert done.code == 0, done.stderr
+    assert "meeting.py:9<" in done.stdout
+    assert "a decision" in done.stdout
+    assert 'href="https://code.example/meeting.py#L11"' in done.stdout
+    assert done.stdout != program("render", "meeting.py:meet", "--format", "svg", *options[:-2]).stdout

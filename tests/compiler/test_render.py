@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from flowgraph_compiler.machine import Machine
-from flowgraph_compiler.render import DiagramEdge, DiagramGraph, DiagramNode, diagram, dot, mermaid
+from flowgraph_compiler.machine import Machine, Trigger
+from flowgraph_compiler.render import DARK, LIGHT, DiagramEdge, DiagramGraph, DiagramNode, Style, diagram, dot, heading, mermaid
+from flowgraph_compiler.render.colours import Palette
+from flowgraph_compiler.render.shapes import folded, shortened
 from tests.compiler.compiled import PRELUDE, checked
 
 SOURCE = """
@@ -134,6 +137,78 @@ def test_states_colour_the_nodes_and_the_rest_is_pending(machine: Machine) -> No
 def test_without_a_run_there_are_no_states(drawn: DiagramGraph) -> None:
     assert drawn.legend == ()
     assert "cluster_legend" not in dot(drawn)
+
+
+# --- styles
+
+
+@pytest.mark.parametrize("write", [dot, mermaid])
+def test_a_style_changes_colours_and_nothing_else(machine: Machine, write: Callable[..., str]) -> None:
+    live = diagram(machine, live={machine.nodes[0].id: "failed"})
+    light, dark = (write(live, Style(palette)) for palette in (LIGHT, DARK))
+    assert light == write(live) != dark
+    colour = re.compile("#[0-9a-f]{6}")
+    assert colour.sub("", light) == colour.sub("", dark)
+
+
+def test_both_palettes_know_the_same_kinds_and_states() -> None:
+    assert (LIGHT.kinds.keys(), LIGHT.statuses.keys()) == (DARK.kinds.keys(), DARK.statuses.keys())
+
+
+@pytest.mark.parametrize(("palette", "page"), [(LIGHT, "#ffffff"), (DARK, "#0f1623")])
+def test_every_text_can_be_read_on_its_ground(palette: Palette, page: str) -> None:
+    """By the contrast that WCAG 2.2 (1.4.3, 1.4.11) asks for: 4.5 for text, 3 for lines."""
+    for name, look in {**palette.kinds, **palette.statuses, "other": palette.other}.items():
+        assert contrast(look.text, look.fill) >= 4.5, name
+    for line in (palette.arrow, palette.error, palette.timeout):
+        assert contrast(line, page) >= 3, line
+
+
+def contrast(one: str, other: str) -> float:
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_a_heading_says_which_workflow_it_is_and_what_starts_it(machine: Machine) -> None:
+    trigger = Trigger("cron", cron="0 9 * * *", zone="Europe/Paris")
+    lines = heading(replace(machine, triggers=(trigger, Trigger("event", ("paid", "paid.late"))), file="orders.py"))
+    assert lines[:2] == ("order", "at 09:00 every day, Europe/Paris, on paid | paid.late")
+    assert re.fullmatch(r"orders\.py:\d+", lines[2])
+    style = Style(heading=('a "b"', "c"))
+    assert 'label="a \\"b\\"\\lc\\l \\l"; labelloc=t' in dot(diagram(machine), style)
+    assert mermaid(diagram(machine), style).startswith('---\ntitle: "a \\"b\\" · c"\n---\nflowchart TB')
+
+
+def test_a_legend_explains_the_kinds_that_occur(machine: Machine, drawn: DiagramGraph) -> None:
+    explained = {"a step", "waits for an event", "sleeps", "a subflow", "a decision", "a loop"}
+    for text in (dot(drawn, Style(legend=True)), mermaid(drawn, Style(legend=True))):
+        assert all(words in text for words in explained)
+        assert "sends an event" not in text
+
+
+def test_boxes_lead_to_their_lines(machine: Machine, drawn: DiagramGraph) -> None:
+    style = Style(link="https://code.example/{file}#L{line}", file='a b/"c".py')
+    (wait,) = (node for node in drawn.nodes if node.kind == "wait")
+    address = f"https://code.example/a%20b/%22c%22.py#L{wait.line}"
+    assert f'URL="{address}"' in dot(drawn, style)
+    assert re.search(rf'click n\d+ href "{re.escape(address)}"', mermaid(drawn, style))
+    assert "URL=" not in dot(drawn)
+
+
+def test_texts_are_broken_at_spaces_then_after_punctuation() -> None:
+    assert folded("return Outcome(booking_id=event.booking_id, status='x')") == [
+        "return Outcome(booking_id=event.", "booking_id, status='x')",
+    ]  # fmt: skip
+    assert folded("x" * 40) == ["x" * 34, "x" * 6]
+    assert folded("") == [""]
+    assert shortened("a" * 20 + " is long", 24) == "a" * 20 + " …"
+    assert shortened("a" * 70) == "a" * 63 + "…"
 
 
 # --- texts of users

@@ -13,11 +13,26 @@ from flowgraph_compiler.machine import Machine
 from flowgraph_compiler.render.as_dot import dot
 from flowgraph_compiler.render.as_mermaid import mermaid
 from flowgraph_compiler.render.blocks import block_diagram
+from flowgraph_compiler.render.colours import DARK, LIGHT
 from flowgraph_compiler.render.outline import outlined
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode
 from flowgraph_compiler.render.steps import StepDiagram
+from flowgraph_compiler.render.styles import Style
+from flowgraph_compiler.render.texts import heading
 
-__all__ = ["Cluster", "DiagramEdge", "DiagramGraph", "DiagramNode", "diagram", "dot", "mermaid"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Cluster",
+    "DiagramEdge",
+    "DiagramGraph",
+    "DiagramNode",
+    "Style",
+    "diagram",
+    "dot",
+    "heading",
+    "mermaid",
+]
 
 
 def diagram(form: WorkflowGraph | Machine, level: str = "graph", live: Mapping[str, str] | None = None) -> DiagramGraph:

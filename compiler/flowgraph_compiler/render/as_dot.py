@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowgraph_compiler.render.colours import ARROW, ERROR, FRAME, TIMEOUT, paint
 from flowgraph_compiler.render.shapes import UNPLACED, Cluster, DiagramEdge, DiagramGraph, DiagramNode, folded
+from flowgraph_compiler.render.styles import PLAIN, Style
 
 _SHAPES = {
     "start": 'shape=box, style="filled,rounded"',
@@ -20,61 +20,94 @@ _SHAPES = {
     "join": "shape=box, style=filled, height=0.07, width=1.1, fixedsize=true",
 }
 _EDGES = {
-    "flow": f'color="{ARROW}"',
-    "timeout": f'color="{TIMEOUT}", fontcolor="{TIMEOUT}", style=dashed',
-    "error": f'color="{ERROR}", fontcolor="{ERROR}", style=dashed, constraint=true',
-    "calls": f'color="{FRAME}", style=dotted, arrowhead=open, constraint=false',
+    "flow": 'color="{0.arrow}"',
+    "timeout": 'color="{0.timeout}", fontcolor="{0.timeout}", style=dashed',
+    "error": 'color="{0.error}", fontcolor="{0.error}", style=dashed, constraint=true',
+    "calls": 'color="{0.frame}", style=dotted, arrowhead=open, constraint=false',
 }
 _FONT = 'fontname="Helvetica,Arial,sans-serif"'
 
 
-def dot(diagram: DiagramGraph) -> str:
+def dot(diagram: DiagramGraph, style: Style = PLAIN) -> str:
     """The DOT text of a diagram."""
-    return "\n".join([*_lines(diagram), "}", ""])
+    return "\n".join([*_Writer(diagram, style).lines(), "}", ""])
 
 
-def _lines(diagram: DiagramGraph) -> Iterator[str]:
-    ids = {node.id: f"n{number}" for number, node in enumerate(diagram.nodes)}
-    yield f"digraph {_quoted(diagram.title)} {{"
-    yield f'  graph [rankdir=TB, bgcolor="transparent", nodesep=0.3, ranksep=0.32, pad=0.2, {_FONT}, fontsize=11];'
-    yield f'  node [shape=box, style=filled, {_FONT}, fontsize=11, height=0.32, margin="0.14,0.06"];'
-    yield f'  edge [{_FONT}, fontsize=9, arrowsize=0.7, color="{ARROW}", fontcolor="{ARROW}"];'
-    for node in diagram.nodes:
-        if node.cluster is None:
-            yield f"  {_node(node, ids)}"
-    for cluster in diagram.clusters:
-        yield from _cluster(cluster, diagram, ids)
-    for edge in diagram.edges:
-        yield f"  {_edge(edge, ids)}"
-    yield from _legend(diagram)
+class _Writer:
+    """Writes one diagram in one style."""
 
+    def __init__(self, diagram: DiagramGraph, style: Style) -> None:
+        self._diagram = diagram
+        self._style = style
+        self._palette = style.palette
+        self._ids = {node.id: f"n{number}" for number, node in enumerate(diagram.nodes)}
 
-def _cluster(cluster: Cluster, diagram: DiagramGraph, ids: dict[str, str]) -> Iterator[str]:
-    yield f"  subgraph {_quoted(cluster.id)} {{"
-    yield f'    label={_quoted(cluster.title)}; labeljust=l; style="rounded,dashed"; margin=12;'
-    yield f'    color="{FRAME}"; fontcolor="{ARROW}";'
-    for node in diagram.nodes:
-        if node.cluster == cluster.id:
-            yield f"    {_node(node, ids)}"
-    yield "  }"
+    def lines(self) -> Iterator[str]:
+        diagram, arrow = self._diagram, self._palette.arrow
+        yield f"digraph {_quoted(diagram.title)} {{"
+        yield f'  graph [rankdir=TB, bgcolor="transparent", nodesep=0.3, ranksep=0.32, pad=0.2, {_FONT}, fontsize=11];'
+        yield f'  node [shape=box, style=filled, {_FONT}, fontsize=11, height=0.32, margin="0.14,0.06"];'
+        yield f'  edge [{_FONT}, fontsize=9, arrowsize=0.7, color="{arrow}", fontcolor="{arrow}"];'
+        if self._style.heading:
+            lines = "".join(f"{_escaped(line)}\\l" for line in (*self._style.heading, " "))
+            yield f'  label="{lines}"; labelloc=t; labeljust=l; fontsize=13; fontcolor="{arrow}";'
+        for node in diagram.nodes:
+            if node.cluster is None:
+                yield f"  {self._node(node, self._ids[node.id])}"
+        for cluster in diagram.clusters:
+            yield from self._cluster(cluster)
+        for edge in diagram.edges:
+            yield f"  {self._edge(edge)}"
+        yield from self._legend()
 
+    def _cluster(self, cluster: Cluster) -> Iterator[str]:
+        yield f"  subgraph {_quoted(cluster.id)} {{"
+        yield f'    label={_quoted(cluster.title)}; labeljust=l; style="rounded,dashed"; margin=12; fontsize=11;'
+        yield f'    color="{self._palette.frame}"; fontcolor="{self._palette.arrow}";'
+        for node in self._diagram.nodes:
+            if node.cluster == cluster.id:
+                yield f"    {self._node(node, self._ids[node.id])}"
+        yield "  }"
 
-def _node(node: DiagramNode, ids: dict[str, str]) -> str:
-    look = paint(node.kind, node.status)
-    shape = _SHAPES.get(node.kind, "shape=box, style=filled")
-    if look.dashes:
-        shape = shape.replace("style=filled", f'style="filled,{look.dashes}"').replace(
-            '"filled,rounded"', f'"filled,rounded,{look.dashes}"'
-        )
-    parts = [
-        f"label={_label(node)}",
-        shape,
-        f'fillcolor="{look.fill}", color="{look.border}", fontcolor="{look.text}", penwidth={look.width:g}',
-        f"id={_quoted(f'node-{ids[node.id]}')}",
-        f"class={_quoted(' '.join(part for part in (node.kind, node.status) if part))}",
-        f"tooltip={_quoted(_tooltip(node))}",
-    ]
-    return f"{ids[node.id]} [{', '.join(parts)}];"
+    def _node(self, node: DiagramNode, name: str) -> str:
+        look = self._palette.paint(node.kind, node.status)
+        shape = _SHAPES.get(node.kind, "shape=box, style=filled")
+        if look.dashes:
+            shape = shape.replace("style=filled", f'style="filled,{look.dashes}"').replace(
+                '"filled,rounded"', f'"filled,rounded,{look.dashes}"'
+            )
+        parts = [
+            f"label={_label(node)}",
+            shape,
+            f'fillcolor="{look.fill}", color="{look.border}", fontcolor="{look.text}", penwidth={look.width:g}',
+            f"id={_quoted(f'node-{name}')}",
+            f"class={_quoted(' '.join(part for part in (node.kind, node.status) if part))}",
+            f"tooltip={_quoted(_tooltip(node))}",
+        ]
+        address = self._style.address(node.line)
+        if address is not None:
+            parts.append(f"URL={_quoted(address)}")
+        return f"{name} [{', '.join(parts)}];"
+
+    def _edge(self, edge: DiagramEdge) -> str:
+        label = f"label={_quoted(f' {edge.label} ')}, " if edge.label else ""
+        return f"{self._ids[edge.source]} -> {self._ids[edge.target]} [{label}{_EDGES[edge.kind].format(self._palette)}];"
+
+    def _legend(self) -> Iterator[str]:
+        kinds = self._diagram.kinds() if self._style.legend else ()
+        entries = [DiagramNode("", "step", status, status=status) for status in self._diagram.legend]
+        entries += [DiagramNode("", kind, words) for kind, words in kinds]
+        if not entries:
+            return
+        title, frame, arrow = "legend" if kinds else "states", self._palette.frame, self._palette.arrow
+        yield '  subgraph "cluster_legend" {'
+        yield f'    label="{title}"; labeljust=l; color="{frame}"; fontcolor="{arrow}"; style="rounded"; fontsize=9; margin=6;'
+        names = [f"legend{number}" for number in range(len(entries))]
+        for name, entry in zip(names, entries, strict=True):
+            yield f"    {self._node(entry, name)}"
+        if len(names) > 1:
+            yield f"    {' -> '.join(names)} [style=invis];"
+        yield "  }"
 
 
 def _label(node: DiagramNode) -> str:
@@ -90,25 +123,6 @@ def _label(node: DiagramNode) -> str:
 def _tooltip(node: DiagramNode) -> str:
     place = f" (line {node.line})" if node.line else ""
     return f"{node.title}{place}{': ' + node.status if node.status else ''}"
-
-
-def _edge(edge: DiagramEdge, ids: dict[str, str]) -> str:
-    label = f"label={_quoted(f' {edge.label} ')}, " if edge.label else ""
-    return f"{ids[edge.source]} -> {ids[edge.target]} [{label}{_EDGES[edge.kind]}];"
-
-
-def _legend(diagram: DiagramGraph) -> Iterator[str]:
-    if not diagram.legend:
-        return
-    yield '  subgraph "cluster_legend" {'
-    yield f'    label="states"; labeljust=l; color="{FRAME}"; fontcolor="{ARROW}"; style="rounded"; fontsize=9; margin=6;'
-    for number, status in enumerate(diagram.legend):
-        node = DiagramNode(f"legend{number}", "step", status, (), 0, status)
-        yield f"    {_node(node, {node.id: node.id})}"
-    names = [f"legend{number}" for number in range(len(diagram.legend))]
-    if len(names) > 1:
-        yield f"    {{ rank=same; {' -> '.join(names)} [style=invis]; }}"
-    yield "  }"
 
 
 def _quoted(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from flowgraph_compiler.render.colours import KINDS, OTHER, STATUSES, Paint
+from flowgraph_compiler.render.colours import Paint
 from flowgraph_compiler.render.shapes import UNPLACED, DiagramEdge, DiagramGraph, DiagramNode, folded
+from flowgraph_compiler.render.styles import PLAIN, Style
 
 _SHAPES = {
     "start": ("([", "])"),
@@ -22,35 +24,46 @@ _ARROWS = {"flow": "-->", "timeout": "-.->", "error": "-.->", "calls": "-.->"}
 _PLAIN = frozenset(" .,:;!?+-*/=()[]_'…×@$^~{}")
 
 
-def mermaid(diagram: DiagramGraph) -> str:
+def mermaid(diagram: DiagramGraph, style: Style = PLAIN) -> str:
     """The Mermaid text of a diagram."""
-    return "\n".join([*_lines(diagram), ""])
+    return "\n".join([*_lines(diagram, style), ""])
 
 
-def _lines(diagram: DiagramGraph) -> Iterator[str]:
+def _lines(diagram: DiagramGraph, style: Style) -> Iterator[str]:
     ids = {node.id: f"n{number}" for number, node in enumerate(diagram.nodes)}
+    if style.heading:
+        yield from ("---", f"title: {json.dumps(' · '.join(style.heading), ensure_ascii=False)}", "---")
     yield "flowchart TB"
-    yield from (f"  {_node(node, ids)}" for node in diagram.nodes if node.cluster is None)
+    yield from (f"  {_node(node, ids[node.id], style)}" for node in diagram.nodes if node.cluster is None)
     for number, cluster in enumerate(diagram.clusters):
         yield f'  subgraph c{number}["{_text(cluster.title)}"]'
-        yield from (f"    {_node(node, ids)}" for node in diagram.nodes if node.cluster == cluster.id)
+        yield from (f"    {_node(node, ids[node.id], style)}" for node in diagram.nodes if node.cluster == cluster.id)
         yield "  end"
     yield from (f"  {_edge(edge, ids)}" for edge in diagram.edges)
-    for name, look in _looks(diagram):
-        yield f"  classDef {name} {_style(look)}"
+    explained = [DiagramNode("", kind, words) for kind, words in diagram.kinds()] if style.legend else []
+    if explained:
+        yield '  subgraph legend["legend"]'
+        yield from (f"    {_node(node, f'legend{number}', style)}" for number, node in enumerate(explained))
+        yield "  end"
+    for node in diagram.nodes:
+        address = style.address(node.line)
+        if address is not None:
+            yield f"  click {ids[node.id]} href {json.dumps(address)}"
+    for name in sorted({_class(node, style) for node in (*diagram.nodes, *explained)}):
+        yield f"  classDef {name} {_style(_paint(name, style))}"
 
 
-def _node(node: DiagramNode, ids: dict[str, str]) -> str:
+def _node(node: DiagramNode, name: str, style: Style) -> str:
     opening, closing = _SHAPES.get(node.kind, ("[", "]"))
     place = [f"line {node.line}"] if node.line and node.kind not in UNPLACED else []
     label = "<br/>".join(_text(line) for line in (*folded(node.title), *node.detail, *place))
-    return f'{ids[node.id]}{opening}"{label}"{closing}:::{_class(node)}'
+    return f'{name}{opening}"{label}"{closing}:::{_class(node, style)}'
 
 
-def _class(node: DiagramNode) -> str:
-    if node.status is not None and node.status in STATUSES:
+def _class(node: DiagramNode, style: Style) -> str:
+    if node.status is not None and node.status in style.palette.statuses:
         return f"is_{node.status}"
-    return f"k_{node.kind}" if node.kind in KINDS else "k_other"
+    return f"k_{node.kind}" if node.kind in style.palette.kinds else "k_other"
 
 
 def _edge(edge: DiagramEdge, ids: dict[str, str]) -> str:
@@ -58,10 +71,10 @@ def _edge(edge: DiagramEdge, ids: dict[str, str]) -> str:
     return f"{ids[edge.source]} {_ARROWS[edge.kind]}{label} {ids[edge.target]}"
 
 
-def _looks(diagram: DiagramGraph) -> Iterator[tuple[str, Paint]]:
-    for name in sorted({_class(node) for node in diagram.nodes}):
-        kind = name[2:] if name.startswith("k_") else name[3:]
-        yield name, (STATUSES[kind] if name.startswith("is_") else KINDS.get(kind, OTHER))
+def _paint(name: str, style: Style) -> Paint:
+    """The look of a class that `_class` has named."""
+    family, _, kind = name.partition("_")
+    return style.palette.statuses[kind] if family == "is" else style.palette.paint(kind, None)
 
 
 def _style(look: Paint) -> str:

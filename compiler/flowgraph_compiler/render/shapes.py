@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -53,13 +54,51 @@ class DiagramGraph:
     clusters: tuple[Cluster, ...] = ()
     legend: tuple[str, ...] = ()
 
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """Return the kinds of boxes in it that need an explanation, each with one."""
+        present = {node.kind for node in self.nodes}
+        return tuple((kind, words) for kind, words in _EXPLAINED.items() if kind in present)
 
-def folded(text: str, width: int = 34) -> list[str]:
+
+_EXPLAINED = {
+    "step": "a step",
+    "wait": "waits for an event",
+    "sleep": "sleeps",
+    "send": "sends an event",
+    "subflow": "a subflow",
+    "child": "another workflow",
+    "fork": "side by side",
+    "decision": "a decision",
+    "loop": "a loop",
+    "finally": "what follows a clean-up",
+    "end": "an end",
+    "raise": "an error",
+}
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks at spaces and after punctuation; inside a word only when it is too long."""
+
+    wordsep_simple_re = re.compile(r"(\s+)|(?<=[,.(\[=/])(?=\w)")
+
+
+_WRAPPER = _Wrapper(34, break_on_hyphens=False)
+
+
+def folded(text: str) -> list[str]:
     """The text on as many lines as it takes."""
-    return textwrap.wrap(text, width) or [""]
+    return _WRAPPER.wrap(text) or [""]
+
+
+_STUB = 12
+"""Characters of a word that has no room: so few say nothing."""
 
 
 def shortened(text: str, most: int = 64) -> str:
     """The text on one line and not longer than that; what does not print is shown as `?`."""
     line = "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
-    return line if len(line) <= most else line[: most - 1] + "…"
+    if len(line) <= most:
+        return line
+    cut = line[: most - 1]
+    words, space, begun = cut.rpartition(" ")
+    return (words + space if len(begun) <= _STUB else cut) + "…"

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
-from flowgraph_compiler.cron import words
 from flowgraph_compiler.jumps import successors
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode, shortened
-from flowgraph_compiler.render.texts import Texts, waited
+from flowgraph_compiler.render.texts import Texts, trigger_text, waited
 from flowgraph_compiler.statements import Assign
 
 _FAILING = (m.CallStep, m.CallFlow, m.CallChild, m.Group, m.FanOutGroup)
@@ -99,7 +98,7 @@ class FunctionDiagram:
         title = titles.get(self._function.name, self._function.name)
         if self._cluster is not None:
             self._whole.clusters.append(Cluster(self._cluster, title))
-        triggers = tuple(_trigger(trigger) for trigger in machine.triggers) if self._cluster is None else ()
+        triggers = tuple(trigger_text(trigger) for trigger in machine.triggers) if self._cluster is None else ()
         start = f"{self._function.name}:start"
         self._node(DiagramNode(start, "start", title, triggers, cluster=self._cluster))
         self._edge(start, self._entry(0))
@@ -272,9 +271,3 @@ def plain(text: str) -> str:
 def _title(kind: str, name: str) -> str:
     words = {"wait": "wait for ", "send": "send ", "start": "start ", "child": "run ", "subflow": ""}
     return shortened(words.get(kind, "") + name)
-
-
-def _trigger(trigger: m.Trigger) -> str:
-    if trigger.cron is not None:
-        return shortened(words(trigger.cron, trigger.zone or "UTC"))
-    return shortened(f"on {' | '.join(trigger.names)}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
+from flowgraph_compiler.cron import words
 from flowgraph_compiler.notation import expression, target_text
 from flowgraph_compiler.render.shapes import shortened
 from flowgraph_compiler.statements import Assign
@@ -108,3 +109,17 @@ def waited(test: e.Expr, result: str | None) -> bool | None:
             return False
         case _:
             return None
+
+
+def trigger_text(trigger: m.Trigger) -> str:
+    """What starts a workflow: its events, or its schedule in words."""
+    if trigger.cron is not None:
+        return shortened(words(trigger.cron, trigger.zone or "UTC"))
+    return shortened(f"on {' | '.join(trigger.names)}")
+
+
+def heading(machine: m.Machine) -> tuple[str, ...]:
+    """What a diagram shows: the workflow, what starts it, and where it is written."""
+    triggers = ", ".join(trigger_text(trigger) for trigger in machine.triggers)
+    place = f"{machine.file}:{machine.span.line}" if machine.file else ""
+    return tuple(shortened(line) for line in (machine.workflow, triggers, place) if line)

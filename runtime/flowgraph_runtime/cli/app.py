@@ -49,7 +49,7 @@ def flowgraph(
 app.command("init", epilog="Example:  flowgraph init shop")(starting.init)
 app.command("check", epilog="Example:  flowgraph check shop/ --format json")(checking.check)
 app.command("compile", epilog="Example:  flowgraph compile shop.py:pay_order -o machines/")(checking.compile_)
-app.command("render", epilog="Example:  flowgraph render shop.py:pay_order -o pay_order.svg")(rendering.render)
+app.command("render", epilog="Example:  flowgraph render shop.py:pay_order -o pay_order.svg --title --legend")(rendering.render)
 app.command("explain", epilog="Example:  flowgraph explain FG113")(explaining.explain)
 app.command("rules", epilog="Example:  flowgraph rules")(explaining.rules)
 app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from flowgraph_runtime.cli.console import Exit, Failure, show, write_file
 
 if TYPE_CHECKING:
     from flowgraph_compiler.pipeline import Compilation
+    from flowgraph_compiler.render import Style
 
 
 class DiagramFormat(Enum):
@@ -25,6 +27,13 @@ class DiagramFormat(Enum):
     PNG = "png"
     PDF = "pdf"
     MERMAID = "mermaid"
+
+
+class Theme(Enum):
+    """Colours for a light page (they read on a dark one, too), or for a dark page."""
+
+    LIGHT = "light"
+    DARK = "dark"
 
 
 class DiagramLevel(Enum):
@@ -46,21 +55,31 @@ def render(
         DiagramFormat | None, typer.Option(help="Follows from the ending of FILE; dot on stdout, svg in a folder.")
     ] = None,
     level: Annotated[DiagramLevel, typer.Option(help="The steps, or the blocks of the machine.")] = DiagramLevel.GRAPH,
+    theme: Annotated[Theme, typer.Option(help="Colours for a light or a dark page; the ground stays transparent.")] = Theme.LIGHT,
+    title: Annotated[bool, typer.Option(help="Say above it which workflow it is, what starts it and where it stands.")] = False,
+    legend: Annotated[bool, typer.Option(help="Explain the shapes that occur.")] = False,
+    link: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let each box lead there, e.g. https://code.example/{file}#L{line}."),
+    ] = None,
 ) -> None:
     """Draw workflows as SVG, PNG, PDF, DOT or Mermaid.
 
     Pictures are made by the program 'dot' or by the Python package pygraphviz; exit code 3 when there is neither.
     """
+    from flowgraph_compiler.render import DARK, LIGHT, Style
+
+    style = Style(DARK if theme is Theme.DARK else LIGHT, ("",) if title else (), legend, link)
     if format is None and output is not None and output.suffix:
         format = _by_ending(output)
     compiled = compile_or_stop([target])
     names = list(compiled.machines)
     if output is not None and (len(names) > 1 or not output.suffix or output.is_dir()):
-        _into_folder(compiled, output, format or DiagramFormat.SVG, level)
+        _into_folder(compiled, output, format or DiagramFormat.SVG, level, style)
         return
     if len(names) > 1:
         raise several(target, names)
-    content = drawn(compiled, names[0], format or DiagramFormat.DOT, level)
+    content = drawn(compiled, names[0], format or DiagramFormat.DOT, level, style)
     if output is not None:
         write_file(output, content)
     elif format in (DiagramFormat.PNG, DiagramFormat.PDF):
@@ -69,16 +88,17 @@ def render(
         show(content.decode())
 
 
-def drawn(compiled: Compilation, workflow: str, format: DiagramFormat, level: DiagramLevel) -> bytes:
+def drawn(compiled: Compilation, workflow: str, format: DiagramFormat, level: DiagramLevel, style: Style) -> bytes:
     """One workflow's diagram in a format. Raises `Failure`: exit 3 without a renderer."""
     from flowgraph_compiler import render as diagrams
     from flowgraph_runtime.pictures import NoRenderer, PictureError, picture
 
-    source = compiled.graphs[workflow] if level is DiagramLevel.GRAPH else compiled.machines[workflow]
-    diagram = diagrams.diagram(source, level.value, None)
+    machine = compiled.machines[workflow]
+    style = replace(style, file=machine.file, heading=diagrams.heading(machine) if style.heading else ())
+    diagram = diagrams.diagram(machine, level.value)
     if format is DiagramFormat.MERMAID:
-        return diagrams.mermaid(diagram).encode()
-    text = diagrams.dot(diagram)
+        return diagrams.mermaid(diagram, style).encode()
+    text = diagrams.dot(diagram, style)
     if format is DiagramFormat.DOT:
         return text.encode()
     try:
@@ -97,11 +117,11 @@ def _by_ending(output: Path) -> DiagramFormat:
         raise Failure(f"no format has the ending '{output.suffix}'", f"one of {endings}, or --format", Exit.USAGE) from None
 
 
-def _into_folder(compiled: Compilation, folder: Path, format: DiagramFormat, level: DiagramLevel) -> None:
+def _into_folder(compiled: Compilation, folder: Path, format: DiagramFormat, level: DiagramLevel, style: Style) -> None:
     if folder.suffix and not folder.is_dir():
         raise Failure(f"'{folder}' is one file for {len(compiled.machines)} workflows", "give a folder with -o", Exit.USAGE)
     for name in compiled.machines:
-        write_file(folder / f"{name}.{format.value}", drawn(compiled, name, format, level))
+        write_file(folder / f"{name}.{format.value}", drawn(compiled, name, format, level, style))
 
 
 def _binary(content: bytes) -> None:
