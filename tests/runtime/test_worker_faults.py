@@ -12,9 +12,11 @@ from flowgraph_runtime.clock import ManualClock, SystemClock
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.reopening import retry
 from flowgraph_runtime.service import Service
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.storage import Fate, Store
+from flowgraph_runtime.storage.errors import NotFailed
 from flowgraph_runtime.storage.invariants import violations
 from flowgraph_runtime.timers import SkippingClock
 from tests.runtime.conftest import compilation, ended, engine, reaches
@@ -145,7 +147,10 @@ def test_a_run_that_took_its_owners_down_is_crashed_and_shown_as_such(run, stage
         clock.set(max(clock.now(), SystemClock().now()))
         statuses = [await doomed() for _ in range(4)]
         async with engine(url) as service:
-            return statuses, await ended(service, run_id)
+            row = await ended(service, run_id)
+            with pytest.raises(NotFailed, match=r"is crashed.*: the engine gave this one up, .*; start a new run with its input"):
+                await retry(row, service)
+            return statuses, row
 
     statuses, row = run(scenario())
     assert statuses == ["queued"] * 4

@@ -74,11 +74,15 @@ class UnknownRun(StorageError, LookupError):
         return str(self.args[0])
 
 
+_GIVEN_UP = "the engine gave this one up, not a step, so there is no failed step to go on from; start a new run with its input"
+
+
 class NotFailed(StorageError):
     """Only a run that has failed can be retried. `status`: what it is instead."""
 
     def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"run {run_id!r} is {status}; only a failed run can be retried")
+        why = f": {_GIVEN_UP}" if status == "crashed" else ""
+        super().__init__(f"run {run_id!r} is {status}; only a failed run can be retried{why}")
         self.run_id = run_id
         self.status = status
 
