@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowgraph.codec import TypeRegistry
 from flowgraph_compiler.machine import Limit, Machine
+from flowgraph_compiler.notation import expression
 from flowgraph_runtime.predicates import KeyOf
 from flowgraph_runtime.records import SlotNeed, WaitingSlot
 
@@ -53,6 +54,20 @@ class MachineLimits:
 
 def _picked(needs: Iterable[tuple[Limit, SlotNeed]], scope: str) -> tuple[SlotNeed, ...]:
     return tuple(need for limit, need in needs if limit.step is None and limit.scope == scope)
+
+
+def limit_words(limit: Limit) -> str:
+    """Return a limit as people say it, such as `at most 2 executing steps for each e.org`."""
+    counted = "live run" if limit.scope == "run" else "executing step" if limit.step is None else "execution"
+    many = f"at most {limit.limit:,} {counted}{'' if limit.limit == 1 else 's'}"
+    each = key_text(limit)
+    of_step = "" if limit.step is None else f" of '{limit.step}'"
+    return many + of_step + ("" if each is None else f" for each {each}")
+
+
+def key_text(limit: Limit) -> str | None:
+    """Return the expression that a limit is counted by, as it was written; None for one count."""
+    return None if limit.key is None else expression(limit.key)
 
 
 def waits_for(slots: Iterable[WaitingSlot]) -> str:

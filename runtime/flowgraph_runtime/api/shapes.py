@@ -243,6 +243,19 @@ class ScheduleOut(Shape):
     skipped: list[SkippedOut]
 
 
+class LimitOut(Shape):
+    """A concurrency limit: at most `limit` executing steps (`scope` is `step`) or live runs (`run`) for each value of `key`, an
+    expression over the starting event; null: one count. `step`: only of this step, whoever calls it. `pool`: what is counted, as
+    the reason of a run that waits for a slot names it."""
+
+    limit: int
+    scope: str
+    step: str | None
+    key: str | None
+    pool: str
+    words: str
+
+
 class WorkflowOut(Shape):
     """A served workflow. `schema`: of what its runs take."""
 
@@ -255,6 +268,7 @@ class WorkflowOut(Shape):
     triggers: list[dict[str, Any]]
     input_schema: dict[str, Any] = Field(alias="schema")
     options: dict[str, Any]
+    limits: list[LimitOut] = Field(default_factory=list[LimitOut], description="that its runs and their steps are held to")
     runs: dict[str, int] = Field(
         default_factory=dict[str, int], description="how many of the last day's runs, of the newest 10,000, are in which status"
     )

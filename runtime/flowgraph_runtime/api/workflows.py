@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from flowgraph_compiler.cron import words
 from flowgraph_compiler.declarations import FlowDecl
-from flowgraph_compiler.machine import Machine, Trigger
+from flowgraph_compiler.machine import Limit, Machine, Trigger
 from flowgraph_runtime.api.endpoints import Call, answer
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.api.shapes import ScheduleOut, SkippedOut, WorkflowOut, WorkflowPage
+from flowgraph_runtime.api.shapes import LimitOut, ScheduleOut, SkippedOut, WorkflowOut, WorkflowPage
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.intake import parameters_model
+from flowgraph_runtime.limits import key_text, limit_words
 from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.storage.schedules import ScheduleRow
@@ -74,6 +75,7 @@ def workflow_view(registry: Registry, name: str, runs: dict[str, int]) -> Workfl
         triggers=[_trigger(trigger) for trigger in machine_.triggers],
         schema=input_schema(registry, machine_),
         options=_options(declared),
+        limits=[_limit(limit) for limit in machine_.limits],
         runs=runs,
     )
 
@@ -83,6 +85,11 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
         policies = {"catch_up": trigger.catch_up, "overlap": trigger.overlap, "jitter": trigger.jitter}
         return {"kind": "cron", "cron": trigger.cron, "zone": trigger.zone, **policies}
     return {"kind": "event", "events": list(trigger.names), "where": trigger.where is not None}
+
+
+def _limit(limit: Limit) -> LimitOut:
+    words = limit_words(limit)
+    return LimitOut(limit=limit.limit, scope=limit.scope, step=limit.step, key=key_text(limit), pool=limit.pool, words=words)
 
 
 def _schedule(row: ScheduleRow) -> ScheduleOut:

@@ -16,6 +16,7 @@ from flowgraph_compiler.machine import Machine
 from flowgraph_runtime.api.workflows import input_schema
 from flowgraph_runtime.dashboard.shell import missing, render
 from flowgraph_runtime.dashboard.statistics import Health, OutcomeBar, counted, health, outcome_bars, rate, usual_duration
+from flowgraph_runtime.limits import limit_words
 from flowgraph_runtime.service import Service
 from flowgraph_runtime.storage import overview
 from flowgraph_runtime.storage.keysets import Cursor
@@ -125,6 +126,7 @@ async def workflow(request: Request, service: Service) -> Response:
         workflow=line,
         runs=runs[:_RUNS_SHOWN],
         options=options_of(registry.application.workflows[name].target.options),
+        limits=[limit_words(limit) for limit in registry.machine_of(name).limits],
         schedules=await service.store.schedules.of_workflow(name),
         schema=input_schema(registry, registry.machine_of(name)),
     )
@@ -132,7 +134,7 @@ async def workflow(request: Request, service: Service) -> Response:
 
 def options_of(options: Any) -> list[tuple[str, str, bool]]:
     """Return the options of a workflow as (name, value, whether it is the default), retries and backoff always among them."""
-    given = {name: value for name, value in options.given().items() if name not in ("on", "where", "name")}
+    given = {name: value for name, value in options.given().items() if name not in ("on", "where", "name", "concurrency")}
     shown = {"retries": DEFAULT_RETRIES, "backoff": DEFAULT_BACKOFF, **given}
     return [(name.replace("_", " "), option_words(value), name not in given) for name, value in shown.items()]
 
