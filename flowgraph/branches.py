@@ -28,12 +28,14 @@ class Request:
     """One cancellation asked of a branch.
 
     With `interrupt` a running async attempt is stopped at its next await, else it is let finish. A `final` one ends the branch
-    (a timeout's ends only its block): after it has been delivered nothing more can be asked.
+    (a timeout's ends only its block): after it no timeout counts, and once it has been delivered nothing more can be asked.
+    `shields`: the clean-ups around that block, which do not hold it up.
     """
 
     def __init__(self, *, interrupt: bool, final: bool = True) -> None:
         self.interrupt = interrupt
         self.final = final
+        self.shields = 0
         self.delivered = False
 
 
@@ -77,10 +79,10 @@ class Branch:
 
     def ask(self, request: Request) -> None:
         """Ask the branch to end: its children first, then at its own wait; later when it is cleaning up."""
-        if any(known.final and known.delivered for known in self.requests):
+        if any(known.final and (known.delivered or not request.final) for known in self.requests):
             return
         self.requests.append(request)
-        if self._future is None or self.shields or suspended_in_finally(self.coroutine):
+        if self._future is None or self.shields + suspended_in_finally(self.coroutine) > request.shields:
             return
         if self._kind == "children" and self._children is not None:
             self._children.cancel(interrupt=request.interrupt)
@@ -88,13 +90,21 @@ class Branch:
             self._future.cancel()
 
     def deliver(self) -> None:
-        """Raise `Cancelled` for the oldest request that has not been delivered, unless the branch is cleaning up."""
-        request = next((r for r in self.requests if not r.delivered), None)
-        if request is None or self.shields or running_in_finally(frozenset(_BOUNDARIES)):
+        """Raise `Cancelled` for the oldest request that has not been delivered and that no clean-up holds up."""
+        asked = [request for request in self.requests if not request.delivered]
+        if not asked:
+            return
+        shields = self.cleaning_up()
+        request = next((request for request in asked if shields <= request.shields), None)
+        if request is None:
             return
         for known in self.requests if request.final else [request]:
             known.delivered = known.delivered or known.final or known is request
         raise Cancelled
+
+    def cleaning_up(self) -> int:
+        """Return how many clean-ups the branch, which is running, is in."""
+        return self.shields + running_in_finally(frozenset(_BOUNDARIES))
 
     def _deliver_or(self, give_up: Any) -> None:
         try:

@@ -14,32 +14,32 @@ from types import CodeType, FrameType
 from typing import Any
 
 
-def suspended_in_finally(awaitable: Any) -> bool:
-    """Say whether a suspended coroutine, or one that it awaits, stands in a `finally` body."""
+def suspended_in_finally(awaitable: Any) -> int:
+    """Return in how many `finally` bodies a suspended coroutine stands, those of the ones that it awaits included."""
+    count = 0
     while awaitable is not None:
         frame = getattr(awaitable, "cr_frame", None)
-        if frame is not None and _in_finally(frame):
-            return True
+        count += 0 if frame is None else _in_finally(frame)
         awaitable = getattr(awaitable, "cr_await", None)
-    return False
+    return count
 
 
-def running_in_finally(boundaries: frozenset[CodeType]) -> bool:
-    """Say whether the running coroutine stands in a `finally` body, looking outwards up to a frame of `boundaries`."""
+def running_in_finally(boundaries: frozenset[CodeType]) -> int:
+    """Return in how many `finally` bodies the running coroutine stands, looking outwards up to a frame of `boundaries`."""
     frame: FrameType | None = inspect.currentframe()
+    count = 0
     while frame is not None and frame.f_code not in boundaries:
-        if _in_finally(frame):
-            return True
+        count += _in_finally(frame)
         frame = frame.f_back
-    return False
+    return count
 
 
-def _in_finally(frame: FrameType) -> bool:
+def _in_finally(frame: FrameType) -> int:
     module = str(frame.f_globals.get("__name__", ""))
     if module == "flowgraph" or module.startswith("flowgraph."):
-        return False
+        return 0
     linecache.getlines(frame.f_code.co_filename, frame.f_globals)  # lets a module's loader provide its source
-    return any(first <= frame.f_lineno <= last for first, last in _finally_bodies(frame.f_code))
+    return sum(first <= frame.f_lineno <= last for first, last in _finally_bodies(frame.f_code))
 
 
 @functools.lru_cache(maxsize=1024)

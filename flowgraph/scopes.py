@@ -18,7 +18,10 @@ _SAGA: ContextVar[SagaScope | None] = ContextVar("flowgraph_saga", default=None)
 
 
 class TimeoutScope:
-    """Cancels the block, children first, at the deadline; then raises `TimeoutError`. A block that ended before wins."""
+    """Cancels the block, children first, at the deadline; then raises `TimeoutError`. A block that ended before wins.
+
+    When something around the block has been cancelled, too, `Cancelled` goes on to it.
+    """
 
     def __init__(self, duration: Duration) -> None:
         self._duration = duration
@@ -29,13 +32,15 @@ class TimeoutScope:
     async def __aenter__(self) -> None:
         self._branch = current_branch("timeout()")
         seconds = parse_duration(self._duration).total_seconds()
+        self._request.shields = self._branch.cleaning_up()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._branch.ask, self._request)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._timer.cancel()
         if self._request in self._branch.requests:
             self._branch.requests.remove(self._request)
-        if self._request.delivered and isinstance(error, Cancelled):
+        around = any(request.delivered for request in self._branch.requests)
+        if self._request.delivered and not around and isinstance(error, Cancelled):
             raise TimeoutError(f"timed out after {format_duration(parse_duration(self._duration))}") from None
         return False
 

@@ -45,16 +45,26 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Compensation:
+    """What undoes a completed call of a step when a saga around it fails: another step, called with the same arguments."""
+
+    site: str
+    step: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
 class CallStep:
     """Run a step. `site` is the step's identity in the run (flow path + name + ordinal); `policy` is already merged by the
     precedence of the language page (`.with_()` > `@step` > calling workflow > default), so every field of it is a value
-    (timeout stays None for none)."""
+    (timeout stays None for none). `compensation`: only in machines that have a saga."""
 
     site: str
     step: str
     arguments: tuple[Expr, ...]
     keywords: tuple[Keyword, ...]
     policy: Policy
+    compensation: Compensation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,40 @@ class FanOutGroup:
     limit: Expr | None
 
 
-Action: TypeAlias = CallStep | CallFlow | CallChild | StartRun | SleepFor | SleepTill | WaitFor | SendEvent | Group | FanOutGroup
+@dataclass(frozen=True, slots=True)
+class OpenScope:
+    """Enter `async with timeout(duration)` or `async with saga()` (`kind` says which); nobody waits."""
+
+    site: str
+    kind: str
+    duration: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseScope:
+    """Leave the innermost scope, in the way that the completion record says (see `Resume`). A timeout whose deadline has
+    cancelled the block raises `TimeoutError` in the place of `Cancelled`; a saga that an exception leaves waits for the
+    compensations, else it hands them to the saga around it."""
+
+    site: str
+    kind: str
+    record: Expr
+
+
+Action: TypeAlias = (
+    CallStep
+    | CallFlow
+    | CallChild
+    | StartRun
+    | SleepFor
+    | SleepTill
+    | WaitFor
+    | SendEvent
+    | Group
+    | FanOutGroup
+    | OpenScope
+    | CloseScope
+)
 
 
 # --- terminators
@@ -236,15 +279,15 @@ Terminator: TypeAlias = Goto | Test | Advance | Suspend | Finish | Fail | Rerais
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`handler`: the block that takes an exception, and `caught` the variable for it. `shielded`: inside a `finally` body, where
-    no `Cancelled` is delivered. `node`: the graph node of the terminator; `lines`: source line of each op, then of the
-    terminator."""
+    """`handler`: the block that takes an exception, and `caught` the variable for it. `shields`: how many `finally` bodies
+    it is in, where no `Cancelled` from outside of them is delivered. `node`: the graph node of the terminator; `lines`: source
+    line of each op, then of the terminator."""
 
     ops: tuple[Statement, ...]
     terminator: Terminator
     handler: int | None = None
     caught: str | None = None
-    shielded: bool = False
+    shields: int = 0
     node: str = ""
     lines: tuple[int, ...] = field(default=(), compare=False)
 
@@ -264,7 +307,8 @@ class Function:
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
     """One row of a run page: a durable node in source order. `kind` is `step`, `sleep`, `wait`, `send`, `parallel`, `fan_out`,
-    `child`, `start`, `subflow`, `race`, `settle`; `site` joins it to visits; `parent` is the group it is a branch of."""
+    `child`, `start`, `subflow`, `race`, `settle`, `compensation`; `site` joins it to visits; `parent` is the group it is a branch
+    of, or the step that it undoes."""
 
     id: str
     site: str

@@ -206,8 +206,8 @@ def _whole_block(block: m.Block) -> list[str]:
     lines = block_lines(block)
     if block.handler is not None:
         lines.append(f"handler {block.handler} catching {block.caught}")
-    if block.shielded:
-        lines.append("shielded")
+    if block.shields:
+        lines.append("shielded" if block.shields == 1 else f"shielded {block.shields} times")
     return lines
 
 
@@ -243,6 +243,9 @@ def _action(action: m.Action) -> Iterable[str]:
     match action:
         case m.CallStep(step=step, policy=policy):
             yield f"step {step}({call_arguments(action.arguments, action.keywords)}) at {action.site} {_policy(policy)}"
+            if action.compensation is not None:
+                undo = action.compensation
+                yield f"  undone by step {undo.step} at {undo.site} {_policy(undo.policy)}"
         case m.CallFlow(function=name) | m.CallChild(workflow=name) | m.StartRun(workflow=name):
             kind = {m.CallFlow: "subflow", m.CallChild: "child", m.StartRun: "start"}[type(action)]
             yield f"{kind} {name}({call_arguments(action.arguments, action.keywords)}) at {action.site}"
@@ -262,6 +265,10 @@ def _action(action: m.Action) -> Iterable[str]:
         case m.FanOutGroup(site, kind, clauses, branch, limit):
             yield f"{kind}{_option('limit', limit)} {_clauses(clauses)} at {site}"
             yield from (f"  {line}" for line in _action(branch))
+        case m.OpenScope(site, kind, duration):
+            yield f"open {kind}{'' if duration is None else ' ' + expression(duration)} at {site}"
+        case m.CloseScope(site, kind, record):
+            yield f"close {kind} at {site} by {expression(record)}"
 
 
 def _policy(policy: m.Policy) -> str:

@@ -13,6 +13,7 @@ from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
 from flowgraph_compiler import statements as s
 from flowgraph_compiler.jumps import successors
+from flowgraph_compiler.scopes import UnbalancedScopes, open_scopes
 from flowgraph_compiler.traversal import is_tuple, parts
 from flowgraph_compiler.vocabulary import (
     LAZY_FUNCTIONS,
@@ -28,6 +29,7 @@ COMPARE = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is
 CURSORS = frozenset({"iter", "items", "keys", "values", "enumerate", "zip", "reversed"})
 GROUPS = frozenset({"parallel", "settle", "race"})
 FAN_OUTS = frozenset({"fan_out", "settle"})
+SCOPES = frozenset({"timeout", "saga"})
 FUNCTIONS = frozenset(PURE_FUNCTIONS) | frozenset(LAZY_FUNCTIONS)
 METHODS = METHOD_NAMES.union(*PURE_CLASS_METHODS.values())
 DEEPEST = 150
@@ -95,6 +97,14 @@ class _Verification:
             self._block(block, len(function.blocks))
         missing = set(range(len(function.blocks))) - _reached(function.blocks)
         self._check(not missing, f"blocks {sorted(missing)} of function '{function.name}' cannot be reached")
+        self._scopes(function)
+
+    def _scopes(self, function: m.Function) -> None:
+        try:
+            open_scopes(function.blocks)
+        except UnbalancedScopes as found:
+            self._place = f"function '{function.name}' block {found.block}"
+            self._fail("closes a scope that is not open, or is reached with different ones open")
 
     def _block(self, block: m.Block, count: int) -> None:
         targets = [*successors(block.terminator), *(() if block.handler is None else (block.handler,))]
@@ -228,6 +238,18 @@ class _Verification:
         self.variables(*tree.frozen)
         self.one_of(tree.since, {"start", "now"})
 
+    def scope(self, tree: m.OpenScope | m.CloseScope) -> None:
+        """A known kind of scope, on a token of its own; a timeout has a duration, a saga has none."""
+        self.one_of(tree.kind, SCOPES)
+        if isinstance(tree, m.OpenScope):
+            self._check((tree.kind == "timeout") == (tree.duration is not None), f"has a {tree.kind} with a wrong duration")
+
+    def branches(self, tree: m.Group | m.FanOutGroup) -> None:
+        """A known kind of group, whose branches wait for something."""
+        self.one_of(tree.kind, GROUPS if isinstance(tree, m.Group) else FAN_OUTS)
+        branches = tree.branches if isinstance(tree, m.Group) else (tree.branch,)
+        self._check(not any(isinstance(each, m.OpenScope | m.CloseScope) for each in branches), "has a scope for a branch")
+
 
 def _names(pick: Callable[[Any], tuple[str | None, ...]]) -> Callable[[_Verification, Any], None]:
     return lambda verification, tree: verification.variables(*pick(tree))
@@ -278,8 +300,10 @@ _RULES: dict[type, Callable[[_Verification, Any], None]] = {
     e.Method: _listed(lambda tree: tree.name, METHODS),
     e.Recorded: _listed(lambda tree: tree.what, ("now", "uuid", "run_info")),
     e.Cursor: _listed(lambda tree: tree.kind, CURSORS),
-    m.Group: _listed(lambda tree: tree.kind, GROUPS),
-    m.FanOutGroup: _listed(lambda tree: tree.kind, FAN_OUTS),
+    m.Group: _Verification.branches,
+    m.FanOutGroup: _Verification.branches,
+    m.OpenScope: _Verification.scope,
+    m.CloseScope: _Verification.scope,
 }
 
 

@@ -101,8 +101,10 @@ async def w(x: int, xs: list[int], d: dict[str, int], order: Order, tags: set[st
 STATEMENTS = {
     "with": "with open('x') as f:  # error: FG100\n    pass",
     "async with": "async with asyncio.Lock():  # error: FG100\n    pass",
-    "timeout": "async with timeout('1h'):  # error: FG100\n    pass",
-    "saga": "async with saga():  # error: FG100\n    pass",
+    "as of a timeout": "async with timeout('1h') as t:  # error: FG100\n    pass",
+    "another async with beside a timeout": "async with timeout('1h'), x:  # error: FG100\n    pass",
+    "timeout without a duration": "async with timeout():  # error: FG171\n    pass",
+    "saga with an argument": "async with saga(x):  # error: FG172\n    pass",
     "async for": "async for y in xs:  # error: FG100\n    pass",
     "yield": "y = lambda: (yield)  # error: FG131",
     "nested function": "def inner() -> None:  # error: FG100\n    pass",

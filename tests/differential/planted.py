@@ -94,16 +94,16 @@ def finally_forgets_the_exception(patch: Patch) -> None:
 
 def no_shield(patch: Patch) -> None:
     """A cancellation is raised inside `finally` as well."""
-    patch.setattr(Token, "shielded", lambda self: False)
+    patch.setattr(Token, "shields", lambda self: 0)
 
 
 def handlers_are_lost_over_finally(patch: Patch) -> None:
     """`finally` bodies run without the handlers around them."""
     after = Flow._finally
 
-    def bare(self: Any, node: Any, final: Any, caught: str) -> None:
+    def bare(self: Any, node: Any, final: Any, caught: str, inside: Callable[[], None]) -> None:
         outer = self.blocks.guarded(replace(self.blocks.guard, handler=None, caught=None))
-        after(self, node, final, caught)
+        after(self, node, final, caught, inside)
         self.blocks.guarded(outer)
 
     patch.setattr(Flow, "_finally", bare)
@@ -190,7 +190,7 @@ def fan_outs_have_no_limit(patch: Patch) -> None:
     def unlimited(turn: Any, token: Any, action: Any, payload: Any) -> object:
         return begin(turn, token, action, (payload[0], None, payload[2]) if isinstance(action, FanOutAction) else payload)
 
-    patch.setitem(suspending.BEGINNERS, FanOutAction, unlimited)
+    patch.setitem(running.BEGINNERS, FanOutAction, unlimited)
 
 
 def branches_that_wait_are_forgotten(patch: Patch) -> None:

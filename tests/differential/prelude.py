@@ -10,7 +10,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 from pydantic import BaseModel
-from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, send, sleep, step, subflow, uuid, wait_for, workflow
+from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, saga, send, sleep, step, subflow, timeout, uuid
+from flowgraph import wait_for, workflow
 
 CALLS: list[tuple[object, ...]] = []
 HELD: list[Callable[[], Awaitable[None]]] = []  # what the call that a test singled out awaits
@@ -146,6 +147,30 @@ async def alert(trigger: Any, error: Exception) -> None:
 async def broken_alert(trigger: Any, error: Exception) -> None:
     await called("broken_alert", shown(trigger), repr(error))
     raise ValueError("no alert")
+
+@step
+async def give_back(n: int, tags: list[str] | None = None) -> None:
+    await called("give_back", n, tuple(tags or ()))
+
+@step(compensate=give_back)
+async def take(n: int, tags: list[str] | None = None) -> int:
+    await called("take", n, tuple(tags or ()))
+    if tags is not None:
+        tags.append("taken")
+    return n + 1
+
+@step(retries=1)
+async def unpick(n: int) -> None:
+    await called("unpick", n)
+    if n % 3 == 0:
+        raise Odd(f"unpick {n}")
+
+@step(retries=0, compensate=unpick)
+async def pick(n: int) -> int:
+    await called("pick", n)
+    if n % 7 == 6:
+        raise Odd(f"pick {n}")
+    return n - 1
 
 @step
 async def cleaned(trigger: Any) -> None:

@@ -49,7 +49,7 @@ def cleaner() -> Function:
     return flow(
         Block((), Suspend(SleepFor("cleaner/sleep", Local("time")), None, 1, ("text",)), handler=2, caught="$e"),
         Block((), Suspend(step("note", Local("text")), None, 4, ("text",))),
-        Block((), Suspend(step("note", Local("text")), None, 3, ("$e",)), shielded=True),
+        Block((), Suspend(step("note", Local("text")), None, 3, ("$e",)), shields=1),
         Block((), Reraise("$e")),
         Block((), Finish(Local("text"))),
         name="cleaner",

@@ -11,7 +11,6 @@ from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.calls import Calls
 from flowgraph_compiler.build.children import left_out, started
 from flowgraph_compiler.build.overrides import overrides
-from flowgraph_compiler.build.refusals import PRIMITIVES
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import Bound, Const, Expr, Keyword, Local
 from flowgraph_compiler.graph import AnyNode, CallOverrides, Child, Parallel, Send, Sleep, SleepUntil, Start, Step, Subflow, Wait
@@ -143,8 +142,8 @@ class Awaits(Calls):
     # --- primitives
 
     def _primitive(self, node: ast.Call, name: str, result: str | None, later: Sequence[ast.expr]) -> AnyNode | None:
-        if name in PRIMITIVES:
-            self.refuse(node, *PRIMITIVES[name])
+        if name in callees.SCOPES:
+            self.refuse(node, f"'await {name}(...)'", f"async with {name}(...):")
             return None
         makers: dict[str, Callable[[ast.Call, str | None, Sequence[ast.expr]], AnyNode | None]] = {
             "parallel": partial(self._group, "parallel"),

@@ -10,7 +10,10 @@ EXPRESSIONS: dict[str, tuple[str, str]] = {
 
 STATEMENTS: dict[str, tuple[str, str]] = {
     "With": ("'with'", "open and use the resource inside one '@step'"),
-    "AsyncWith": ("'async with'", "open and use the resource inside one '@step'"),
+    "AsyncWith": (
+        "'async with' of anything but 'timeout(...)' and 'saga()'",
+        "open and use the resource inside one '@step'",
+    ),
     "AsyncFor": ("'async for'", "fetch a list in a '@step' and loop over it with 'for'"),
     "FunctionDef": ("a nested function", "make it a '@subflow' or a '@step' of the module"),
     "AsyncFunctionDef": ("a nested function", "make it a '@subflow' or a '@step' of the module"),
@@ -21,9 +24,4 @@ STATEMENTS: dict[str, tuple[str, str]] = {
     "Nonlocal": ("'nonlocal'", "pass the value as an argument and return it"),
     "Match": ("'match' (not yet)", "write 'if' and 'elif' with 'isinstance' and '=='"),
     "TypeAlias": ("a type alias inside a workflow", "move it to the top level of the module"),
-}
-
-PRIMITIVES: dict[str, tuple[str, str]] = {
-    "timeout": ("'timeout' (not yet)", "give the steps a 'timeout=', or use 'wait_for(..., timeout=...)'"),
-    "saga": ("'saga' (not yet)", "undo in 'except', then 'raise'"),
 }

@@ -8,11 +8,11 @@ from typing import Any
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.context import Session, done
-from flowgraph_compiler.build.refusals import PRIMITIVES, STATEMENTS
+from flowgraph_compiler.build.refusals import STATEMENTS
 from flowgraph_compiler.build.targets import Targets
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import ClassRef, Expr, Local, New, Target
-from flowgraph_compiler.graph import AnyNode, Body, Branch, Break, Continue, For, Raise, Return, While
+from flowgraph_compiler.graph import AnyNode, Body, Branch, Break, Continue, For, Raise, Return, Scope, While
 from flowgraph_compiler.places import Located
 from flowgraph_compiler.statements import Evaluate
 
@@ -177,11 +177,39 @@ class Statements(Targets):
                 f"'{what}' after the 'try' statement",
             )
 
-    # --- not in the language, with the better message
+    # --- scopes
 
     def do_AsyncWith(self, node: ast.AsyncWith) -> None:  # noqa: N802
-        """Scopes, none of them yet."""
-        for item in node.items:
-            made = callees.callee(self, item.context_expr.func) if isinstance(item.context_expr, ast.Call) else None
-            name = made.name if isinstance(made, callees.Primitive) else ""
-            self.refuse(node, *PRIMITIVES.get(name, STATEMENTS["AsyncWith"]))
+        """`async with timeout(...)` and `async with saga()`; several in one statement are nested."""
+        self._scope(node, node.items)
+
+    def _scope(self, node: ast.AsyncWith, items: Sequence[ast.withitem]) -> None:
+        first, *rest = items
+        kind, body = self._scope_kind(first), list[AnyNode]()
+        if kind is None:
+            self.refuse(first.context_expr, *STATEMENTS["AsyncWith"])
+            return
+        if first.optional_vars is not None:
+            self.refuse(first.optional_vars, f"'as {ast.unparse(first.optional_vars)}' of '{kind}'", f"async with {kind}(...):")
+        name, duration = self.node_id(kind), self._scope_duration(first.context_expr, kind)
+        if rest:
+            with self.block(body):
+                self._scope(node, rest)
+        else:
+            body.extend(self.statements(node.body))
+        self.emit(Scope(name, self.span(first.context_expr), kind, duration, done(body)))
+
+    def _scope_kind(self, item: ast.withitem) -> str | None:
+        made = callees.callee(self, item.context_expr.func) if isinstance(item.context_expr, ast.Call) else None
+        return made.name if isinstance(made, callees.Primitive) and made.name in callees.SCOPES else None
+
+    def _scope_duration(self, node: ast.expr, kind: str) -> Expr | None:
+        assert isinstance(node, ast.Call)
+        if kind == "saga":
+            if node.args or node.keywords:
+                self.report("FG172", node, "'saga' takes no argument", "async with saga():")
+            return None
+        if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
+            self.report("FG171", node, "'timeout' takes one duration", 'async with timeout("1h"):')
+            return None
+        return self.translate(node.args[0])

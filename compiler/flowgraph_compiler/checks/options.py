@@ -16,7 +16,7 @@ from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.types import items_of
 
 EXECUTED = {
-    "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises", "concurrency"]),
+    "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises", "concurrency", "compensate"]),
     "workflow": frozenset(
         ["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel", "cancel_on", "concurrency"]
     ),

@@ -13,6 +13,7 @@ from flowgraph_compiler.cron import five_fields
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.graph import FlowGraph, WorkflowGraph
 from flowgraph_compiler.lower.actions import Actions, actions_of, wire_names
+from flowgraph_compiler.lower.compensations import compensations_of
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.flow import Flow
 from flowgraph_compiler.lower.limits import limits
@@ -43,7 +44,7 @@ def lower(workflow: WorkflowGraph, app: Application) -> Machine:
         parameter_kind=_parameter_kind(options),
         timeout=seconds(given_or(options.timeout, None)),
         key_paths=key_paths(workflow, app),
-        nodes=durable_nodes(workflow, identities),
+        nodes=durable_nodes(workflow, identities, compensations_of(workflow, app)),
         manifest=manifest(workflow, app),
         limits=limits(workflow, options, app),
         file=workflow.main.span.file,

@@ -10,28 +10,31 @@ from flowgraph.options import WorkflowOptions
 from flowgraph_compiler import graph, machine
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.graph import AnyNode, WorkflowGraph
+from flowgraph_compiler.lower.compensations import compensation_site, compensations_of
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.policies import policy
 from flowgraph_compiler.lower.variables import reads
-from flowgraph_compiler.machine import Action, Policy
+from flowgraph_compiler.machine import Action, Compensation, Policy
 
 
 @dataclass(frozen=True)
 class Actions:
     """Makes the actions of one machine: the site of each node by its id, the policy of a step call, the wire names of an event
-    class by its bare name (its own first), the parameters of a workflow by its name."""
+    class by its bare name (its own first), the parameters of a workflow by its name, what undoes a step by its name and the site
+    of the call."""
 
     sites: Mapping[str, str]
     policy: Callable[[graph.Step], Policy]
     wires: Callable[[str], tuple[str, tuple[str, ...]]]
     parameters: Callable[[str], tuple[str, ...]]
+    undo: Callable[[str, str], Compensation | None] = lambda _, __: None
 
     def of(self, node: AnyNode) -> Action:
         """The action of a suspending node."""
         site = self.sites[node.id]
         match node:
             case graph.Step(callee=callee, arguments=arguments, keywords=keywords):
-                return machine.CallStep(site, callee, arguments, keywords, self.policy(node))
+                return machine.CallStep(site, callee, arguments, keywords, self.policy(node), self.undo(callee, site))
             case graph.Subflow(callee=callee, arguments=arguments, keywords=keywords):
                 return machine.CallFlow(site, callee, arguments, keywords)
             case graph.Child() | graph.Start():
@@ -65,6 +68,8 @@ class Actions:
         match node:
             case graph.Parallel(kind=kind, branches=branches):
                 return machine.Group(site, kind, tuple(self.of(branch) for branch in branches))
+            case graph.Scope(kind=kind, duration=duration):
+                return machine.OpenScope(site, kind, duration)
             case graph.FanOut(kind=kind, clauses=clauses, branch=branch, limit=limit):
                 return machine.FanOutGroup(site, kind, clauses, self.of(branch), limit)
             case _:
@@ -83,7 +88,16 @@ def actions_of(workflow: WorkflowGraph, app: Application, sites: Mapping[str, st
     def parameters(name: str) -> tuple[str, ...]:
         return tuple(parameter.name for parameter in app.workflows[name].parameters)
 
-    return Actions(sites, lambda node: policy(node.overrides, app.steps[node.callee].step.options, options), wires, parameters)
+    compensations = compensations_of(workflow, app)
+
+    def undo(step: str, site: str) -> Compensation | None:
+        found = compensations.get(step)
+        own = None if found is None else policy(graph.CallOverrides(), found.step.options, options)
+        return None if found is None or own is None else Compensation(compensation_site(site), found.name, own)
+
+    return Actions(
+        sites, lambda node: policy(node.overrides, app.steps[node.callee].step.options, options), wires, parameters, undo
+    )
 
 
 def wire_names(cls: type[Event], app: Application) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from flowgraph_compiler.statements import Statement
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What all blocks of one stretch of code share: where an exception goes, and whether `Cancelled` stays out."""
+    """What all blocks of one stretch of code share: where an exception goes, and how many `finally` bodies they are in."""
 
     handler: int | None = None
     caught: str | None = None
-    shielded: bool = False
+    shields: int = 0
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Draft:
         assert self.terminator is not None
         lines = (*(op.span.line for op in self.ops), self.line)
         guard = self.guard
-        return Block(tuple(self.ops), self.terminator, guard.handler, guard.caught, guard.shielded, self.node, lines)
+        return Block(tuple(self.ops), self.terminator, guard.handler, guard.caught, guard.shields, self.node, lines)
 
 
 class Drafts:

@@ -27,7 +27,7 @@ from flowgraph_compiler.lower.cursors import cursor
 from flowgraph_compiler.lower.drafts import Drafts
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.native import native
-from flowgraph_compiler.machine import Action, Advance, Fail, Finish, Reraise, Resume, Suspend, Test
+from flowgraph_compiler.machine import Action, Advance, CloseScope, Fail, Finish, OpenScope, Reraise, Resume, Suspend, Test
 from flowgraph_compiler.spans import Span
 from flowgraph_compiler.statements import Assign
 
@@ -124,10 +124,8 @@ class Flow:
                 self._jump(self._loop(), "break", node.span)
             case graph.Continue():
                 self._jump(self._loop(), "continue", node.span)
-            case graph.Scope(kind=kind):
-                raise NotLowerable(
-                    node.span, f"'async with {kind}(...)' is not in this version", "write the clean-up with try/finally"
-                )
+            case graph.Scope():
+                self._scope(node)
             case _:
                 raise NotLowerable(
                     node.span, f"'{type(node).__name__}' is not in this version", "write it with if, while and try"
@@ -190,26 +188,43 @@ class Flow:
         number = next(self._numbers)
         caught = f"$exc{number}"
         final = Final(self.blocks.label(), f"$done{number}")
-        self._guarded(node, final, caught)
-        self._finally(node, final, caught)
+        self._guarded(node, final, caught, lambda: self._handlers(node))
+        self._finally(node, final, caught, lambda: self.body(node.final))
 
-    def _guarded(self, node: graph.Try, final: Final, caught: str) -> None:
+    def _scope(self, node: graph.Scope) -> None:
+        """A `finally` whose body closes the scope; the scope is opened outside the guard, where a bad duration raises."""
+        number = next(self._numbers)
+        site, caught, opened = self._action(node).site, f"$exc{number}", self.blocks.label()
+        final = Final(self.blocks.label(), f"$done{number}")
+        self.blocks.end(Suspend(OpenScope(site, node.kind, node.duration), None, opened, ()), node.id, node.span.line)
+        self.blocks.enter(opened)
+        self._guarded(node, final, caught, lambda: self.body(node.body))
+        self._finally(node, final, caught, lambda: self._close(node, site, final))
+
+    def _close(self, node: graph.Scope, site: str, final: Final) -> None:
+        then = self.blocks.label()
+        action = CloseScope(site, node.kind, Local(final.record, node.span))
+        self.blocks.end(Suspend(action, None, then, ()), node.id, node.span.line)
+        self.blocks.enter(then)
+
+    def _guarded(self, node: graph.Try | graph.Scope, final: Final, caught: str, inside: Callable[[], None]) -> None:
         """What stands before `finally`, under a guard that writes the record on an exception."""
         failed = self.blocks.label()
         outer = self.blocks.guarded(replace(self.blocks.guard, handler=failed, caught=caught))
         with self._within(final):
-            self._handlers(node)
+            inside()
             final.normal = self.blocks.open
             self._complete(final, node.span, Const("next"))
         self.blocks.guarded(outer)
         self.blocks.enter(failed)
         self._complete(final, node.span, Const("raise"), Local(caught))
 
-    def _finally(self, node: graph.Try, final: Final, caught: str) -> None:
-        outer = self.blocks.guarded(replace(self.blocks.guard, shielded=True))
+    def _finally(self, node: graph.Try | graph.Scope, final: Final, caught: str, inside: Callable[[], None]) -> None:
+        guard = self.blocks.guard
+        outer = self.blocks.guarded(replace(guard, shields=guard.shields + 1))
         self.blocks.enter(final.entry)
         with self._handled(Handling(caught, final.record, self._handling)):
-            self.body(node.final)
+            inside()
         after = self.blocks.label() if final.normal else None
         returns = self.blocks.label() if final.returns else None
         jumps = tuple(self.blocks.label() for _ in final.jumps)

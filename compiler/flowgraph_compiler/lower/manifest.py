@@ -12,6 +12,7 @@ from flowgraph_compiler.declarations import Application, StepDecl
 from flowgraph_compiler.expressions import ClassRef, New
 from flowgraph_compiler.graph import AnyNode, WorkflowGraph
 from flowgraph_compiler.lower.actions import wire_names
+from flowgraph_compiler.lower.compensations import compensations_of
 from flowgraph_compiler.machine import KeyPath, Manifest, StepNeed
 from flowgraph_compiler.traversal import is_tuple, parts
 
@@ -21,7 +22,9 @@ Fields = tuple[tuple[str, str], ...]
 def manifest(workflow: WorkflowGraph, app: Application) -> Manifest:
     """Steps with their signatures, events and stored classes with their fields, and other workflows, each sorted by name."""
     nodes = list(_nodes(workflow))
-    steps = [app.steps[name] for name in sorted({node.callee for node in nodes if isinstance(node, graph.Step)})]
+    undone = compensations_of(workflow, app).values()
+    called = {node.callee for node in nodes if isinstance(node, graph.Step)} | {step.name for step in undone}
+    steps = [app.steps[name] for name in sorted(called)]
     waited = {app.events[node.event] for node in nodes if isinstance(node, graph.Wait)}
     classes = _classes(workflow, steps, app)
     events = waited | {cls for cls in classes if issubclass(cls, Event)}

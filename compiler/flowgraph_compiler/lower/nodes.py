@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler import graph
+from flowgraph_compiler.declarations import StepDecl
 from flowgraph_compiler.expressions import Const, New
 from flowgraph_compiler.graph import AnyNode, Body, FlowGraph, WorkflowGraph
+from flowgraph_compiler.lower.compensations import compensation_site
 from flowgraph_compiler.machine import BEGIN, NodeInfo
 from flowgraph_compiler.notation import expression
+
+_NONE: Mapping[str, StepDecl] = {}
 
 _KINDS: dict[type, str] = {
     graph.Step: "step",
@@ -28,7 +32,7 @@ def sites(workflow: WorkflowGraph) -> dict[str, str]:
     taken: set[str] = set()
     for function in workflow.functions:
         for node in graph.walk(function.body):
-            if isinstance(node, graph.SUSPENSIONS):
+            if isinstance(node, (*graph.SUSPENSIONS, graph.Scope)):
                 found[node.id] = _free(_site(node, function), taken)
                 taken.add(found[node.id])
     return found
@@ -45,9 +49,24 @@ def _free(site: str, taken: set[str]) -> str:
     return next(free for free in ordinals if free not in taken)
 
 
-def durable_nodes(workflow: WorkflowGraph, sites: dict[str, str]) -> tuple[NodeInfo, ...]:
-    """One row per durable node: the workflow's own, then those of subflows and handlers."""
-    return tuple(row for function in workflow.functions for row in _rows(function.body, None, function.name, sites))
+def durable_nodes(
+    workflow: WorkflowGraph, sites: dict[str, str], compensations: Mapping[str, StepDecl] = _NONE
+) -> tuple[NodeInfo, ...]:
+    """One row per durable node: the workflow's own, then those of subflows and handlers; a step's compensation below it."""
+    rows = (row for function in workflow.functions for row in _rows(function.body, None, function.name, sites))
+    steps = {
+        node.id: node.callee
+        for function in workflow.functions
+        for node in graph.walk(function.body)
+        if isinstance(node, graph.Step) and node.callee in compensations
+    }
+    return tuple(each for row in rows for each in (row, *_undoing(row, steps, compensations)))
+
+
+def _undoing(row: NodeInfo, steps: Mapping[str, str], compensations: Mapping[str, StepDecl]) -> Iterator[NodeInfo]:
+    if row.id in steps:
+        site, name = compensation_site(row.site), compensations[steps[row.id]].name
+        yield NodeInfo(compensation_site(row.id), site, name, "compensation", row.line, row.id, row.function)
 
 
 def _rows(body: Body, parent: str | None, function: str, sites: dict[str, str]) -> Iterator[NodeInfo]:

@@ -55,7 +55,8 @@ class _Writer:
             if node.cluster is None:
                 yield f"  {self._node(node, self._ids[node.id])}"
         for cluster in diagram.clusters:
-            yield from self._cluster(cluster)
+            if cluster.parent is None:
+                yield from self._cluster(cluster)
         for edge in diagram.edges:
             yield f"  {self._edge(edge)}"
         yield from self._legend()
@@ -67,6 +68,9 @@ class _Writer:
         for node in self._diagram.nodes:
             if node.cluster == cluster.id:
                 yield f"    {self._node(node, self._ids[node.id])}"
+        for inner in self._diagram.clusters:
+            if inner.parent == cluster.id:
+                yield from (f"  {line}" for line in self._cluster(inner))
         yield "  }"
 
     def _node(self, node: DiagramNode, name: str) -> str:

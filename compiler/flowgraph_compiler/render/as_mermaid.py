@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from flowgraph_compiler.render.colours import Paint
-from flowgraph_compiler.render.shapes import UNPLACED, DiagramEdge, DiagramGraph, DiagramNode, folded
+from flowgraph_compiler.render.shapes import UNPLACED, Cluster, DiagramEdge, DiagramGraph, DiagramNode, folded
 from flowgraph_compiler.render.styles import PLAIN, Style
 
 _SHAPES = {
@@ -35,10 +35,9 @@ def _lines(diagram: DiagramGraph, style: Style) -> Iterator[str]:
         yield from ("---", f"title: {json.dumps(' · '.join(style.heading), ensure_ascii=False)}", "---")
     yield "flowchart TB"
     yield from (f"  {_node(node, ids[node.id], style)}" for node in diagram.nodes if node.cluster is None)
-    for number, cluster in enumerate(diagram.clusters):
-        yield f'  subgraph c{number}["{_text(cluster.title)}"]'
-        yield from (f"    {_node(node, ids[node.id], style)}" for node in diagram.nodes if node.cluster == cluster.id)
-        yield "  end"
+    for cluster in diagram.clusters:
+        if cluster.parent is None:
+            yield from _cluster(cluster, diagram, ids, style)
     yield from (f"  {_edge(edge, ids)}" for edge in diagram.edges)
     explained = [DiagramNode("", kind, words) for kind, words in diagram.kinds()] if style.legend else []
     if explained:
@@ -51,6 +50,15 @@ def _lines(diagram: DiagramGraph, style: Style) -> Iterator[str]:
             yield f"  click {ids[node.id]} href {json.dumps(address)}"
     for name in sorted({_class(node, style) for node in (*diagram.nodes, *explained)}):
         yield f"  classDef {name} {_style(_paint(name, style))}"
+
+
+def _cluster(cluster: Cluster, diagram: DiagramGraph, ids: dict[str, str], style: Style) -> Iterator[str]:
+    yield f'  subgraph c{diagram.clusters.index(cluster)}["{_text(cluster.title)}"]'
+    yield from (f"    {_node(node, ids[node.id], style)}" for node in diagram.nodes if node.cluster == cluster.id)
+    for inner in diagram.clusters:
+        if inner.parent == cluster.id:
+            yield from (f"  {line}" for line in _cluster(inner, diagram, ids, style))
+    yield "  end"
 
 
 def _node(node: DiagramNode, name: str, style: Style) -> str:

@@ -38,10 +38,11 @@ class DiagramEdge:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A frame: a subflow, a handler, or a function at machine level."""
+    """A frame: a subflow, a handler, a function at machine level, or a scope, which may stand in another frame, its `parent`."""
 
     id: str
     title: str
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from flowgraph_compiler import machine as m
 from flowgraph_compiler.jumps import successors
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode, shortened
 from flowgraph_compiler.render.texts import Texts, trigger_text, waited
+from flowgraph_compiler.scopes import open_scopes
 from flowgraph_compiler.statements import Assign
 
 _FAILING = (m.CallStep, m.CallFlow, m.CallChild, m.Group, m.FanOutGroup)
@@ -53,6 +54,10 @@ class StepDiagram:
             self.nodes = [node for node in self.nodes if node.id not in gone]
             self.edges = [edge for edge in self.edges if edge.source not in gone]
 
+    def clusters_around(self, cluster: str) -> str | None:
+        """The frame that a frame stands in."""
+        return next(each.parent for each in self.clusters if each.id == cluster)
+
     def status(self, site: str) -> str | None:
         """The state of a node in the run that is shown."""
         if self._live is None:
@@ -85,6 +90,8 @@ class FunctionDiagram:
         self._blocks = function.blocks
         self._texts = Texts(function.blocks)
         self._cluster = None if number == 0 else f"cluster_{number}"
+        self._frame = self._cluster  # of the block that is drawn
+        self._scopes = open_scopes(function.blocks)
         entries = [target for block in function.blocks for target in successors(block.terminator)]
         self._entries = Counter([*entries, *(block.handler for block in function.blocks if block.handler is not None)])
         ends = [block.terminator for block in self._blocks if self._fuses(block)]
@@ -102,9 +109,22 @@ class FunctionDiagram:
         start = f"{self._function.name}:start"
         self._node(DiagramNode(start, "start", title, triggers, cluster=self._cluster))
         self._edge(start, self._entry(0))
+        self._draw_scopes()
         for number in range(len(self._blocks)):
             if self._shown(number):
+                around = self._scopes.get(number, ())
+                self._frame = _frame(around[-1]) if around else self._cluster
                 self._block(number)
+
+    def _draw_scopes(self) -> None:
+        """A frame for each `async with`, inside that of the one around it."""
+        for number, around in sorted(self._scopes.items()):
+            match self._blocks[number].terminator:
+                case m.Suspend(action=m.OpenScope(site=site, kind=kind, duration=duration)):
+                    title = kind if duration is None else f"{kind} {plain(self._texts.of(duration, 30))}"
+                    self._whole.clusters.append(Cluster(_frame(site), title, _frame(around[-1]) if around else self._cluster))
+                case _:
+                    pass
 
     # --- what is shown
 
@@ -114,6 +134,8 @@ class FunctionDiagram:
             case m.Goto():
                 return False
             case m.Suspend(action=m.SleepFor(site=site)) if site.endswith(m.BEGIN):
+                return False
+            case m.Suspend(action=m.OpenScope(kind="saga") | m.CloseScope(kind="timeout")):
                 return False
             case m.Reraise():
                 return block.handler is None
@@ -131,13 +153,16 @@ class FunctionDiagram:
                 break
             number = following
         end = self._blocks[number].terminator
-        return end.action.site if isinstance(end, m.Suspend) else f"{self._function.name}:{number}"
+        is_scope = isinstance(end, m.Suspend) and isinstance(end.action, m.CloseScope)
+        return end.action.site if isinstance(end, m.Suspend) and not is_scope else f"{self._function.name}:{number}"
 
     def _following(self, block: m.Block, number: int, records: dict[str, tuple[e.Expr, ...]]) -> int | None:
         """Where a block that is not shown leads; None for one that is."""
         end = block.terminator
         if isinstance(end, m.Resume) and end.record in records:
             return resumed(end, block, records[end.record])
+        if isinstance(end, m.Suspend) and isinstance(end.action, m.CloseScope) and not _fails(end.action.record, records):
+            return end.block
         if self._shown(number):
             return None
         return block.handler if isinstance(end, m.Reraise) else successors(end)[0]
@@ -165,17 +190,17 @@ class FunctionDiagram:
     def _block(self, number: int) -> None:
         block = self._blocks[number]
         if isinstance(block.terminator, m.Suspend):
-            self._suspend(block, block.terminator)
+            self._suspending(number, block, block.terminator)
             return
         kind, title, ways = self._plain(block.terminator)
         line = block.lines[-1] if block.lines and kind in ("decision", "loop") else 0
-        node = self._node(DiagramNode(f"{self._function.name}:{number}", kind, title, (), line, None, self._cluster))
+        node = self._node(DiagramNode(f"{self._function.name}:{number}", kind, title, (), line, None, self._frame))
         for label, target in ways:
             self._edge(node, self._entry(target), label)
         if kind in ("raise", "finally"):
             self._error(node, block)
         if kind == "finally" and block.handler is None:
-            failed = self._node(DiagramNode(f"{node}:raise", "raise", "raise again", (), 0, None, self._cluster))
+            failed = self._node(DiagramNode(f"{node}:raise", "raise", "raise again", (), 0, None, self._frame))
             self._edge(node, failed, "error", "error")
 
     def _plain(self, end: m.Terminator) -> tuple[str, str, list[tuple[str, int]]]:
@@ -194,6 +219,37 @@ class FunctionDiagram:
                 return "raise", f"raise {self._texts.of(exception)}", []
             case _:
                 return "raise", "raise again", []
+
+    def _suspending(self, number: int, block: m.Block, end: m.Suspend) -> None:
+        match end.action:
+            case m.OpenScope():
+                self._deadline(block, end, end.action)
+            case m.CloseScope():
+                self._undo(number, block)
+            case _:
+                self._suspend(block, end)
+
+    def _deadline(self, block: m.Block, end: m.Suspend, action: m.OpenScope) -> None:
+        """A timeout begins: into the block, or on where its `TimeoutError` is handled."""
+        limit = "" if action.duration is None else f"at most {plain(self._texts.of(action.duration, 30))}"
+        self._frame = _frame(action.site)
+        node = self._node(DiagramNode(action.site, "sleep", limit, (), 0, None, self._frame))
+        self._edge(node, self._entry(end.block))
+        if block.handler is None:
+            around = self._whole.clusters_around(self._frame)
+            target = self._node(DiagramNode(f"{node}:raise", "raise", "raise TimeoutError", (), 0, None, around))
+        else:
+            target = self._entry(block.handler)
+        self._edge(node, target, "timeout", "timeout")
+
+    def _undo(self, number: int, block: m.Block) -> None:
+        """A saga that an exception leaves: its compensations, then the exception again."""
+        node = self._node(DiagramNode(f"{self._function.name}:{number}", "finally", "compensate", (), 0, None, self._frame))
+        if block.handler is not None:
+            self._edge(node, self._entry(block.handler), "error", "error")
+            return
+        failed = self._node(DiagramNode(f"{node}:raise", "raise", "raise again", (), 0, None, self._frame))
+        self._edge(node, failed, "error", "error")
 
     def _suspend(self, block: m.Block, end: m.Suspend) -> None:
         last = self._action(end.action)
@@ -220,9 +276,9 @@ class FunctionDiagram:
         name, kind = (info.name, info.kind) if info is not None else (action.site, "step")
         if not isinstance(action, m.Group | m.FanOutGroup):
             detail = self._detail(action)
-            return self._node(DiagramNode(action.site, kind, _title(kind, name), detail, line, status, self._cluster))
-        fork = self._node(DiagramNode(action.site, "fork", kind, self._detail(action), line, status, self._cluster))
-        join = DiagramNode(f"{action.site}:join", "join", "join", (), 0, status, self._cluster)
+            return self._node(DiagramNode(action.site, kind, _title(kind, name), detail, line, status, self._frame))
+        fork = self._node(DiagramNode(action.site, "fork", kind, self._detail(action), line, status, self._frame))
+        join = DiagramNode(f"{action.site}:join", "join", "join", (), 0, status, self._frame)
         for branch in action.branches if isinstance(action, m.Group) else (action.branch,):
             ended = self._action(branch)
             self._edge(fork, branch.site, "" if isinstance(action, m.Group) else "each")
@@ -241,6 +297,17 @@ class FunctionDiagram:
                 return loops if limit is None else (*loops, f"{self._texts.of(limit, 30)} at a time")
             case _:
                 return ()
+
+
+def _frame(site: str) -> str:
+    """The id of a scope's frame."""
+    return f"cluster_{site}"
+
+
+def _fails(record: e.Expr, records: dict[str, tuple[e.Expr, ...]]) -> bool:
+    """Whether a scope is left by an exception, as far as is known."""
+    known = records.get(record.name, ()) if isinstance(record, e.Local) else ()
+    return known[:1] in ((), (e.Const("raise"),))
 
 
 def _record(op: Assign) -> tuple[str, tuple[e.Expr, ...]]:

@@ -6,6 +6,8 @@ SleepFor, SleepTill        the duration or moment
 WaitFor                    (key values, timeout or None, values of a fan-out's variables that the residual reads)
 SendEvent                  the event
 Group                      a tuple of the branches' payloads, evaluated from left to right in the parent
+OpenScope                  the duration or None
+CloseScope                 the completion record
 FanOutGroup                (the first iterable, limit or None, list of the branches' payloads), in Python's order
 """
 
@@ -17,14 +19,16 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from flowgraph_compiler import machine as form
-from flowgraph_compiler.expressions import Bound, Clause, Expr
+from flowgraph_compiler.expressions import Bound, Clause, Expr, Local
 from flowgraph_compiler.subexpressions import inside
 from flowgraph_runtime.engine.blocks import (
     AnyAction,
     ChildAction,
+    CloseAction,
     FanOutAction,
     FlowAction,
     GroupAction,
+    OpenAction,
     SendAction,
     SleepAction,
     StepAction,
@@ -50,6 +54,7 @@ class Actions:
         self._expressions = expressions
         self._residual = residual
         self.flows: list[FlowAction] = []
+        self.undos: dict[str, StepAction] = {}  # compensations by their sites
         self._bound: frozenset[str] = frozenset()  # by the clauses of the fan-outs around
         self._iterables = 0
 
@@ -57,7 +62,7 @@ class Actions:
         """Return the fixed part of an action. Raises `ProgramError` for what is no action."""
         match action:
             case form.CallStep():
-                return _step(action)
+                return self._step(action)
             case form.CallFlow():
                 self.flows.append(FlowAction(action.site, action.function))
                 return self.flows[-1]
@@ -83,8 +88,19 @@ class Actions:
             case form.FanOutGroup() if action.kind in _KINDS[form.FanOutGroup]:
                 with self._clauses(action.clauses):
                     return FanOutAction(action.site, action.kind, self.build(action.branch))
+            case form.OpenScope():
+                return OpenAction(action.site, action.kind)
+            case form.CloseScope(record=Local(record)):
+                return CloseAction(action.site, action.kind, record)
             case _:
                 raise ProgramError(f"the machine contains {type(action).__name__!r}, which is no action of the vocabulary")
+
+    def _step(self, action: form.CallStep) -> StepAction:
+        built = _step(action.site, action.step, action.policy)
+        if action.compensation is not None:
+            undo = action.compensation
+            built.undo = self.undos[undo.site] = _step(undo.site, undo.step, undo.policy)
+        return built
 
     def _wait(self, action: form.WaitFor) -> WaitAction:
         bound = self._captured(action)
@@ -113,6 +129,10 @@ class Actions:
                 return _tuple(*(self.payload(branch) for branch in action.branches))
             case form.FanOutGroup():
                 return self._fan_out(action)
+            case form.OpenScope():
+                return ast.Constant(None) if action.duration is None else x(action.duration)
+            case form.CloseScope():
+                return x(action.record)
             case _:
                 return self._call(action)
 
@@ -151,15 +171,15 @@ class Actions:
         return _tuple(_tuple(*x.all(action.arguments)), keywords)
 
 
-def _step(action: form.CallStep) -> StepAction:
-    given, default = action.policy, DEFAULT_POLICY
+def _step(site: str, step: str, given: form.Policy) -> StepAction:
+    default = DEFAULT_POLICY
     policy = form.Policy(
         *(
             getattr(default, name) if getattr(given, name) is None else getattr(given, name)
             for name in ("retries", "kind", "delay", "factor", "max", "jitter", "timeout")
         )
     )
-    return StepAction(action.site, action.step, policy, policy.retries or 0, policy.timeout)
+    return StepAction(site, step, policy, policy.retries or 0, policy.timeout)
 
 
 def _tuple(*items: ast.expr) -> ast.expr:

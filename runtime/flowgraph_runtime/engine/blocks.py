@@ -18,13 +18,14 @@ JUMP, SUSPEND, FINISH = range(3)
 
 @dataclass(slots=True)
 class StepAction:
-    """Run a step under a complete policy; `timeout` in seconds per attempt."""
+    """Run a step under a complete policy; `timeout` in seconds per attempt; `undo`: its compensation in a saga."""
 
     site: str
     step: str
     policy: Policy
     retries: int
     timeout: float | None
+    undo: StepAction | None = None
 
 
 @dataclass(slots=True)
@@ -101,7 +102,48 @@ class FanOutAction:
         return self.template
 
 
-AnyAction: TypeAlias = StepAction | FlowAction | ChildAction | SleepAction | WaitAction | SendAction | GroupAction | FanOutAction
+@dataclass(slots=True)
+class OpenAction:
+    """Enter a scope. `kind` is `timeout` or `saga`."""
+
+    site: str
+    kind: str
+
+
+@dataclass(slots=True)
+class CloseAction:
+    """Leave the innermost scope. `record`: the variable with the completion record."""
+
+    site: str
+    kind: str
+    record: str
+
+
+@dataclass(slots=True)
+class UndoAction:
+    """The compensations of a saga that an exception leaves, in their order; not in a machine but made when it happens."""
+
+    site: str
+    calls: tuple[StepAction, ...]
+    kind: str = "saga"
+
+    def branch(self, index: int) -> AnyAction:
+        """Return the action of a compensation."""
+        return self.calls[index]
+
+
+AnyAction: TypeAlias = (
+    StepAction
+    | FlowAction
+    | ChildAction
+    | SleepAction
+    | WaitAction
+    | SendAction
+    | GroupAction
+    | FanOutAction
+    | OpenAction
+    | CloseAction
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +154,7 @@ class BlockProgram:
     kind: int
     handler: int | None
     caught: str | None
-    shielded: bool
+    shields: int
     node: str
     action: AnyAction | None = None
     result: str | None = None

@@ -1,4 +1,4 @@
-"""Cancellation of tokens: by a cancel of the run, by the failure of a sibling, by a race that is decided.
+"""Cancellation of tokens: by a cancel of the run, by the failure of a sibling, by a race that is decided, by a deadline.
 
 step executing    interrupt: abandoned, `Cancelled` now;  else: its attempt finishes unused, `Cancelled` then
 step in backoff   timer cleared, `Cancelled` now           (as a sleeping one)
@@ -6,6 +6,8 @@ sleep, wait       taken back, `Cancelled` now
 child run         asked to cancel, `Cancelled` when it has ended
 group             its branches first; `Cancelled` when the last has ended
 in a `finally`    nothing yet: `Cancelled` at the next wait outside of it
+
+A token can be cancelled several times: by each `timeout(...)` that it is in, and once for good, after which no deadline counts.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from flowgraph_runtime.engine.tokens import (
     ASKED,
     CANCELLED,
     DELIVERED,
+    UNTOUCHED,
     ChildPending,
     GroupPending,
     StepPending,
+    TimeoutScope,
     Token,
 )
 from flowgraph_runtime.engine.turn import THROW, Turn
@@ -29,10 +33,22 @@ def cancel(turn: Turn, token: Token, *, interrupt: bool) -> None:
     """Cancel a token and what it waits for. `interrupt`: stop running attempts of async steps at their next await."""
     if token.cancel == DELIVERED:
         return
-    already = token.cancel == ASKED
     token.cancel = ASKED
+    _stop(turn, token, interrupt=interrupt)
+
+
+def expire(turn: Turn, scope: TimeoutScope) -> None:
+    """Cancel a token whose block has reached its deadline, unless the token is cancelled as a whole."""
+    token = scope.token
+    scope.fired = True
+    if token.cancel == UNTOUCHED:
+        token.expired = [*token.expired, scope]
+        _stop(turn, token, interrupt=True)
+
+
+def _stop(turn: Turn, token: Token, *, interrupt: bool) -> None:
     pending = token.pending
-    if pending is None or (token.frames and token.shielded()):
+    if pending is None or not is_due(token, token.shields()):
         return
     match pending:
         case GroupPending():
@@ -40,7 +56,7 @@ def cancel(turn: Turn, token: Token, *, interrupt: bool) -> None:
         case StepPending() if pending.executing:
             _cancel_attempt(turn, pending, interrupt=interrupt)
         case ChildPending():
-            if not already:
+            if not pending.abandoned:
                 pending.abandoned = True
                 turn.commands.append(CancelRun(pending.run_id, turn.state.cancel_reason or "its parent's branch was cancelled"))
         case _:
@@ -73,5 +89,20 @@ def cancel_branches(turn: Turn, group: GroupPending, *, interrupt: bool) -> None
 
 def deliver_cancel(turn: Turn, token: Token) -> None:
     """Raise `Cancelled` where the token waits."""
-    token.cancel = DELIVERED
+    note_delivery(token, token.shields())
     turn.ready.append((THROW, token, Cancelled()))
+
+
+def is_due(token: Token, shields: int) -> bool:
+    """Whether `Cancelled` may be raised in a token in so many `finally` bodies: they hold up what was asked outside of them."""
+    return (token.cancel == ASKED and not shields) or any(shields <= scope.shields for scope in token.expired)
+
+
+def note_delivery(token: Token, shields: int) -> None:
+    """`Cancelled` is being raised in the token: for the oldest deadline that nothing holds up, else for good."""
+    scope = next((scope for scope in token.expired if shields <= scope.shields), None)
+    if scope is None:
+        token.cancel = DELIVERED
+        return
+    scope.delivered = True
+    token.expired = [other for other in token.expired if other is not scope] or ()

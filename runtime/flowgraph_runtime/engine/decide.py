@@ -12,7 +12,7 @@ from typing import Any
 from flowgraph import Event
 from flowgraph.errors import CodecError
 from flowgraph.events import meta_of
-from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel
+from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel, expire
 from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, Decision
 from flowgraph_runtime.engine.digests import digest
 from flowgraph_runtime.engine.ending import abort, attach_failure, main_ended
@@ -33,6 +33,7 @@ from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.retrying import back_off, may_retry, next_attempt
 from flowgraph_runtime.engine.run_state import BODY, ENDED, RunState
 from flowgraph_runtime.engine.running import push, resume, run, throw, work
+from flowgraph_runtime.engine.scopes import note_completed
 from flowgraph_runtime.engine.tokens import ChildPending, SleepPending, StepPending, WaitPending
 from flowgraph_runtime.engine.turn import Turn
 from flowgraph_runtime.engine.values import decoded
@@ -124,6 +125,8 @@ def _step_done(turn: Turn, given: StepDone, decision: Decision) -> bool:
     if pending is None:
         return False
     turn.state.release_step(pending)
+    if pending.action.undo is not None:
+        note_completed(pending, turn.state.seq)
     if pending.abandoned:
         deliver_cancel(turn, pending.token)
         return True
@@ -162,6 +165,10 @@ def _attempt(turn: Turn, given: StepDone | StepFailed, decision: Decision) -> St
 
 
 def _timer_fired(turn: Turn, given: TimerFired, _: Decision) -> bool:
+    timeout = turn.state.timeouts.get(given.serial)
+    if timeout is not None:
+        expire(turn, timeout)
+        return True
     pending = turn.state.pending.get(given.serial)
     match pending:
         case SleepPending():

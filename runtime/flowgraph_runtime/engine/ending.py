@@ -8,7 +8,7 @@ from typing import Any
 from flowgraph.codec import copy_value, dumps, loads
 from flowgraph.errors import Cancelled, CodecError, FailureInfo, add_other_failure, capture_traceback, error_names
 from flowgraph_runtime.engine.blocks import FunctionProgram
-from flowgraph_runtime.engine.commands import AbandonStep, CancelRun, EndRun
+from flowgraph_runtime.engine.commands import AbandonStep, CancelRun, ClearTimer, EndRun
 from flowgraph_runtime.engine.run_state import BODY, CANCEL_HANDLER, ENDED, FAILURE_HANDLER
 from flowgraph_runtime.engine.running import push
 from flowgraph_runtime.engine.suspending import withdraw
@@ -138,5 +138,9 @@ def _drop_all(turn: Turn) -> None:
                 turn.commands.append(CancelRun(pending.run_id, "its parent has ended"))
             case _:
                 withdraw(turn, pending)
+    for serial, timeout in turn.state.timeouts.items():
+        if not timeout.fired:
+            turn.commands.append(ClearTimer(serial))
+    turn.state.timeouts.clear()
     turn.state.main.cancel = UNTOUCHED
     turn.state.watches.clear()

@@ -6,8 +6,9 @@ from typing import Any
 
 from flowgraph.errors import Cancelled, add_other_failure
 from flowgraph.outcomes import Err, Ok
-from flowgraph_runtime.engine.blocks import GroupAction
+from flowgraph_runtime.engine.blocks import GroupAction, UndoAction
 from flowgraph_runtime.engine.cancelling import cancel_branches, deliver_cancel
+from flowgraph_runtime.engine.scopes import undone
 from flowgraph_runtime.engine.suspending import begin_next
 from flowgraph_runtime.engine.tokens import CANCELLED, LOST, UNDECIDED, WON, GroupPending, Token
 from flowgraph_runtime.engine.turn import RESUME, THROW, Turn
@@ -18,7 +19,7 @@ def branch_ended(turn: Turn, token: Token, ok: bool, value: Any, reference: int 
     group = token.group
     assert group is not None
     del group.children[token.index]
-    if group.outcome != UNDECIDED:
+    if group.outcome != UNDECIDED or isinstance(group.action, UndoAction):
         _note(group, ok, value)
     elif group.action.kind == "race":
         _decide_race(turn, group, ok, value)
@@ -63,7 +64,9 @@ def _end(turn: Turn, group: GroupPending) -> None:
     turn.state.release(group)
     token = group.token
     error = group.failure
-    if group.outcome == CANCELLED:
+    if isinstance(group.action, UndoAction):
+        undone(turn, token, group.others)
+    elif group.outcome == CANCELLED:
         deliver_cancel(turn, token)
     elif error is not None:
         turn.ready.append((THROW, token, _with_notes(error, group.others)))

@@ -10,7 +10,7 @@ suspension the payload of its action, a `Finish` the value.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from flowgraph_compiler import machine as form
 from flowgraph_compiler.expressions import Expr
 from flowgraph_compiler.serialize import fingerprint
 from flowgraph_runtime.engine.actions import Actions
-from flowgraph_runtime.engine.blocks import FINISH, JUMP, SUSPEND, BlockProgram, FunctionProgram
+from flowgraph_runtime.engine.blocks import FINISH, JUMP, SUSPEND, BlockProgram, FunctionProgram, StepAction
 from flowgraph_runtime.engine.errors import Exhausted, ProgramError
 from flowgraph_runtime.engine.expressions import Expressions
 from flowgraph_runtime.engine.names import Names, bound, call, load
@@ -28,12 +28,15 @@ from flowgraph_runtime.engine.variables import Variables, captured
 
 
 class Program:
-    """A runnable machine. `functions[0]` is the workflow."""
+    """A runnable machine. `functions[0]` is the workflow; `undos` are the compensations by their sites."""
 
-    def __init__(self, machine: form.Machine, types: TypeRegistry, functions: list[FunctionProgram]) -> None:
+    def __init__(
+        self, machine: form.Machine, types: TypeRegistry, functions: list[FunctionProgram], undos: Mapping[str, StepAction]
+    ) -> None:
         self.machine = machine
         self.types = types
         self.functions = functions
+        self.undos = undos
         self.by_name = {function.name: function for function in functions}
         self.index = {id(function): number for number, function in enumerate(functions)}
         self.on_failure = self._handler(machine.on_failure)
@@ -45,7 +48,8 @@ class Program:
         """Compile a machine. Raises `ProgramError` for what is outside the vocabulary or missing in the deployed code."""
         if machine.format != form.FORMAT:
             raise ProgramError(f"the machine has format {machine.format}, this engine reads format {form.FORMAT}")
-        return cls(machine, types, _Generator(machine, types).generate())
+        generator = _Generator(machine, types)
+        return cls(machine, types, generator.generate(), generator.undos)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -66,6 +70,7 @@ class _Generator:
         self._names = Names(types, dict(machine.constants))
         self._expressions = Expressions(self._names)
         self._actions = Actions(self._expressions, self._residual)
+        self.undos = self._actions.undos
         self._body: list[ast.stmt] = []
         self._titles: dict[str, str] = {}
         self._residuals: list[tuple[str, list[Any]]] = []
@@ -94,7 +99,7 @@ class _Generator:
             body += at_line(statements(op), _line(block, position))
         last = block.terminator
         _check_jumps(block, len(function.blocks))
-        program = BlockProgram(index, JUMP, block.handler, block.caught, block.shielded, block.node)
+        program = BlockProgram(index, JUMP, block.handler, block.caught, block.shields, block.node)
         if isinstance(last, form.Suspend):
             program.kind, program.action = SUSPEND, self._actions.build(last.action)
             program.result, program.next, program.live = last.result, last.block, last.live

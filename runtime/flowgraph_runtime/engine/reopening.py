@@ -25,6 +25,7 @@ from flowgraph_runtime.engine.inputs import ChildEnded, Started
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.running import resume, throw
+from flowgraph_runtime.engine.scopes import restart_timeouts
 from flowgraph_runtime.engine.tokens import ChildPending, Pending, StepPending
 from flowgraph_runtime.engine.turn import Turn
 from flowgraph_runtime.engine.values import decoded
@@ -72,6 +73,7 @@ def reopen(
                 _call_again(turn, pending, rows, past.registered[pending.serial][StartRun])
             else:
                 turn.commands += past.registered.get(pending.serial, {}).values()
+        restart_timeouts(turn)
         drain(turn)
     except Exhausted:
         raise NotReopenable(run.id, None) from None

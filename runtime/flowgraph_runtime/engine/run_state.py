@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowgraph_runtime.engine.commands import RunStep
-from flowgraph_runtime.engine.tokens import ChildPending, GroupPending, Pending, StepPending, Token, WaitPending
+from flowgraph_runtime.engine.tokens import ChildPending, GroupPending, Pending, StepPending, TimeoutScope, Token, WaitPending
 from flowgraph_runtime.engine.values import copied_call
 
 BODY, FAILURE_HANDLER, CANCEL_HANDLER, ENDED = "body", "on_failure", "on_cancel", "ended"
@@ -17,11 +17,13 @@ class RunState:
 
     `seq` numbers the journal rows from 1, 0 is the start; `at` is the time of the last input; `visits` counts the calls per site;
     `attempt` counts the retries of the whole run, from 1;
+    `timeouts` are the open `async with timeout(...)` blocks of all tokens, by the serials of their timers;
     `trigger` is the codec text of the arguments, kept for the handlers; `error` is what a handler was called for."""
 
     __slots__ = (
         "at", "attempt", "backing_off", "cancel_reason", "error", "event_id", "executing", "main", "next_serial", "next_token",
-        "pending", "phase", "run_id", "seq", "started", "started_at", "status", "trigger", "visits", "waiting", "watches",
+        "pending", "phase", "run_id", "seq", "started", "started_at", "status", "timeouts", "trigger", "visits", "waiting",
+        "watches",
     )  # fmt: skip
 
     def __init__(self, run_id: str) -> None:
@@ -42,6 +44,7 @@ class RunState:
         self.main = Token(0)
         self.watches: list[Token] = []
         self.pending: dict[int, Pending] = {}
+        self.timeouts: dict[int, TimeoutScope] = {}
         self.executing = 0
         self.backing_off = 0
         self.waiting = 0

@@ -13,14 +13,23 @@ from flowgraph_runtime.engine.blocks import (
     AnyAction,
     BlockProgram,
     ChildAction,
+    CloseAction,
     FlowAction,
     FunctionProgram,
+    OpenAction,
     SendAction,
 )
+from flowgraph_runtime.engine.cancelling import is_due, note_delivery
 from flowgraph_runtime.engine.errors import Exhausted
-from flowgraph_runtime.engine.suspending import BEGINNERS, ENTERED, SUSPENDED
-from flowgraph_runtime.engine.tokens import ASKED, DELIVERED, Frame, Token
+from flowgraph_runtime.engine.scopes import SCOPES
+from flowgraph_runtime.engine.suspending import BEGINNERS as SUSPENDING
+from flowgraph_runtime.engine.suspending import ENTERED, SUSPENDED
+from flowgraph_runtime.engine.tokens import ASKED, Frame, Token
 from flowgraph_runtime.engine.turn import BEGIN, RESUME, THROW, Turn
+
+BEGINNERS = SUSPENDING | SCOPES
+
+_NO_WAITS = (FlowAction, SendAction, OpenAction, CloseAction)
 
 
 def work(turn: Turn, what: int, token: Token, value: Any) -> None:
@@ -80,7 +89,7 @@ def run(turn: Turn, token: Token) -> None:
         try:
             outcome: Any = block.run(frame.variables, turn)
             if block.action is not None:
-                if token.cancel == ASKED:
+                if token.cancel == ASKED or token.expired:
                     _deliver_asked(token, block.action)
                 outcome = BEGINNERS[type(block.action)](turn, token, block.action, outcome)
         except (Exhausted, KeyboardInterrupt):
@@ -109,11 +118,11 @@ def own_traceback(error: BaseException) -> BaseException:
 
 def _deliver_asked(token: Token, action: AnyAction) -> None:
     """Raise the `Cancelled` that a `finally` has held up, at the first wait outside of it."""
-    if not isinstance(action, FlowAction | SendAction) and not (isinstance(action, ChildAction) and not action.awaited):
-        if token.shielded():
-            return
-        token.cancel = DELIVERED
-        raise Cancelled
+    if not isinstance(action, _NO_WAITS) and not (isinstance(action, ChildAction) and not action.awaited):
+        shields = token.shields()
+        if is_due(token, shields):
+            note_delivery(token, shields)
+            raise Cancelled
 
 
 def _store(frame: Frame, block: BlockProgram, value: Any) -> None:

@@ -1,7 +1,8 @@
 """State as text and back: live variables only, aliases kept, one JSON document for the whole run.
 
     {"seq", "at", ..., "main": token}
-    token   {"id", "frames": [[function, block, {variable: value}, {cursor: [kind, position, operands]}]], "wait": [kind, ...]}
+    token   {"id", "frames": [[function, block, {variable: value}, {cursor: [kind, position, operands]}]], "wait": [kind, ...],
+             "scopes": [["timeout", serial, ...] or ["saga", [[site of the compensation, order, call], ...]], ...], "expired"}
 
 Values are the codec's trees, encoded and decoded in the same order, so that an object reachable from two places stays one. The
 result of a branch that a journal row holds can be stored as that row's number (see `references`).
@@ -16,16 +17,21 @@ from typing import Any, TypeAlias, cast
 
 from flowgraph.codec import CodecError, Decoder, Encoder, loads, to_text
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, capture_traceback
+from flowgraph_runtime.engine.blocks import StepAction, UndoAction
 from flowgraph_runtime.engine.cursors import Cursor, reopen_cursor
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState
 from flowgraph_runtime.engine.tokens import (
     ChildPending,
+    Completed,
     Frame,
     GroupPending,
+    OpenScope,
     Pending,
+    SagaScope,
     SleepPending,
     StepPending,
+    TimeoutScope,
     Token,
     WaitPending,
 )
@@ -119,7 +125,23 @@ class _Writer:
     def _token(self, token: Token) -> Document:
         frames = [self._frame(frame) for frame in token.frames]
         wait = None if token.pending is None else _WRITERS[type(token.pending)](self, token.pending)
-        return {"id": token.id, "cancel": token.cancel, "frames": frames, "wait": wait}
+        document = {"id": token.id, "cancel": token.cancel, "frames": frames, "wait": wait}
+        if token.scopes:
+            document["scopes"] = [self._scope(scope) for scope in token.scopes]
+        if token.expired:
+            document["expired"] = [scope.serial for scope in token.expired]
+        return document
+
+    def _scope(self, scope: OpenScope) -> list[Any]:
+        if isinstance(scope, TimeoutScope):
+            return ["timeout", scope.serial, scope.length, scope.shields, scope.fired, scope.delivered]
+        return [
+            "saga",
+            [[done.undo.site, done.order, self._call(done.arguments, done.keywords, done.undo)] for done in scope.done],
+        ]
+
+    def _call(self, arguments: tuple[Any, ...], keywords: dict[str, Any] | None, action: StepAction) -> Any:
+        return self._value((arguments, keywords), action.step)
 
     def _frame(self, frame: Frame) -> list[Any]:
         variables: Document = {}
@@ -142,7 +164,7 @@ class _Writer:
         return [cursor.kind, cursor.state(), operands]
 
     def step(self, x: StepPending) -> list[Any]:
-        call = self._value((x.arguments, x.keywords), x.action.step)
+        call = self._call(x.arguments, x.keywords, x.action)
         return ["step", x.serial, x.since, x.visit, x.attempt, x.executing, x.abandoned, x.due, call, x.tried]
 
     def sleep(self, x: SleepPending) -> list[Any]:
@@ -161,7 +183,8 @@ class _Writer:
         results = [None if index in x.children else self._result(x, index) for index in range(len(x.results))]
         children = [[index, self._token(child)] for index, child in x.children.items()]
         waiting = [[index, self._value(payload, "branch")] for index, payload in x.waiting]
-        return ["group", x.serial, x.since, x.outcome, failure, others, results, children, waiting, winner]
+        undos = [call.site for call in x.action.calls] if isinstance(x.action, UndoAction) else None
+        return ["group", x.serial, x.since, x.outcome, failure, others, results, children, waiting, winner, undos]
 
     def _result(self, x: GroupPending, index: int) -> Any:
         row = x.references[index]
@@ -193,6 +216,7 @@ class _Reader:
         self._payloads = payloads
         self._decoder = Decoder(program.types)
         self._pending: list[Pending] = []
+        self._timeouts: dict[int, TimeoutScope] = {}
 
     def read(self, document: Document) -> RunState:
         state = RunState(document["run_id"])
@@ -208,15 +232,29 @@ class _Reader:
         for pending in sorted(self._pending, key=lambda pending: pending.serial):
             state.pending[pending.serial] = pending
             state.count(pending, 1)
+        state.timeouts = dict(sorted(self._timeouts.items()))
         return state
 
     def _token(self, document: Document, group: GroupPending | None, index: int, *, watch: bool = False) -> Token:
         token = Token(document["id"], group, index, cancel=document["cancel"], watch=watch)
         token.frames.extend(self._frame(frame) for frame in document["frames"])
+        if "scopes" in document:
+            token.scopes = [self._scope(token, scope) for scope in document["scopes"]]
+            token.expired = [self._timeouts[serial] for serial in document.get("expired", ())]
         if document["wait"] is not None:
             token.pending = _READERS[document["wait"][0]](self, token, document["wait"][1:])
             self._pending.append(token.pending)
         return token
+
+    def _scope(self, token: Token, document: list[Any]) -> OpenScope:
+        kind, *parts = document
+        if kind == "timeout":
+            timeout = TimeoutScope(token, *parts)
+            self._timeouts[timeout.serial] = timeout
+            return timeout
+        return SagaScope(
+            [Completed(self._program.undos[site], order, *self._decoder.decode(call)) for site, order, call in parts[0]]
+        )
 
     def _frame(self, document: list[Any]) -> Frame:
         function: int
@@ -251,9 +289,11 @@ class _Reader:
         return ChildPending(serial, token, since, _action(token), run_id, abandoned)
 
     def group(self, token: Token, parts: list[Any]) -> GroupPending:
-        serial, since, outcome, failure, others, results, children, waiting, winner = parts
-        count = len(results)
-        group = GroupPending(serial, token, since, _action(token), [None] * count, [None] * count, outcome=outcome)
+        serial, since, outcome, failure, others, results, children, waiting, winner, undos = parts
+        count, action = len(results), _action(token)
+        if undos is not None:
+            action = UndoAction(action.site, tuple(self._program.undos[site] for site in undos))
+        group = GroupPending(serial, token, since, action, [None] * count, [None] * count, outcome=outcome)
         group.failure = None if failure is None else self._decoder.decode(failure)
         group.others = [self._decoder.decode(other) for other in others]
         group.winner = self._decoder.decode(winner)

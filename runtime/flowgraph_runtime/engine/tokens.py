@@ -14,6 +14,7 @@ from flowgraph_runtime.engine.blocks import (
     GroupAction,
     SleepAction,
     StepAction,
+    UndoAction,
     WaitAction,
 )
 from flowgraph_runtime.engine.variables import Variables
@@ -41,7 +42,8 @@ class Frame:
 @dataclass(slots=True, eq=False)
 class Token:
     """One thread of control. A branch belongs to a `group`, where it has an `index`; it has no frames while its own action
-    is a step, a sleep, a wait or a group. A `watch` waits beside the main token for an event that cancels the run."""
+    is a step, a sleep, a wait or a group. A `watch` waits beside the main token for an event that cancels the run. `scopes` are
+    those that it is in, innermost last; `expired` those of them whose `Cancelled` is still to be delivered, oldest first."""
 
     id: int
     group: GroupPending | None = None
@@ -50,10 +52,45 @@ class Token:
     pending: Pending | None = None
     cancel: int = UNTOUCHED
     watch: bool = False
+    scopes: list[OpenScope] | tuple[()] = ()
+    expired: list[TimeoutScope] | tuple[()] = ()
 
-    def shielded(self) -> bool:
-        """Whether any of its frames is inside a `finally` body."""
-        return any(frame.function.blocks[frame.block].shielded for frame in self.frames)
+    def shields(self) -> int:
+        """How many `finally` bodies it is in."""
+        return sum(frame.function.blocks[frame.block].shields for frame in self.frames)
+
+
+@dataclass(slots=True, eq=False)
+class TimeoutScope:
+    """The block of a timeout of `length` microseconds. `shields`: the `finally` bodies around it, which do not hold up its own
+    deadline; `fired`: it has passed; `delivered`: `Cancelled` was raised."""
+
+    token: Token
+    serial: int
+    length: int
+    shields: int
+    fired: bool = False
+    delivered: bool = False
+
+
+@dataclass(slots=True)
+class Completed:
+    """A call that a saga may have to undo: its compensation, the journal row of its end, copies of its arguments."""
+
+    undo: StepAction
+    order: int
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any] | None
+
+
+@dataclass(slots=True, eq=False)
+class SagaScope:
+    """The block of a saga, with the calls that completed in it, in their order."""
+
+    done: list[Completed] = field(default_factory=list["Completed"])
+
+
+OpenScope: TypeAlias = TimeoutScope | SagaScope
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +157,7 @@ class GroupPending:
     serial: int
     token: Token
     since: int
-    action: GroupAction | FanOutAction
+    action: GroupAction | FanOutAction | UndoAction
     results: list[Any]
     references: list[int | None]
     children: dict[int, Token] = field(default_factory=dict[int, Token])

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from itertools import count
 
+from flowgraph_runtime.engine.blocks import UndoAction
 from flowgraph_runtime.engine.run_state import BODY, RunState
 from flowgraph_runtime.engine.tokens import UNTOUCHED, StepPending
 from flowgraph_runtime.records import SlotRequest
@@ -112,7 +113,7 @@ def _cleans_up(state: RunState, pending: StepPending) -> bool:
     done then, and it would wait for those that it makes way for."""
     token = pending.token
     while token.group is not None:
-        if token.cancel != UNTOUCHED:
+        if token.cancel != UNTOUCHED or isinstance(token.group.action, UndoAction):
             return True
         token = token.group.token
     return state.phase != BODY or state.cancel_reason is not None or token.cancel != UNTOUCHED
