@@ -67,6 +67,7 @@ FG221 W event-nobody-sends
 FG222 W event-nobody-consumes
 FG223 E where-never-true
 FG224 W event-may-be-missed
+FG230 W effect-not-undone
 FG231 W retried-not-idempotent
 FG232 N argument-mutated-after-call
 FG240 W grows-in-endless-loop

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler.checks import (
     bindings,
+    compensations,
     conditions,
     copies,
     durations,
@@ -40,11 +41,13 @@ def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
         yield from by_types.check(graph, flows)
     yield from storing.check(graph, app, flows)
     yield from copies.check(graph, app, flows)
+    yield from compensations.check(graph, app)
 
 
 def check_declarations(app: Application) -> Iterator[Diagnostic]:
     """The findings about names and options of what is declared: needs no graph."""
     yield from options.check(app)
+    yield from compensations.check_declarations(app)
     yield from schedules.check(app)
     yield from keys.check(app)
     yield from limits.check(app)

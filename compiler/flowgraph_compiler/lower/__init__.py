@@ -9,11 +9,11 @@ from __future__ import annotations
 from flowgraph import Cron
 from flowgraph.codec import dumps
 from flowgraph.options import UNSET, WorkflowOptions, given_or
+from flowgraph_compiler.compensations import compensations_of
 from flowgraph_compiler.cron import five_fields
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.graph import FlowGraph, WorkflowGraph
 from flowgraph_compiler.lower.actions import Actions, actions_of, wire_names
-from flowgraph_compiler.lower.compensations import compensations_of
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.flow import Flow
 from flowgraph_compiler.lower.limits import limits

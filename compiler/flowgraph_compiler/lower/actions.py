@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from flowgraph import Event
 from flowgraph.options import WorkflowOptions
 from flowgraph_compiler import graph, machine
+from flowgraph_compiler.compensations import compensation_site, compensations_of
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.graph import AnyNode, WorkflowGraph
-from flowgraph_compiler.lower.compensations import compensation_site, compensations_of
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.policies import policy
 from flowgraph_compiler.lower.variables import reads

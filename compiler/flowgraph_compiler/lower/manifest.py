@@ -8,11 +8,11 @@ from typing import Any
 
 from flowgraph import Event
 from flowgraph_compiler import graph, types
+from flowgraph_compiler.compensations import compensations_of
 from flowgraph_compiler.declarations import Application, StepDecl
 from flowgraph_compiler.expressions import ClassRef, New
 from flowgraph_compiler.graph import AnyNode, WorkflowGraph
 from flowgraph_compiler.lower.actions import wire_names
-from flowgraph_compiler.lower.compensations import compensations_of
 from flowgraph_compiler.machine import KeyPath, Manifest, StepNeed
 from flowgraph_compiler.traversal import is_tuple, parts
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler import graph
+from flowgraph_compiler.compensations import compensation_site
 from flowgraph_compiler.declarations import StepDecl
 from flowgraph_compiler.expressions import Const, New
 from flowgraph_compiler.graph import AnyNode, Body, FlowGraph, WorkflowGraph
-from flowgraph_compiler.lower.compensations import compensation_site
 from flowgraph_compiler.machine import BEGIN, NodeInfo
 from flowgraph_compiler.notation import expression
 

@@ -11,12 +11,13 @@ asked to end with its parent, a new one is started.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowgraph.errors import CodecError, FailureInfo
-from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, SetTimer, StartRun
+from flowgraph_runtime.engine.blocks import StepAction
+from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, RunStep, SetTimer, StartRun
 from flowgraph_runtime.engine.decide import decide, drain
 from flowgraph_runtime.engine.digests import digest
 from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
@@ -25,7 +26,7 @@ from flowgraph_runtime.engine.inputs import ChildEnded, Started
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.running import resume, throw
-from flowgraph_runtime.engine.scopes import restart_timeouts
+from flowgraph_runtime.engine.scopes import note_completed, restart_timeouts
 from flowgraph_runtime.engine.tokens import ChildPending, Pending, StepPending
 from flowgraph_runtime.engine.turn import Turn
 from flowgraph_runtime.engine.values import decoded
@@ -38,14 +39,17 @@ RETRY = "retry"
 @dataclass(slots=True)
 class _Past:
     """A fold from a run's start. `registered`: the timers, waits and child run of each suspension; `failed_at`: the row of the
-    failure."""
+    failure; `undone_by`: a compensation that was called since."""
 
     state: RunState
     registered: dict[int, dict[type, Command]] = field(default_factory=dict[int, "dict[type, Command]"])
     failed_at: int | None = None
+    undone_by: str | None = None
 
-    def remember(self, decision: Decision) -> None:
+    def remember(self, decision: Decision, undos: Mapping[str, StepAction]) -> None:
         for command in decision.commands:
+            if isinstance(command, RunStep) and command.site in undos:
+                self.undone_by = command.step
             if isinstance(command, SetTimer | OpenWait | StartRun) and command.serial is not None:
                 self.registered.setdefault(command.serial, {})[type(command)] = command
 
@@ -54,11 +58,13 @@ def reopen(
     program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo, at: int
 ) -> tuple[RunState, Decision]:
     """Return the state in which a failed run goes on, and what that asks for. `journal`: all rows up to the end; `at`:
-    microseconds. Raises `NotReopenable` when no step of that failure is found, or when the run's own code does not come to an end
-    on the way, and `JournalMismatch` as any fold does."""
+    microseconds. Raises `NotReopenable` when no step of that failure is found, when a saga has undone what came before
+    it, or when the run's own code does not come to an end on the way, and `JournalMismatch` as any fold does."""
     end = _fold(program, run, journal, failure)
     if end.failed_at is None:
         raise NotReopenable(run.id, failure.step)
+    if end.undone_by is not None:
+        raise NotReopenable(run.id, failure.step, compensation=end.undone_by)
     past = _fold(program, run, journal[: end.failed_at - 1])
     state = past.state
     _count_on(state, end.state, at)
@@ -84,7 +90,8 @@ def reopen(
 def _fold(program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo | None = None) -> _Past:
     past = _Past(RunState.new(run.id))
     past.state.event_id = run.event_id
-    past.remember(decide(program, past.state, Started(run.input), run.created_at if run.started_at is None else run.started_at))
+    started_at = run.created_at if run.started_at is None else run.started_at
+    past.remember(decide(program, past.state, Started(run.input), started_at), program.undos)
     for index, row in enumerate(journal):
         if row.kind == RETRY:
             past.state, decision = retried(program, run, journal[:index], row)
@@ -92,8 +99,8 @@ def _fold(program: Program, run: RunRow, journal: Sequence[JournalRow], failure:
             pending = past.state.pending.get(row.serial)
             decision = replay(program, past.state, row)
             if failure is not None and _is_failure(past.state, pending, row, failure):
-                past.failed_at = row.seq
-        past.remember(decision)
+                past.failed_at, past.undone_by = row.seq, None
+        past.remember(decision, program.undos)
     return past
 
 
@@ -151,6 +158,7 @@ def _run_again(turn: Turn, pending: StepPending, since: list[JournalRow]) -> Non
     done = next((row for row in since if row.kind == "done"), None)
     if done is not None:
         turn.state.release_step(pending)
+        note_completed(pending, done.seq)
         try:
             value = decoded(done.payload, turn.program.types)
         except CodecError as error:

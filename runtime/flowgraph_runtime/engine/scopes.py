@@ -88,7 +88,8 @@ def restart_timeouts(turn: Turn) -> None:
 
 def note_completed(pending: StepPending, order: int) -> None:
     """Keep a completed call for the saga around it, if there is one, also when nobody wants its result any more."""
-    saga, undo = _saga_around(pending.token), pending.action.undo
+    undo = pending.action.undo
+    saga = None if undo is None else _saga_around(pending.token)
     if saga is not None and undo is not None:
         arguments, keywords = copied_call(pending.arguments, pending.keywords, pending.action.step)
         saga.done.append(Completed(undo, order, arguments, keywords))
