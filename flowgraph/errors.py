@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from flowgraph.durations import Duration
+from flowgraph.durations import Duration, format_duration
 
 TRACEBACK_ATTRIBUTE = "__traceback_text__"
 
@@ -41,6 +41,11 @@ class StepFailed(Exception):
 
 class StepTimeout(StepFailed, TimeoutError):
     """One attempt of a step took longer than its `timeout=`."""
+
+    @classmethod
+    def of(cls, step: str, limit: timedelta) -> StepTimeout:
+        """Return the error of a step that was given so much time."""
+        return cls(f"step '{step}' timed out after {format_duration(limit)}")
 
 
 class StepInterrupted(StepFailed):
