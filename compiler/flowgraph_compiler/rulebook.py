@@ -81,6 +81,13 @@ FG320 E option-out-of-range
 FG321 E bad-duration
 FG322 E options-exclude
 FG323 E option-not-executed
+FG400 E live-step-removed
+FG401 E live-parameter-added
+FG402 E live-parameter-narrowed
+FG403 E live-result-changed
+FG404 E live-field-required
+FG405 E live-event-field-gone
+FG406 E live-exception-renamed
 """
 
 RULES: dict[str, Rule] = {

@@ -12,6 +12,7 @@ from flowgraph_runtime.cli import (
     events,
     explaining,
     keys,
+    locking,
     rendering,
     running,
     runs,
@@ -52,6 +53,7 @@ app.command("compile", epilog="Example:  flowgraph compile shop.py:pay_order -o 
 app.command("render", epilog="Example:  flowgraph render shop.py:pay_order -o pay_order.svg --title --legend")(rendering.render)
 app.command("explain", epilog="Example:  flowgraph explain FG113")(explaining.explain)
 app.command("rules", epilog="Example:  flowgraph rules")(explaining.rules)
+app.command("lock", epilog="Example:  flowgraph lock shop/")(locking.lock)
 app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)
 app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{"order_id": "o-1"}\' --skip-time')(running.run)
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)

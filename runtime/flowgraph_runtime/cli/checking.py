@@ -25,6 +25,7 @@ from flowgraph_runtime.cli.compiling import (
     unusable,
 )
 from flowgraph_runtime.cli.console import Exit, Failure, show, tell, write_file
+from flowgraph_runtime.cli.locking import locked_findings, no_target
 
 if TYPE_CHECKING:
     from flowgraph_runtime.cli.remembered import Checked
@@ -58,6 +59,9 @@ def check(
     cache: Annotated[
         bool | None, typer.Option("--cache/--no-cache", help="Use what the last check found if no file that it read has changed.")
     ] = None,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Also fail on what breaks runs of the machines in flowgraph.lock (FG400-406).")
+    ] = False,
 ) -> None:
     """Compile everything and print what is wrong with it.
 
@@ -72,10 +76,9 @@ def check(
     flags = {"select": select, "ignore": ignore, "warnings_as_errors": warnings_as_errors, "cache": cache}
     chosen = layered(CheckSettings, targets=given, **flags)
     if not chosen.targets:
-        help_ = 'give a .py file, a folder or a dotted module, or set targets = ["shop/"] in [tool.flowgraph]'
-        raise Failure("no target is given", help_, Exit.USAGE)
+        raise no_target()
     asked = choice(chosen)
-    checked = _checked(chosen.targets, stdin_filename, chosen.cache)
+    checked = _checked(chosen.targets, stdin_filename, chosen.cache, locked)
     found = asked.shown(checked.diagnostics)
     _print(found, format)
     tell(summary(found, checked.workflows))
@@ -83,7 +86,7 @@ def check(
         raise SystemExit(Exit.FAILED)
 
 
-def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool) -> Checked:
+def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool, locked: bool) -> Checked:
     from flowgraph_compiler.source import TargetError
     from flowgraph_runtime.cli import remembered
 
@@ -93,9 +96,10 @@ def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool) -
         compiled = compile_targets(targets, texts)
         read = [*(module.file for module in compiled.application.modules), *(one.span.file for one in compiled.diagnostics)]
         files = frozenset(Path(file).resolve() for file in read if os.path.isfile(file))
-        return remembered.Checked(compiled.diagnostics, len(compiled.machines), files)
+        live = locked_findings(compiled) if locked else []
+        return remembered.Checked((*compiled.diagnostics, *live), len(compiled.machines), files)
 
-    if texts or not cache:
+    if texts or locked or not cache:
         return check_now()
     try:
         return remembered.checked(targets, check_now)

@@ -1,0 +1,75 @@
+"""`flowgraph lock`, and what `flowgraph check --locked` holds against the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowgraph_runtime.cli.compiling import SomeTargets, compile_or_stop
+from flowgraph_runtime.cli.console import Exit, Failure, tell, write_file
+
+if TYPE_CHECKING:
+    from flowgraph_compiler.diagnostics import Diagnostic
+    from flowgraph_compiler.in_flight import Deployed
+    from flowgraph_compiler.pipeline import Compilation
+
+LOCK = Path("flowgraph.lock")
+
+
+def lock(
+    targets: SomeTargets = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.")] = LOCK,
+) -> None:
+    """Write flowgraph.lock: what the machines of all workflows need of the code.
+
+    Commit the file with what you deploy. 'flowgraph check --locked' then fails on changes that would break runs that are
+    under way: a step that is gone, a new parameter, another result, a field that is missing (FG400 to FG406).
+    """
+    from flowgraph_compiler.lockfile import lock_text
+    from flowgraph_runtime.cli.settings import layered
+    from flowgraph_runtime.settings import CheckSettings
+
+    chosen = layered(CheckSettings, targets=targets or None)
+    if not chosen.targets:
+        raise no_target()
+    machines = compile_or_stop(chosen.targets).machines
+    write_file(output, lock_text(machines.values()).encode())
+
+
+def no_target() -> Failure:
+    """The failure (exit 2) for a command without a target."""
+    help_ = 'give a .py file, a folder or a dotted module, or set targets = ["shop/"] in [tool.flowgraph]'
+    return Failure("no target is given", help_, Exit.USAGE)
+
+
+def locked_findings(compiled: Compilation, file: Path = LOCK) -> list[Diagnostic]:
+    """FG400 to FG406 against the lock file; tells which machines are new. Raises `Failure` (exit 2) without a usable file."""
+    from flowgraph_compiler.in_flight import live_findings
+
+    deployed = _read(file)
+    _tell_changes(compiled, deployed)
+    return [found for one in deployed for found in live_findings(one, compiled.application)]
+
+
+def _read(file: Path) -> list[Deployed]:
+    from flowgraph_compiler.lockfile import LockError, deployed_by
+
+    try:
+        return deployed_by(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError as error:
+        raise Failure(f"there is no '{file}'", "write it with 'flowgraph lock TARGET...'", Exit.USAGE) from error
+    except (OSError, UnicodeDecodeError, LockError) as error:
+        raise Failure(f"the lock file cannot be used: {error}", "write it anew with 'flowgraph lock'", Exit.USAGE) from error
+
+
+def _tell_changes(compiled: Compilation, deployed: Sequence[Deployed]) -> None:
+    from flowgraph_compiler.serialize import fingerprint
+
+    locked = {one.workflow: one.fingerprint for one in deployed}
+    changed = [name for name, machine in compiled.machines.items() if locked.get(name) != fingerprint(machine)]
+    if changed:
+        names = ", ".join(f"'{name}'" for name in sorted(changed))
+        tell(f"other machines than in the lock file: {names}; 'flowgraph lock' writes it anew when you deploy")
