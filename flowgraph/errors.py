@@ -131,6 +131,15 @@ def capture_traceback(error: BaseException) -> None:
         vars(error)[TRACEBACK_ATTRIBUTE] = "".join(traceback.format_tb(error.__traceback__))
 
 
+COMPENSATION_FAILED = "compensation failed"
+"""Role of a compensation's failure in the note on the error that it should have undone."""
+
+
+def compensation_failed(error: BaseException) -> bool:
+    """Say whether a compensation has failed for good while `error` left its saga."""
+    return any(str(note).startswith(f"{COMPENSATION_FAILED}: ") for note in getattr(error, "__notes__", ()))
+
+
 def add_other_failure(error: BaseException, other: BaseException, role: str = "also failed") -> None:
     """Attach `other` to `error` as a note, such as `also failed: ValueError: no room`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -10,9 +11,11 @@ from typing import Any
 
 from flowgraph.branches import Branch, Request, current_branch
 from flowgraph.durations import Duration, format_duration, parse_duration
-from flowgraph.errors import Cancelled, add_other_failure
+from flowgraph.errors import COMPENSATION_FAILED, Cancelled, add_other_failure
 
 Compensation = tuple[Callable[..., Awaitable[Any]], tuple[Any, ...], dict[str, Any]]
+
+_COMPLETED = itertools.count()
 
 _SAGA: ContextVar[SagaScope | None] = ContextVar("flowgraph_saga", default=None)
 
@@ -49,14 +52,14 @@ class SagaScope:
     """Runs the compensations of the steps that completed inside, last first, when an exception leaves the block."""
 
     def __init__(self) -> None:
-        self._done: list[Compensation] = []
+        self._done: list[tuple[int, Compensation]] = []  # with the order of completion
         self._branch: Branch
         self._outer: SagaScope | None = None
         self._token: Token[SagaScope | None]
 
     def completed(self, compensation: Compensation) -> None:
         """Note that a step with a compensation has completed."""
-        self._done.append(compensation)
+        self._done.append((next(_COMPLETED), compensation))
 
     async def __aenter__(self) -> None:
         self._branch = current_branch("saga()")
@@ -69,12 +72,12 @@ class SagaScope:
             with self._branch.shielded():
                 await self._compensate(error)
         elif error is None and self._outer is not None:
-            self._outer._done.extend(self._done)
+            self._outer._done = sorted(self._outer._done + self._done, key=lambda completed: completed[0])
 
     async def _compensate(self, error: BaseException) -> None:
         token = _SAGA.set(None)
         try:
-            for undo, args, kwargs in reversed(self._done):
+            for _, (undo, args, kwargs) in reversed(self._done):
                 await _attempt(undo, args, kwargs, error)
         finally:
             _SAGA.reset(token)
@@ -86,7 +89,7 @@ async def _attempt(
     try:
         await undo(*args, **kwargs)
     except Exception as failure:  # the other compensations still have to run
-        add_other_failure(error, failure, "compensation failed")
+        add_other_failure(error, failure, COMPENSATION_FAILED)
 
 
 def current_saga() -> SagaScope | None:

@@ -260,8 +260,9 @@ class History:
         return self.visits.get(site, [])[-ROWS_SHOWN:]
 
     def steps(self) -> list[StepOut]:
-        """Return one row per node, in source order."""
-        return [self._step(node, None, ROWS_SHOWN) for node in self._machine.nodes]
+        """Return one row per node, in source order; of compensations only those that were called."""
+        nodes = (node for node in self._machine.nodes if node.kind != "compensation" or node.site in self.visits)
+        return [self._step(node, None, ROWS_SHOWN) for node in nodes]
 
     def step(self, node_id: str, before: int | None, limit: int) -> StepOut | None:
         """Return the row of one node with `limit` visits `before` a position in their order; None: there is no such node."""

@@ -19,7 +19,7 @@ from flowgraph_compiler.pipeline import Compilation, compile_application
 from flowgraph_compiler.source import from_text
 from tests.differential.generator import generate
 from tests.differential.native import Observed, Singled, describe_error, ping, run_native, single_out
-from tests.differential.programs import FEATURES, Program
+from tests.differential.programs import FEATURES, SCOPE_FEATURES, SCOPED, Program
 from tests.engine.driver import drive
 
 
@@ -105,6 +105,7 @@ def _run_machine(
         [program.argument if program.trigger is None else ping(namespace, *program.trigger)],
         schedule_seed=schedule,
         in_memory=schedule is None,
+        in_time=True,
         events=[
             *(ping(namespace, n, text) for n, text in program.events),
             *((delay, ping(namespace, n, text)) for delay, n, text in program.late),
@@ -139,7 +140,8 @@ def main() -> None:
         f"{counts.programs + different} programs, {different} differences, {counts.transitions} transitions, "
         f"{counts.calls} step calls, {dict(counts.statuses)}, {time.process_time():.0f} s of CPU"
     )
-    if missing := [name for name in FEATURES if not counts.features[name]]:
+    expected = (*FEATURES, *SCOPE_FEATURES) if last >= SCOPED else FEATURES
+    if missing := [name for name in expected if not counts.features[name]]:
         print(f"features never on: {missing}")
     gc.collect()
     asyncio.set_event_loop(None)

@@ -15,13 +15,13 @@ from typing import Any
 
 from tests.differential.prelude import PRELUDE, SUBFLOWS
 from tests.differential.programs import Program, Scope
-from tests.differential.random_suspensions import Suspensions
+from tests.differential.random_scopes import Scopes
 
 DEEPEST = 9
 """Indentation from which on nothing compound is nested: Python takes 20 blocks, a try counts as several."""
 
 
-class Generator(Suspensions):
+class Generator(Scopes):
     """Writes one program from one seed."""
 
     # --- the program
@@ -125,6 +125,8 @@ class Generator(Suspensions):
         ):  # fmt: skip
             if feature in self.features and self.indent < DEEPEST:
                 choices.append((make, weight))
+        if self.indent < DEEPEST:
+            choices += self.scope_statements()
         makers, weights = zip(*choices, strict=True)
         self.random.choices(makers, weights)[0](scope, result)
 

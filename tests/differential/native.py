@@ -9,7 +9,7 @@ from typing import Any
 
 from flowgraph.codec import dumps
 from flowgraph.direct import direct_run
-from flowgraph.errors import Cancelled
+from flowgraph.errors import Cancelled, compensation_failed
 from flowgraph.virtual import run_virtual
 from tests.differential.programs import Program
 
@@ -100,5 +100,6 @@ def run_native(program: Program, namespace: dict[str, Any], singled: Singled | N
     try:
         status, value = "completed", dumps(run_virtual(main()))
     except (Cancelled, Exception) as error:
-        status, value = "cancelled" if asked else "failed", describe_error(error)
+        status = "cancelled" if asked and not compensation_failed(error) else "failed"
+        value = describe_error(error)
     return Observed(status, value, Counter(map(repr, calls)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 PRELUDE = """
 from __future__ import annotations
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -149,6 +150,20 @@ async def broken_alert(trigger: Any, error: Exception) -> None:
     raise ValueError("no alert")
 
 @step
+async def slow(n: int) -> int:
+    await called("slow", n)
+    await asyncio.sleep(5003)
+    return n * 2
+
+@step(retries=1)
+async def slow_odd(n: int) -> int:
+    await called("slow_odd", n)
+    await asyncio.sleep(2503)
+    if n % 2:
+        raise Odd(f"slow {n}")
+    return n
+
+@step
 async def give_back(n: int, tags: list[str] | None = None) -> None:
     await called("give_back", n, tuple(tags or ()))
 
@@ -226,6 +241,30 @@ async def listening(n: int) -> bool:
     finally:
         await sleep("5m")
     return heard is None
+
+@subflow
+async def hurried(n: int, seconds: int = 2707) -> int:
+    try:
+        async with timeout(timedelta(seconds=seconds + abs(n) % 50)):
+            got = await slow(n)
+            await sleep("1h")
+            return got
+    except TimeoutError as e:
+        await record(f"hurried {n} {e}")
+    return n
+
+@subflow
+async def saved(n: int, *, failing: bool = False) -> int:
+    try:
+        async with saga():
+            got = await take(n)
+            await sleep("40m")
+            if failing:
+                await very(5)
+            return got
+    except Coded:
+        await record(f"saved {n}")
+    return n
 
 """.split("@subflow")[1:]
 }

@@ -12,6 +12,10 @@ FEATURES = (
     "parallel_waits", "effects", "workflow_retries", "trigger", "subflow_shapes", "fan_out", "nested_fan_out",
 )  # fmt: skip
 
+SCOPE_FEATURES = ("timeout_block", "saga_block")
+SCOPED = 1_000_000
+"""The seed from which on programs may have scopes: those before it stay what they are, and so do the seeds that are recorded."""
+
 
 @dataclass
 class Program:

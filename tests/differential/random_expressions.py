@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.differential.programs import FEATURES, Scope
+from tests.differential.programs import FEATURES, SCOPE_FEATURES, SCOPED, Scope
 
 
 class Expressions:
@@ -17,6 +17,8 @@ class Expressions:
         self.random = random.Random(seed)
         count = self.random.randint(len(FEATURES) // 2, len(FEATURES))
         self.features = frozenset(self.random.sample(FEATURES, count))
+        if seed >= SCOPED:
+            self.features |= {feature for feature in SCOPE_FEATURES if self.random.random() < 0.8}
         self.lines: list[str] = []
         self.indent = 0
         self.fresh = 0

@@ -32,6 +32,8 @@ class Suspensions(Expressions):
     def branch(self, scope: Scope) -> tuple[str, str]:
         """A call that cannot fail and has one suspension, so that the schedule cannot show in the step calls."""
         kind = self.random.choice(["int", "str", "list", "bool"])
+        if kind == "int" and self.on("saga_block", 0.4):
+            return f"take({self.value(scope, 'int', 1)})", kind
         return {
             "int": f"add({self.value(scope, 'int', 1)})",
             "str": f"label({self.value(scope, 'int', 1)})",
@@ -42,8 +44,11 @@ class Suspensions(Expressions):
     def flow_branch(self, scope: Scope) -> tuple[str, str]:
         """A call of a subflow that sleeps or waits and cleans up; its steps are the same in any schedule."""
         n = self.value(scope, "int", 0)
+        scoped = [(f"hurried({n})", "int"), (f"hurried({n}, 9000)", "int")] if "timeout_block" in self.features else []
+        scoped += [(f"saved({n})", "int"), (f"saved({n}, failing=True)", "int")] if "saga_block" in self.features else []
         return self.random.choice(
             [
+                *scoped,
                 (f"patient({n})", "int"),
                 (f'patient(nap="{self.random.choice(["25m", "2h"])}", n={n})', "int"),
                 (f"careful({n})", "str"),

@@ -6,13 +6,14 @@ random schedule; result or exception and the multiset of step calls must be equa
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
 
 from tests.differential.compare import Counts, compare
 from tests.differential.generator import generate
-from tests.differential.programs import FEATURES
+from tests.differential.programs import FEATURES, SCOPED
 
 CHUNK = 25
 FAST = 300
@@ -42,7 +43,35 @@ def test_machines_do_what_python_does_at_length(first: int) -> None:
     compare_chunk(first)
 
 
+def test_scopes_do_what_python_does() -> None:
+    compare_chunk(SCOPED)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("first", range(SCOPED + CHUNK, SCOPED + 300, CHUNK))
+def test_scopes_do_what_python_does_at_length(first: int) -> None:
+    compare_chunk(first)
+
+
 def test_the_generator_is_deterministic_and_uses_every_feature() -> None:
     programs = [generate(seed) for seed in range(60)]
     assert [program.text for program in programs] == [generate(seed).text for seed in range(60)]
     assert {name for program in programs for name in program.features} == set(FEATURES)
+
+
+def test_the_generator_writes_both_scopes_in_each_other_and_in_all_that_can_hold_them() -> None:
+    text = "".join(generate(seed).text for seed in range(SCOPED, SCOPED + 150))
+    around = [
+        r"for .*",
+        r"while .*",
+        r"if .*",
+        "try",
+        "finally",
+        r"except .*",
+        r"async with saga\(\)",
+        r"async with timeout\(.*\)",
+    ]
+    for header in around:
+        for scope in (r"timeout\(", r"saga\(\)"):
+            inside = rf"^( +){header}:\n(?:\1    .*\n)*?\1    +async with {scope}"
+            assert re.search(inside, text, re.MULTILINE), (header, scope)

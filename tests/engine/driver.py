@@ -104,6 +104,7 @@ def drive(
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
     in_memory: bool = False,
+    in_time: bool = False,
 ) -> Outcome:
     """Run a compiled workflow to its end. `cancel_at`: ask it to cancel after that many transitions (0: after its start);
     `cancel_after`: so many seconds later; `cancel_during`: asked after each step call, the first one for which it is true has
@@ -124,6 +125,7 @@ def drive(
         resources=resources,
         limit=limit,
         in_memory=in_memory,
+        in_time=in_time,
         others=compilation.machines,
     )
 
@@ -142,12 +144,14 @@ def drive_machine(
     resources: Mapping[type[Any], Any] | None = None,
     limit: int = 20_000,
     in_memory: bool = False,
+    in_time: bool = False,
     others: Mapping[str, Machine] | None = None,
 ) -> Outcome:
     """Run a machine. `steps`: declarations, or plain functions, by name; `others`: the machines of workflows that it calls.
 
-    `in_memory`: go on with the state itself and not with what its text says, so that what is shared by mistake shows."""
-    runner = _StepCalls(steps, resources or {})
+    `in_memory`: go on with the state itself and not with what its text says, so that what is shared by mistake shows.
+    `in_time`: an attempt takes as long as its function sleeps."""
+    runner = _StepCalls(steps, resources or {}, in_time=in_time)
     try:
         machines = {**(others or {}), machine.workflow: machine}
         driver = _Driver(_Programs(machines, types), machine.workflow, runner, schedule_seed, events)
@@ -161,11 +165,13 @@ def drive_machine(
 class _StepCalls:
     """Calls the author's step functions and encodes what comes of them."""
 
-    def __init__(self, steps: Mapping[str, Any], resources: Mapping[type[Any], Any]) -> None:
+    def __init__(self, steps: Mapping[str, Any], resources: Mapping[type[Any], Any], *, in_time: bool) -> None:
         self._steps = steps
+        self._in_time = in_time
         self._resources = resources
         self._loop: VirtualLoop | None = None
         self.calls: Counter[tuple[str, str]] = Counter()
+        self.took = 0  # microseconds of the last call
 
     def close(self) -> None:
         if self._loop is not None:
@@ -173,6 +179,7 @@ class _StepCalls:
 
     def attempt(self, run_id: str, command: c.RunStep, at: int) -> StepDone | StepFailed:
         self.calls[command.step, dumps([list(command.arguments), command.keywords])] += 1
+        self.took = 0
         context = StepContext(command.attempt, f"{run_id}:{command.site}:{command.visit}", run_id, command.step)
         try:
             with resources_scope(self._resources), step_scope(context):
@@ -187,7 +194,11 @@ class _StepCalls:
         if asyncio.iscoroutine(result):
             if self._loop is None:
                 self._loop = VirtualLoop()
-            return self._loop.run_until_complete(_limited(result, command))
+            begun = self._loop.time()
+            try:
+                return self._loop.run_until_complete(_limited(result, command))
+            finally:
+                self.took = round((self._loop.time() - begun) * 1_000_000) if self._in_time else 0
         return result
 
     def _failed(self, command: c.RunStep, error: BaseException, at: int) -> StepFailed:
@@ -334,6 +345,7 @@ class _Driver:
         self._cancel_due: int | None = None
         self._cancel_during: Callable[[], bool] | None = None
         self._held: list[tuple[_Run, Input]] = []
+        self._busy: list[tuple[int, _Run, Input]] = []  # outcomes of attempts that take time, with their moments
         self._workflow = workflow
         for number, planned in enumerate(events):
             if isinstance(planned, tuple):
@@ -389,9 +401,13 @@ class _Driver:
                 case c.RunStep():
                     given = self._runner.attempt(run.state.run_id, command, self._at)
                     held = self._cancel_during is not None and self._cancel_during()
-                    (self._held if held else self._ready).append((run, given))
+                    if self._runner.took and not held:
+                        self._busy.append((self._at + self._runner.took, run, given))
+                    else:
+                        (self._held if held else self._ready).append((run, given))
                 case c.AbandonStep(serial, True):
                     self._ready = [each for each in self._ready if each[0] is not run or _serial(each[1]) != serial]
+                    self._busy = [each for each in self._busy if each[1] is not run or _serial(each[2]) != serial]
                 case c.SetTimer(serial, _, "backoff"):
                     self._ready.append((run, TimerFired(serial)))
                 case c.SetTimer(serial, due, kind):
@@ -439,7 +455,9 @@ class _Driver:
 
     def _pass_time(self) -> tuple[_Run, Input]:
         timers = [(due, number, serial) for number, run in enumerate(self._runs) for serial, (due, _) in run.timers.items()]
-        first = min([*(due for due, _, _ in timers), *(when for when, _ in self._planned[:1])], default=None)
+        ends = min(self._busy, key=lambda each: each[0], default=None)
+        moments = [*(due for due, _, _ in timers), *(when for when, _ in self._planned[:1]), *(due for due, _, _ in self._busy)]
+        first = min(moments, default=None)
         if self._cancel_due is not None and (first is None or self._cancel_due < first):
             self._at, self._cancel_due = max(self._at, self._cancel_due), None
             return self._runs[0], CancelAsked("asked at its time")
@@ -448,6 +466,10 @@ class _Driver:
             self._at = max(self._at, when)
             self._publish(event, f"evt_late_{len(self._events)}")
             return self._next()
+        if ends is not None and ends[0] == first:
+            self._busy.remove(ends)
+            self._at = max(self._at, ends[0])
+            return ends[1:]
         if not timers:
             raise Stuck(f"the run waits for ever: {self._runs[0].state.pending}")
         due, number, serial = min(timers)

@@ -33,7 +33,7 @@ import asyncio, sys, threading, time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from flowgraph import (Backoff, Cancelled, Cron, Err, Event, NonRetriable, Ok, RetryAfter, fan_out, now, parallel, race,
-    run_info, send, settle, sleep, sleep_until, start, step, step_context, subflow, wait_for, workflow)
+    run_info, saga, send, settle, sleep, sleep_until, start, step, step_context, subflow, timeout, wait_for, workflow)
 from tests.integration.harness import LOG
 """
 

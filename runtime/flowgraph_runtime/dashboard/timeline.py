@@ -85,7 +85,7 @@ def _lane(scale: Scale, node: StepOut, depth: int, end: int) -> Lane:
 
 def _visit(scale: Scale, node: StepOut, visit: InstanceOut, end: int) -> Iterator[Bar | None]:
     start = _at(visit.started_at, end)
-    if node.kind != "step":
+    if node.kind not in ("step", "compensation"):
         yield scale.bar(_SPANS.get(node.kind, "span"), start, _at(visit.ended_at, end), _SPANS.get(node.kind, node.kind))
         return
     due: int | None = start

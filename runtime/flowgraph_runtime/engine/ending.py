@@ -6,7 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 from flowgraph.codec import copy_value, dumps, loads
-from flowgraph.errors import Cancelled, CodecError, FailureInfo, add_other_failure, capture_traceback, error_names
+from flowgraph.errors import (
+    Cancelled,
+    CodecError,
+    FailureInfo,
+    add_other_failure,
+    capture_traceback,
+    compensation_failed,
+    error_names,
+)
 from flowgraph_runtime.engine.blocks import FunctionProgram
 from flowgraph_runtime.engine.commands import AbandonStep, CancelRun, ClearTimer, EndRun
 from flowgraph_runtime.engine.run_state import BODY, CANCEL_HANDLER, ENDED, FAILURE_HANDLER
@@ -60,7 +68,7 @@ def _failed(turn: Turn, error: BaseException) -> None:
 def _cancelled(turn: Turn, error: BaseException) -> None:
     handler = turn.program.on_cancel
     if handler is None:
-        _end_failed(turn, "cancelled", error)
+        _end_failed(turn, _cancelled_as(error), error)
     else:
         _handle(turn, CANCEL_HANDLER, handler, error, [_trigger(turn)])
 
@@ -80,7 +88,12 @@ def _handler_ended(turn: Turn, failure: BaseException | None) -> None:
     if failure is not None:
         add_other_failure(error, failure, "handler failed")
     cancelled = state.phase == CANCEL_HANDLER or state.cancel_reason is not None
-    _end_failed(turn, "cancelled" if cancelled else "failed", error)
+    _end_failed(turn, _cancelled_as(error) if cancelled else "failed", error)
+
+
+def _cancelled_as(error: BaseException) -> str:
+    """The status of a run that was cancelled: it has failed where its effects could not be undone."""
+    return "failed" if compensation_failed(error) else "cancelled"
 
 
 def _trigger(turn: Turn) -> Any:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from flowgraph.durations import format_duration, parse_duration
-from flowgraph.errors import Cancelled, add_other_failure
+from flowgraph.errors import COMPENSATION_FAILED, Cancelled, add_other_failure
 from flowgraph_runtime.engine.blocks import CloseAction, OpenAction, UndoAction
 from flowgraph_runtime.engine.commands import ClearTimer, SetTimer
 from flowgraph_runtime.engine.suspending import SUSPENDED, begin_next
@@ -131,7 +131,7 @@ def undone(turn: Turn, token: Token, failures: list[BaseException]) -> None:
     assert isinstance(action, CloseAction)
     error = frame.variables[action.record][1]
     for failure in failures:
-        add_other_failure(error, failure, "compensation failed")
+        add_other_failure(error, failure, COMPENSATION_FAILED)
     turn.ready.append((RESUME, token, None))
 
 
