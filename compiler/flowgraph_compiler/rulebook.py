@@ -88,6 +88,8 @@ FG403 E live-result-changed
 FG404 E live-field-required
 FG405 E live-event-field-gone
 FG406 E live-exception-renamed
+FG500 E invariant-broken
+FG501 W invariant-unknown
 """
 
 RULES: dict[str, Rule] = {

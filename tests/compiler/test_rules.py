@@ -11,6 +11,7 @@ import pytest
 import flowgraph_compiler
 from flowgraph_compiler import pipeline, source
 from flowgraph_compiler.diagnostics import Diagnostic, Level
+from flowgraph_compiler.explore import explore
 from flowgraph_compiler.in_flight import live_findings
 from flowgraph_compiler.lockfile import deployed_by, lock_text
 from flowgraph_compiler.rulebook import RULES
@@ -27,7 +28,8 @@ def findings(text: str, name: str, deployed: str | None = None) -> list[Diagnost
     except source.SourceError as refused:
         return list(refused.diagnostics)
     if deployed is None:
-        return list(pipeline.compile_application([module]).diagnostics)
+        compiled = pipeline.compile_application([module])
+        return [*compiled.diagnostics, *explore(compiled)[1]]
     before = pipeline.compile_application([source.from_text(deployed, f"{name}_deployed")])
     locked = deployed_by(lock_text(before.machines.values()), "flowgraph.lock")
     now = pipeline.compile_application([source.from_text(text, name)])

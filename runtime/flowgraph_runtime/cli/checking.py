@@ -25,6 +25,7 @@ from flowgraph_runtime.cli.compiling import (
     unusable,
 )
 from flowgraph_runtime.cli.console import Exit, Failure, show, tell, write_file
+from flowgraph_runtime.cli.exploring import EXPLORE_HELP, MAX_STATES, explored
 from flowgraph_runtime.cli.locking import locked_findings, no_target
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def check(
     locked: Annotated[
         bool, typer.Option("--locked", help="Also fail on what breaks runs of the machines in flowgraph.lock (FG400-406).")
     ] = False,
+    explore: Annotated[bool, typer.Option("--explore", help=EXPLORE_HELP)] = False,
+    max_states: Annotated[
+        int, typer.Option(metavar="N", min=1, help="With --explore: stop after so many states of a workflow, and say so.")
+    ] = MAX_STATES,
 ) -> None:
     """Compile everything and print what is wrong with it.
 
@@ -79,7 +84,8 @@ def check(
         raise no_target()
     asked = choice(chosen)
     checked = _checked(chosen.targets, stdin_filename, chosen.cache, locked)
-    found = asked.shown(checked.diagnostics)
+    more = explored(chosen.targets, format is CheckFormat.JSON, max_states) if explore else []
+    found = asked.shown([*checked.diagnostics, *more])
     _print(found, format)
     tell(summary(found, checked.workflows))
     if asked.fails(found):
