@@ -25,13 +25,15 @@ E = TypeVar("E", bound=Event)
 
 
 class Step(Generic[P, R]):
-    """A step: the author's function `fn`, its persisted `name` and `aliases`, and the `options` given."""
+    """A step: the author's function `fn`, its persisted `name` and `aliases`, and the `options` given. `declared` is the name
+    that it was declared with, whatever `.with_(name=...)` calls one call of it."""
 
-    def __init__(self, fn: Callable[P, Any], options: StepOptions) -> None:
+    def __init__(self, fn: Callable[P, Any], options: StepOptions, declared: str | None = None) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.options = options
         self.name: str = given_or(options.name, fn.__name__)
+        self.declared: str = self.name if declared is None else declared
         self.aliases: tuple[str, ...] = alias_names(given_or(options.aliases, ()))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
@@ -51,7 +53,8 @@ class Step(Generic[P, R]):
     ) -> Step[P, R]:
         """Return the same step with other options for one call; they win over all others."""
         wanted: dict[str, Any] = {"name": name, "retries": retries, "backoff": backoff, "timeout": timeout}
-        return Step(self.fn, replace(self.options, **{key: value for key, value in wanted.items() if value is not None}))
+        given = {key: value for key, value in wanted.items() if value is not None}
+        return Step(self.fn, replace(self.options, **given), self.declared)
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"

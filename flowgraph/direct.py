@@ -46,6 +46,7 @@ class StepLike(Protocol):
 
     fn: Callable[..., Any]
     name: str
+    declared: str
     options: StepOptions
 
 
@@ -238,13 +239,13 @@ async def _step_in_run(run: DirectRun, step: StepLike, call: Call) -> Any:
     retries = _retries(run, step)
     attempt = 1
     while True:
-        context = StepContext(attempt, key, run.id, step.name)
+        context = StepContext(attempt, key, run.id, step.declared)
         task = asyncio.get_running_loop().create_task(_attempt(step, call, context), context=contextvars.copy_context())
         try:
             return await branch.suspend(task, "step")
         except Exception as error:
             if attempt > retries or isinstance(error, NEVER_RETRIED):
-                _attach_failure(error, step.name, attempt, run.id)
+                _attach_failure(error, step.declared, attempt, run.id)
                 raise
         attempt += 1
 

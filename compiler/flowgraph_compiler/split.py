@@ -28,6 +28,7 @@ from flowgraph_compiler.graph import (
     Wait,
     While,
     WorkflowGraph,
+    walk,
 )
 from flowgraph_compiler.infer import analysed
 from flowgraph_compiler.infer.environment import Env
@@ -46,6 +47,8 @@ def split(graph: WorkflowGraph, app: Application) -> WorkflowGraph:
 
 
 def _function(function: FlowGraph, graph: WorkflowGraph, app: Application) -> FlowGraph:
+    if not any(isinstance(node, Wait) and node.residual is not None for node in walk(function.body)):
+        return function
     flow = analysed(function, graph, app, Findings(graph.name))
     return replace(function, body=_body(function.body, flow))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any
 
 from flowgraph_compiler.expressions import (
@@ -23,7 +23,7 @@ from flowgraph_compiler.expressions import (
     TupleOf,
 )
 from flowgraph_compiler.spans import Span
-from flowgraph_compiler.types import items_of, kind
+from flowgraph_compiler.types import kind
 
 _NAMES: dict[type, tuple[str, ...]] = {}
 
@@ -35,25 +35,29 @@ def _names(tree: Any) -> tuple[str, ...]:
     return _NAMES[cls]
 
 
-def children(tree: Any) -> Iterator[Any]:
+def children(tree: Any) -> list[Any]:
     """The forms directly inside a form (expressions, keywords, clauses), in the order of their fields."""
+    found: list[Any] = []
     for name in _names(tree):
-        yield from _forms(getattr(tree, name))
+        _collect(getattr(tree, name), found)
+    return found
 
 
-def _forms(value: Any) -> Iterator[Any]:
+def _collect(value: Any, found: list[Any]) -> None:
     if kind(value) is tuple:
-        for item in items_of(value):
-            yield from _forms(item)
-    elif is_dataclass(value) and not isinstance(value, Span):
-        yield value
+        for item in value:
+            _collect(item, found)
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, Span | type):
+        found.append(value)
 
 
 def inside(tree: Any) -> Iterator[Any]:
     """A form and everything inside it, in order."""
-    yield tree
-    for child in children(tree):
-        yield from inside(child)
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        waiting.extend(reversed(children(part)))
 
 
 def reads(tree: Any) -> Iterator[Local]:
@@ -70,21 +74,22 @@ def reads(tree: Any) -> Iterator[Local]:
 
 def walruses(tree: Any, *, certain: bool = False) -> Iterator[str]:
     """The variables that `:=` binds inside an expression; with `certain`, only those that are bound whenever it is evaluated."""
+    if not certain:
+        yield from (part.name for part in inside(tree) if isinstance(part, Assigned))
+        return
     if isinstance(tree, Assigned):
         yield tree.name
-    inner = list(children(tree))
-    if certain:
-        match tree:
-            case Logical(_, operands):
-                inner = [operands[0]]
-            case Conditional(test):
-                inner = [test]
-            case Comprehension() | Lambda():
-                inner = []
-            case _:
-                pass
+    match tree:
+        case Logical(_, operands):
+            inner: list[Any] = [operands[0]]
+        case Conditional(test):
+            inner = [test]
+        case Comprehension() | Lambda():
+            inner = []
+        case _:
+            inner = children(tree)
     for child in inner:
-        yield from walruses(child, certain=certain)
+        yield from walruses(child, certain=True)
 
 
 def bound_by(target: Target | Expr) -> Iterator[Local]:

@@ -38,6 +38,8 @@ _WRAPPERS = (typing.Annotated, typing.Final, typing.ClassVar, typing.Required, t
 
 def normal(tp: Any) -> Any:
     """The type without `Annotated`, `Final`, type aliases and the like; `None` becomes `NONE`, a type variable its bound."""
+    if isinstance(tp, type):
+        return _MARKERS.get(tp, tp)
     if tp is None:
         return NONE
     if isinstance(tp, typing.ForwardRef | str):
@@ -48,7 +50,7 @@ def normal(tp: Any) -> Any:
         return normal(tp.__value__)
     if get_origin(tp) in _WRAPPERS:
         return normal(get_args(tp)[0])
-    return _MARKERS.get(tp, tp) if isinstance(tp, type) else tp
+    return tp
 
 
 def base(tp: Any) -> Any:
@@ -91,6 +93,8 @@ def members(tp: Any) -> tuple[Any, ...]:
 def union(parts: Iterable[Any]) -> Any:
     """The union of types without the members that another one covers."""
     flat = list(dict.fromkeys(member for part in parts for member in members(part)))
+    if len(flat) == 1:
+        return flat[0]
     kept = [tp for i, tp in enumerate(flat) if not any(covers(other, tp) for j, other in enumerate(flat) if j != i)]
     return reduce(lambda left, right: typing.Union[left, right], kept) if kept else NEVER  # noqa: UP007  (works on classes of any metaclass)
 

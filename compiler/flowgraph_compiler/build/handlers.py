@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 
 from flowgraph_compiler.build import callees
+from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.outcomes import outcomes
 from flowgraph_compiler.build.statements import Statements
+from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.graph import Body, Handler, Pure, Try
 from flowgraph_compiler.statements import Delete
 
@@ -15,6 +17,10 @@ _SWALLOWING = ("BaseException", "Cancelled")
 
 class FunctionBuilder(Statements):
     """The whole translation of one function."""
+
+    def __init__(self, session: Session, decl: FlowDecl) -> None:
+        super().__init__(session, decl)
+        self._lone: dict[str, bool] = {}
 
     def do_Try(self, node: ast.Try) -> None:  # noqa: N802
         """`try`."""
@@ -64,9 +70,12 @@ class FunctionBuilder(Statements):
 
     def _is_lone(self, name: str) -> bool:
         """Whether the name is bound by handlers only, none of them inside this one or around it."""
-        every = [each for each in ast.walk(self.decl.tree) if isinstance(each, ast.ExceptHandler) and each.name == name]
-        is_nested = any(inner in every for each in every for inner in ast.walk(each) if inner is not each)
-        return len(self.bindings[name]) == len(every) and not is_nested
+        if name not in self._lone:
+            places = set(self.bindings[name])
+            self._lone[name] = all(
+                isinstance(each, ast.ExceptHandler) and places.isdisjoint(set(ast.walk(each)) - {each}) for each in places
+            )
+        return self._lone[name]
 
 
 def _exceptions(value: object) -> tuple[type[BaseException], ...]:

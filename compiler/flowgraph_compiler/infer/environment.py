@@ -38,7 +38,10 @@ class Env:
 
     def assigned(self, name: str, tp: Any, timeout: Span | None = None) -> Env:
         """After an assignment: what was known of paths through the variable is gone."""
-        types = {path: known for path, known in self.types.items() if not is_below(path, name)}
+        types = self.types
+        prefixes = (f"{name}.", f"{name}[")
+        if any(path.startswith(prefixes) for path in types):
+            types = {path: known for path, known in types.items() if not is_below(path, name)}
         facts = {temp: fact for temp, fact in self.facts.items() if name.startswith("$") and temp != name}
         timeouts = {variable: span for variable, span in self.timeouts.items() if variable != name}
         if timeout is not None:
@@ -65,12 +68,17 @@ def joined(left: Env | None, right: Env | None) -> Env | None:
     """Where two paths meet: unions; a variable of one path only keeps its type (FG210 is about its being unbound)."""
     if left is None or right is None or left is right:
         return right if left is None else left
-    types = {path: _either(tp, right.types[path]) for path, tp in left.types.items() if path in right.types}
-    for path, tp in [*left.types.items(), *right.types.items()]:
-        if path not in types and "." not in path and "[" not in path:
-            types[path] = tp
+    types = left.types if left.types == right.types else _joined_types(left.types, right.types)
     facts = {temp: fact for temp, fact in left.facts.items() if right.facts.get(temp) is fact}
     return Env(types, facts, {**left.timeouts, **right.timeouts})
+
+
+def _joined_types(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    types = {path: _either(tp, right[path]) for path, tp in left.items() if path in right}
+    for path, tp in [*left.items(), *right.items()]:
+        if path not in types and "." not in path and "[" not in path:
+            types[path] = tp
+    return types
 
 
 def _either(left: Any, right: Any) -> Any:

@@ -56,6 +56,7 @@ class FlowTypes(Forward[Env]):
         self.before: dict[str, Env] = {}
         self.within: dict[str, Env] = {}
         self.seen: dict[str, Any] = {}
+        self._last: Env | None = None
 
     def evaluator(self, env: Env) -> Evaluator:
         """An evaluator at this place; it reports only what is final."""
@@ -71,8 +72,9 @@ class FlowTypes(Forward[Env]):
             self.findings.add("FG173", function.span, message, f"return a '{show(wanted)}' on every path")
 
     def _see(self, env: Env | None) -> None:
-        if env is None or not self.final_pass:
+        if env is None or not self.final_pass or env is self._last:
             return
+        self._last = env
         for path, tp in env.types.items():
             known = self.seen.get(path)
             if known != tp:

@@ -58,11 +58,21 @@ class Statements:
 
 def at_line(statements: list[ast.stmt], line: int) -> list[ast.stmt]:
     """Give generated statements the line of their source, for tracebacks."""
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.arg | ast.keyword) and not hasattr(node, "lineno"):
-                node.lineno = node.end_lineno = max(line, 1)
-                node.col_offset = node.end_col_offset = 0
+    line = max(line, 1)
+    waiting: list[ast.AST] = [*statements]
+    while waiting:
+        node = waiting.pop()
+        if "lineno" in node._attributes:
+            if hasattr(node, "lineno"):
+                continue  # and so have all nodes inside
+            node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
+            node.col_offset = node.end_col_offset = 0  # type: ignore[attr-defined]
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                waiting.append(value)
+            elif isinstance(value, list):
+                waiting.extend(each for each in value if isinstance(each, ast.AST))
     return statements
 
 
@@ -165,7 +175,8 @@ def _try(x: Statements, statement: st.Try) -> list[ast.stmt]:
     handlers = _handlers(x, statement.handlers) if statement.handlers else []
     orelse = x.optional(statement.orelse) if statement.handlers else []
     body = x.body(statement.body) if statement.handlers else [*x.body(statement.body), *x.optional(statement.orelse)]
-    return [ast.Try(body, handlers, orelse, x.optional(statement.final))]
+    final = x.optional(statement.final) if handlers else x.body(statement.final)
+    return [ast.Try(body, handlers, orelse, final)]
 
 
 def _handlers(x: Statements, handlers: Sequence[st.Except]) -> list[ast.ExceptHandler]:
