@@ -52,6 +52,7 @@ class Branch:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.shields = 0
+        self.resumed = False
         self.coroutine: Any = None
         self._kind: Waiting = "wait"
         self._future: Future[Any] | None = None
@@ -74,6 +75,7 @@ class Branch:
             raise
         finally:
             self._future = self._children = None
+            self.resumed = True
         self.deliver()
         return result
 

@@ -63,30 +63,50 @@ class Group:
         return [_settled(self._outcomes[index]) for index in range(len(self._calls))]
 
     def winner(self) -> Any:
-        """Return the result of the branch that ended first, or raise its error."""
-        return self._outcomes[self._ended[0]].result()
+        """Return the result of the branch that ended first, or raise its error with those of the others as notes."""
+        first = self._outcomes[self._ended[0]]
+        return first.result() if _failure(first) is None else self.results()
 
     def _fill(self) -> None:
         while self._started < len(self._calls) and len(self._running) < self._limit:
             index, self._started = self._started, self._started + 1
             branch = Branch()
-            task = asyncio.get_running_loop().create_task(branch.run(self._calls[index]), context=self._context.copy())
+            task = asyncio.get_running_loop().create_task(self._run(index, branch), context=self._context.copy())
             self._running[index] = (branch, task)
             task.add_done_callback(functools.partial(self._end, index))
         self._finish_if_over()
+
+    async def _run(self, index: int, branch: Branch) -> Any:
+        """Run a call. An end after a suspension decides now, before what others are to hear at the same moment; one without any
+        decides when all have begun."""
+        try:
+            result = await branch.run(self._calls[index])
+        except BaseException as error:
+            if branch.resumed:
+                self._decide(index, error)
+            raise
+        if branch.resumed:
+            self._decide(index, None)
+        return result
 
     def _end(self, index: int, task: Task[Any]) -> None:
         del self._running[index]
         self._ended.append(index)
         self._outcomes[index] = task
-        decides = self._decides(task)  # looked at in any case: asyncio complains about failures that nobody reads
-        if decides and not self._decided:
-            self._decided = True
-            self.cancel(interrupt=self._rule == "first")
+        self._decide(index, _failure(task))  # looked at in any case: asyncio complains about failures that nobody reads
         self._fill()
 
-    def _decides(self, task: Task[Any]) -> bool:
-        error = _failure(task)
+    def _decide(self, index: int, error: BaseException | None) -> None:
+        """Stop the others when the end of a branch decides, which the first does that may."""
+        if self._decided or not self._decides(error):
+            return
+        self._decided = True
+        self._drop_unstarted()
+        for other, (branch, _) in list(self._running.items()):
+            if other != index:
+                branch.ask(Request(interrupt=self._rule == "first"))
+
+    def _decides(self, error: BaseException | None) -> bool:
         return self._rule == "first" or (error is not None and (self._rule == "all" or not isinstance(error, Exception)))
 
     def _drop_unstarted(self) -> None:

@@ -464,3 +464,35 @@ def test_steps_see_their_own_context_in_branches() -> None:
         return await fan_out(who() for _ in range(3))
 
     assert [key.rsplit(":", 1)[1] for key in run_virtual(main())] == ["1", "2", "3"]
+
+
+@step(retries=0)
+async def fails_now(name: str) -> str:
+    raise ValueError(name)
+
+
+@workflow
+async def two_fail() -> str:
+    try:
+        await parallel(fails_now("first"), fails_now("second"), breaks())
+    except ValueError as error:
+        return f"{error} {error.__notes__}"
+    return "no failure"
+
+
+def test_a_step_that_fails_at_the_moment_of_the_first_failure_is_not_wanted_any_more() -> None:
+    """As in the machine, where its outcome comes after the first one has been taken."""
+    assert run_virtual(two_fail()) == "first ['also failed: KeyError: 1']"
+
+
+@workflow
+async def failing_winner() -> str:
+    try:
+        await race(fails_now("first"), breaks())
+    except ValueError as error:
+        return f"{error} {error.__notes__}"
+    return "no failure"
+
+
+def test_what_fails_in_the_cleanup_of_a_race_is_a_note_of_a_failing_winner() -> None:
+    assert run_virtual(failing_winner()) == "first ['also failed: KeyError: 1']"
