@@ -203,6 +203,7 @@ def test_runs_that_a_sent_event_starts_are_waited_for(program: Program) -> None:
         (["shop.py:flaky", "--input", "{times: 1}"], "--input: not JSON"),
         (["shop.py:flaky", "--input", "@missing.json"], "missing.json"),
         (["shop.py:forever", "--event", "order.paid"], "NAME=JSON"),
+        (["shop.py:forever", "--event", "order.payed={}"], "no event is named 'order.payed'"),
         (["shop.py:forever", "--event", 'order.paid={"order_id": "x"}'], "amount"),
         (["shop.py:nothing"], "'order', 'slept'"),
         (["shop.py"], "several workflows"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +45,7 @@ def run(
         compiled = compile_targets([target.rpartition(":")[0] if _names_workflow(target) else target])
         workflow = chosen_workflow(compiled, target)
         given = parsed(input, "--input")
-        posted = tuple(_event(text) for text in event or ())
+        posted = tuple(_event(text, compiled) for text in event or ())
         result = execute(compiled, Order(workflow, given, posted, skip_time), db)
     show(result)
 
@@ -75,8 +76,13 @@ def _print_all(diagnostics: Sequence[Diagnostic]) -> None:
         print_findings(worth_it)
 
 
-def _event(text: str) -> tuple[str, dict[str, Any]]:
+def _event(text: str, compiled: Compilation) -> tuple[str, dict[str, Any]]:
     name, equals, data = text.partition("=")
     if not equals or not name:
         raise Failure(f"--event: '{text}' is not NAME=JSON", '--event order.paid=\'{"order_id": "o-1"}\'', Exit.USAGE)
+    events = [cls for cls in compiled.application.events.values() if cls.has_own_name or cls.__subclasses__() == []]
+    known = sorted({each for cls in events for each in (cls.event_name, *cls.event_aliases)})
+    if name not in known:
+        near = get_close_matches(name, known, 1) or known
+        raise Failure(f"--event: no event is named '{name}', so nothing can wait for it", ", ".join(near), Exit.USAGE)
     return name, parsed_object(data, "--event", f"the data of '{name}'")
