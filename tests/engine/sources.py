@@ -22,8 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel
-from flowgraph import Backoff, Cancelled, Event, NonRetriable, RetryAfter, now, parallel, run_info, send, sleep, sleep_until
-from flowgraph import step, step_context, subflow, uuid, wait_for, workflow
+from flowgraph import Backoff, Cancelled, Event, NonRetriable, RetryAfter, now, parallel, run_info, saga, send, sleep
+from flowgraph import sleep_until, step, step_context, subflow, timeout, uuid, wait_for, workflow
 
 CALLS: list[str] = []
 

@@ -41,7 +41,7 @@ def program(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_every_example_is_looked_at() -> None:
-    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "hello"}
+    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "hello", "trips"}
 
 
 def test_no_finding(compiled: Compilation) -> None:

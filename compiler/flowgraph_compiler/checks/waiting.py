@@ -11,7 +11,7 @@ from uuid import UUID
 from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.diagnostics import Diagnostic, Level
 from flowgraph_compiler.expressions import Attribute, Bound, Compare, Const, Expr, Keyword, Local, Method, New
-from flowgraph_compiler.graph import AnyNode, FlowGraph, Parallel, SleepUntil, Wait, WorkflowGraph, walk
+from flowgraph_compiler.graph import AnyNode, Body, FlowGraph, Parallel, Scope, SleepUntil, Wait, WorkflowGraph, walk
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings, meant
@@ -54,8 +54,15 @@ def _node(node: AnyNode, function: FlowGraph, flow: FlowTypes, env: Env) -> Iter
         yield Diagnostic(RULES["FG151"], node.span, message, "datetime(..., tzinfo=UTC)", (), workflow)
 
 
+def _in_timeouts(body: Body) -> set[str]:
+    """The ids of the nodes inside `async with timeout(...)`."""
+    scopes = (node for node in walk(body) if isinstance(node, Scope) and node.kind == "timeout")
+    return {inner.id for scope in scopes for inner in walk(scope.body)}
+
+
 def _wait(node: Wait, flow: FlowTypes, env: Env, workflow: str) -> Iterator[Diagnostic]:
-    if node.timeout is None and flow.world.function.name not in flow.world.graph.cancel_on:
+    is_limited = node.id in _in_timeouts(flow.world.function.body) or flow.world.function.name in flow.world.graph.cancel_on
+    if node.timeout is None and not is_limited:
         message = f"this run waits for '{node.event}' without a limit"
         yield Diagnostic(RULES["FG220"], node.span, message, 'timeout="30d"', (), workflow)
     if node.since == "now":
