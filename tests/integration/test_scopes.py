@@ -74,6 +74,37 @@ async def sleepy(limit: str) -> str:
         return "late"
     return "in time"
 
+@step(retries=0)
+async def deliver(order: str) -> str:
+    LOG.enter("deliver")
+    if LOG.failing:
+        raise KeyError(order)
+    return order
+
+@workflow
+async def delivered(order: str) -> str:
+    async with timeout("1h"):
+        got = await deliver(order)
+        await sleep("50m")
+    return got
+
+@workflow
+async def calling(limit: str) -> str:
+    try:
+        async with timeout(limit):
+            await hanging("child")
+    except TimeoutError:
+        await clean("parent")
+        return "late"
+    return "in time"
+
+@workflow
+async def hanging(key: str) -> None:
+    try:
+        await hang(key)
+    finally:
+        await clean(key)
+
 @workflow
 async def bought(amount: int) -> str:
     async with saga():
@@ -90,6 +121,10 @@ async def held(amount: int) -> str:
         await sleep("30d")
     return "held"
 """
+
+
+async def steps_of(served, run_id):
+    return (await history_of(await served.row(run_id), served.service)).steps()
 
 
 def test_a_deadline_interrupts_running_attempts_and_waits_for_the_clean_up(run, log, each_url):
@@ -216,3 +251,43 @@ def test_the_state_holds_what_is_still_to_be_undone(run, each_url):
     status, done = run(scenario())
     assert status == "cancelled"
     assert done == [("done", 7), ("done", None)]
+
+
+def test_a_retried_run_has_the_whole_time_of_its_block_again(run, log, each_url):
+    clock = ManualClock(1_750_000_000_000_000)
+
+    async def scenario():
+        async with serving(compiled(SCOPES), each_url, clock=clock) as served:
+            log.failing = 1
+            run_id = await served.start("delivered", order="o")
+            await served.reaches(run_id, "failed")
+            log.failing = 0
+            clock.advance(5 * 3_600_000_000)
+            await retry(await served.row(run_id), served.service)
+            await served.reaches(run_id, "sleeping")
+            return run_id
+
+    async def rest(run_id):
+        async with serving(compiled(SCOPES), each_url, clock=clock) as served:
+            return await served.outcome(run_id)
+
+    run_id = run(scenario())
+    clock.advance(50 * 60_000_000)
+    assert run(rest(run_id)) == ("completed", "o")
+    assert log.count("deliver") == 2
+
+
+def test_a_deadline_cancels_the_run_that_its_block_waits_for(run, log, each_url):
+    async def scenario():
+        async with engine(SCOPES, each_url, skip_time=False) as served:
+            run_id = await served.start("calling", limit="300ms")
+            outcome = await served.outcome(run_id)
+            (called,) = [
+                visit.run_id for step in await steps_of(served, run_id) if step.kind == "child" for visit in step.instances
+            ]
+            return outcome, (await served.row(called or "")).status
+
+    outcome, called = run(scenario())
+    assert outcome == ("completed", "late")
+    assert log.notes == ["child interrupted", "clean child", "clean parent"]
+    assert called == "cancelled"
