@@ -18,10 +18,12 @@ from flowgraph_compiler.graph import (
     Body,
     Branch,
     Break,
+    Case,
     Continue,
     FanOut,
     For,
     Handler,
+    Match,
     Parallel,
     Raise,
     Return,
@@ -48,7 +50,7 @@ class Exits(Generic[S]):
 
 
 class Forward(ABC, Generic[S]):
-    """Subclass it with the four `abstract` transfer functions, then call `run`.
+    """Subclass it with the `abstract` transfer functions, then call `run`.
 
     `final_pass` is False in the rounds of a loop before its fixpoint: report findings only while it is True."""
 
@@ -75,6 +77,14 @@ class Forward(ABC, Generic[S]):
         """The states where a condition holds and where it does not."""
 
     @abstractmethod
+    def subject(self, node: Match, state: S) -> S:
+        """The effect of evaluating the subject of a `match`, once."""
+
+    @abstractmethod
+    def case(self, node: Match, case: Case, state: S) -> tuple[S | None, S | None]:
+        """The states where a case is taken and where the next one is tried: its pattern failed, or only its guard."""
+
+    @abstractmethod
     def bind(self, node: For, state: S) -> S:
         """The effect of taking an item: the loop's targets are assigned."""
 
@@ -93,6 +103,10 @@ class Forward(ABC, Generic[S]):
     def after_branch(self, node: Branch, then: S | None, orelse: S | None) -> S | None:  # noqa: ARG002
         """The state after an `if`, from the ends of its two sides."""
         return self.either(then, orelse)
+
+    def exhausted(self, node: Match, state: S | None) -> S | None:  # noqa: ARG002
+        """The state where no case of a `match` was taken; None when types say that one always is."""
+        return state
 
     def either(self, left: S | None, right: S | None) -> S | None:
         """`join` for states that may be unreachable."""
@@ -118,6 +132,8 @@ class Forward(ABC, Generic[S]):
         match node:
             case Branch():
                 return self._branch(node, state)
+            case Match():
+                return self._match(node, state)
             case While():
                 return self._while(node, state)
             case For():
@@ -151,6 +167,18 @@ class Forward(ABC, Generic[S]):
         self.exits.raised = self.either(self.exits.raised, state)
         holds, fails = self.test(node, node.test, state)
         return self.after_branch(node, self.walk(node.then, holds), self.walk(node.orelse, fails))
+
+    def _match(self, node: Match, state: S) -> S | None:
+        self.exits.raised = self.either(self.exits.raised, state)
+        left: S | None = self.subject(node, state)
+        end: S | None = None
+        for case in node.cases:
+            if left is None:
+                break
+            taken, left = self.case(node, case, left)
+            self.exits.raised = self.either(self.exits.raised, self.either(taken, left))
+            end = self.either(end, self.walk(case.body, taken))
+        return self.either(end, self.exhausted(node, left))
 
     # --- loops
 

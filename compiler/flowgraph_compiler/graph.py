@@ -13,6 +13,7 @@ from typing import TypeAlias
 from flowgraph.durations import Duration
 from flowgraph.policies import Backoff
 from flowgraph_compiler.expressions import Clause, Expr, Keyword, Target
+from flowgraph_compiler.patterns import Pattern
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.statements import Statement
 
@@ -163,6 +164,24 @@ class Branch(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """One `case` of a `match`: tried when those before it did not match or their guards were false."""
+
+    pattern: Pattern
+    guard: Expr | None
+    body: Body
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Node):
+    """`match`: the subject is evaluated once; without a case that matches, nothing happens."""
+
+    subject: Expr
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class While(Node):
     """`while`: `before` runs before every test (awaits of the condition), then the test."""
 
@@ -237,7 +256,7 @@ class Continue(Node):
 
 
 Suspension: TypeAlias = Step | Subflow | Child | Start | Sleep | SleepUntil | Wait | Send | Parallel | FanOut
-AnyNode: TypeAlias = Pure | Suspension | Branch | While | For | Try | Scope | Return | Raise | Break | Continue
+AnyNode: TypeAlias = Pure | Suspension | Branch | Match | While | For | Try | Scope | Return | Raise | Break | Continue
 SUSPENSIONS = (Step, Subflow, Child, Start, Sleep, SleepUntil, Wait, Send, Parallel, FanOut)
 
 
@@ -287,6 +306,8 @@ def bodies(node: AnyNode) -> Iterator[Body]:
     match node:
         case Branch():
             yield from (node.then, node.orelse)
+        case Match():
+            yield from (case.body for case in node.cases)
         case While():
             yield from (node.before, node.body, node.orelse)
         case For():

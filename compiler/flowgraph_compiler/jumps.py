@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowgraph_compiler.machine import Advance, Goto, Resume, Suspend, Terminator, Test
+from flowgraph_compiler.machine import Advance, Choose, Goto, Resume, Suspend, Terminator, Test
 
 
 def successors(terminator: Terminator) -> tuple[int, ...]:
@@ -12,6 +12,8 @@ def successors(terminator: Terminator) -> tuple[int, ...]:
             return (block,)
         case Test(_, then, orelse):
             return (then, orelse)
+        case Choose(_, ways, orelse):
+            return (*(way.block for way in ways), *(() if orelse is None else (orelse,)))
         case Advance(body=body, done=done):
             return (body, done)
         case Resume(_, normal, returns, jumps):

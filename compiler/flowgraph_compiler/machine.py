@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from flowgraph_compiler.expressions import Clause, Expr, Keyword, Target
+from flowgraph_compiler.patterns import Pattern
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.statements import Statement
 
@@ -217,6 +218,25 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One way of a `Choose`: where to go when the pattern matches and the guard, if there is one, holds."""
+
+    pattern: Pattern
+    guard: Expr | None
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """A `match` with a suspension inside: the first way that takes the subject; `orelse` when none does, None where the last way
+    takes everything."""
+
+    subject: Expr
+    ways: tuple[Way, ...]
+    orelse: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """One round of a `for` with a suspension inside: take the next item of the cursor in `cursor`, assign it to `target` and go
     to `body`, or go to `done`."""
@@ -274,7 +294,7 @@ class Resume:
     jumps: tuple[int, ...]
 
 
-Terminator: TypeAlias = Goto | Test | Advance | Suspend | Finish | Fail | Reraise | Resume
+Terminator: TypeAlias = Goto | Test | Choose | Advance | Suspend | Finish | Fail | Reraise | Resume
 
 
 @dataclass(frozen=True, slots=True)

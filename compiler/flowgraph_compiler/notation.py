@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flowgraph_compiler import expressions as e
+from flowgraph_compiler import patterns as p
 from flowgraph_compiler import statements as s
 
 _PRECEDENCE = {
@@ -154,6 +155,48 @@ def target_text(target: e.Target) -> str:
     return text[1:-1] if isinstance(target, e.TupleOf) and len(target.items) > 1 else text
 
 
+# --- patterns
+
+
+def case_text(pattern: p.Pattern, guard: e.Expr | None) -> str:
+    """`case [x, *_] if x > 1`."""
+    return f"case {pattern_text(pattern)}" + ("" if guard is None else f" if {expression(guard)}")
+
+
+def pattern_text(pattern: p.Pattern, nested: bool = False) -> str:
+    """A pattern as Python would write it; `nested`: inside another one, where `|` and `as` need parentheses."""
+    match pattern:
+        case p.EitherPattern(options):
+            text = " | ".join(pattern_text(option, nested=True) for option in options)
+        case p.CapturePattern(pattern=None, name=name):
+            return name or "_"
+        case p.CapturePattern(pattern=part, name=name) if part is not None:
+            text = pattern_text(part, nested=not isinstance(part, p.EitherPattern)) + ("" if name is None else f" as {name}")
+        case _:
+            return _structure(pattern)
+    return f"({text})" if nested else text
+
+
+def _structure(pattern: p.Pattern) -> str:
+    match pattern:
+        case p.ValuePattern(value):
+            return expression(value)
+        case p.SingletonPattern(single):
+            return repr(single)
+        case p.StarPattern(name):
+            return f"*{name or '_'}"
+        case p.SequencePattern(items):
+            return f"[{', '.join(map(pattern_text, items))}]"
+        case p.MappingPattern(keys, values, rest):
+            pairs = [f"{expression(key)}: {pattern_text(value)}" for key, value in zip(keys, values, strict=True)]
+            return f"{{{', '.join([*pairs, *([] if rest is None else [f'**{rest}'])])}}}"
+        case p.ClassPattern(cls, whole, names, values):
+            named = [f"{name}={pattern_text(value)}" for name, value in zip(names, values, strict=True)]
+            return f"{cls}({', '.join([*([] if whole is None else [pattern_text(whole)]), *named])})"
+        case _:
+            raise TypeError(f"not a pattern: {pattern!r}")
+
+
 # --- statements
 
 Lines = Iterator[str]
@@ -187,6 +230,11 @@ def _compound(op: s.Statement) -> Lines:
         case s.If(test, body, orelse):
             yield from suite(f"if {expression(test)}", body, statement)
             yield from optional("else", orelse, statement)
+        case s.Match(subject, cases):
+            yield f"match {expression(subject)}:"
+            for each in cases:
+                inner = [*suite(case_text(each.pattern, each.guard), each.body, statement)]
+                yield from (f"  {line}" for line in inner)
         case s.While(test, body, orelse):
             yield from suite(f"while {expression(test)}", body, statement)
             yield from optional("else", orelse, statement)

@@ -9,12 +9,27 @@ from flowgraph_compiler.spans import Span
 
 
 class Located(Protocol):
-    """What has a position: nearly every node of `ast`, and `ast.excepthandler`, `ast.arg`, `ast.keyword`."""
+    """What has a position: nearly every node of `ast`, and `ast.excepthandler`, `ast.arg`, `ast.keyword`, `ast.pattern`."""
 
-    lineno: int
-    col_offset: int
-    end_lineno: int | None
-    end_col_offset: int | None
+    @property
+    def lineno(self) -> int:
+        """The first line, from 1."""
+        ...
+
+    @property
+    def col_offset(self) -> int:
+        """The first column, from 0, in bytes."""
+        ...
+
+    @property
+    def end_lineno(self) -> int | None:
+        """The last line."""
+        ...
+
+    @property
+    def end_col_offset(self) -> int | None:
+        """The column after the last one."""
+        ...
 
 
 class Places:

@@ -19,6 +19,7 @@ from flowgraph_compiler import machine as m
 from flowgraph_compiler.expressions import Clause
 from flowgraph_compiler.notation import (
     call_arguments,
+    case_text,
     clause_text,
     except_clause,
     expression,
@@ -132,6 +133,11 @@ def _control(node: g.AnyNode) -> Lines:
         case g.Branch(test=test, then=then, orelse=orelse):
             yield from suite(f"if {expression(test)}", then, _node)
             yield from optional("else", orelse, _node)
+        case g.Match(subject=subject, cases=cases):
+            yield f"match {expression(subject)}:"
+            for each in cases:
+                inner = [*suite(case_text(each.pattern, each.guard), each.body, _node)]
+                yield from (f"  {line}" for line in inner)
         case g.While(before=before, test=test, body=body, orelse=orelse):
             yield from suite(f"while {expression(test)}", body, _node)
             yield from optional("before each test", before, _node)
@@ -217,6 +223,9 @@ def _terminator(end: m.Terminator) -> Lines:
             yield f"goto {block}"
         case m.Test(test, then, orelse):
             yield f"test {expression(test)}; then {then} else {orelse}"
+        case m.Choose(subject, choices, orelse):
+            yield f"choose {expression(subject)}" + ("" if orelse is None else f"; else {orelse}")
+            yield from (f"  {case_text(way.pattern, way.guard)}; then {way.block}" for way in choices)
         case m.Advance(cursor, target, body, done):
             yield f"advance {cursor} as {target_text(target)}; then {body} done {done}"
         case m.Suspend():

@@ -30,6 +30,7 @@ FG115 E star-arguments
 FG116 E recursive-subflow
 FG121 E await-in-lambda
 FG122 E await-in-fan-out-element
+FG123 E await-in-case-guard
 FG124 E await-in-default-or-decorator
 FG125 E leaves-finally
 FG127 E except-star
@@ -60,6 +61,7 @@ FG204 E busy-loop
 FG205 W poll-without-pause
 FG210 E possibly-unbound
 FG211 N result-unused
+FG212 E match-not-exhaustive
 FG213 W constant-condition
 FG214 W may-divide-by-zero
 FG220 N wait-without-timeout

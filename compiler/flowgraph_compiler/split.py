@@ -22,6 +22,7 @@ from flowgraph_compiler.graph import (
     FanOut,
     FlowGraph,
     For,
+    Match,
     Parallel,
     Scope,
     Try,
@@ -63,6 +64,8 @@ def _node(node: AnyNode, flow: FlowTypes, env: Env | None) -> AnyNode:
             return node if env is None or node.residual is None else _split(node, flow, env)
         case Branch():
             return replace(node, then=_body(node.then, flow), orelse=_body(node.orelse, flow))
+        case Match():
+            return replace(node, cases=tuple(replace(case, body=_body(case.body, flow)) for case in node.cases))
         case While():
             return replace(node, before=_body(node.before, flow), body=_body(node.body, flow), orelse=_body(node.orelse, flow))
         case For():

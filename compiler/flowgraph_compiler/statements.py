@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from flowgraph_compiler.expressions import Expr, Target
+from flowgraph_compiler.patterns import Pattern
 from flowgraph_compiler.spans import NOWHERE, Span
 
 
@@ -94,6 +95,25 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchCase:
+    """One `case` of an await-free `match`."""
+
+    pattern: Pattern
+    guard: Expr | None
+    body: tuple[Statement, ...]
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An await-free `match`."""
+
+    subject: Expr
+    cases: tuple[MatchCase, ...]
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class While:
     """An await-free `while`, under the operation budget."""
 
@@ -135,4 +155,6 @@ class Try:
     span: Span = _span()
 
 
-Statement: TypeAlias = Assign | Augment | Evaluate | Delete | Throw | Rethrow | BreakLoop | ContinueLoop | If | While | For | Try
+Statement: TypeAlias = (
+    Assign | Augment | Evaluate | Delete | Throw | Rethrow | BreakLoop | ContinueLoop | If | Match | While | For | Try
+)

@@ -106,7 +106,7 @@ def covers(wide: Any, narrow: Any) -> bool:
     if get_origin(narrow) is typing.Literal:
         return isinstance(wide, type) and all(isinstance(value, wide) for value in get_args(narrow))
     if isinstance(wide, type) and isinstance(narrow, type) and UNKNOWN not in (wide, narrow):
-        return wide is not object and issubclass(narrow, wide)
+        return wide is not object and not typing.is_typeddict(wide) and issubclass(narrow, wide)
     same = get_origin(wide) is not None and get_origin(wide) is get_origin(narrow)
     return same and partial(narrow) and len(get_args(wide)) == len(get_args(narrow))
 
@@ -247,8 +247,7 @@ def show(tp: Any) -> str:
     if tp in (NONE, NEVER, UNKNOWN):
         return {NONE: "None", NEVER: "Never", UNKNOWN: "unknown"}[tp]
     if is_union(tp):
-        parts = members(tp)
-        return " | ".join(show(part) for part in [*(p for p in parts if p is not NONE), *(p for p in parts if p is NONE)])
+        return _shown_union(members(tp))
     origin, args = get_origin(tp), get_args(tp)
     if origin is typing.Literal:
         return f"Literal[{', '.join(_literal(value) for value in args)}]"
@@ -256,6 +255,15 @@ def show(tp: Any) -> str:
         shown = ", ".join(_argument(arg) for arg in args)
         return f"{getattr(origin, '__name__', str(origin))}[{shown or '()'}]"
     return getattr(tp, "__name__", None) or str(tp)
+
+
+def _shown_union(parts: tuple[Any, ...]) -> str:
+    """All literals together, where the first of them stands; None last."""
+    literals = [part for part in parts if get_origin(part) is typing.Literal]
+    values = [value for part in literals for value in get_args(part)]
+    rest = [part for part in parts if part not in literals[1:] and part is not NONE]
+    shown = [f"Literal[{', '.join(map(_literal, values))}]" if part in literals else show(part) for part in rest]
+    return " | ".join(shown + ["None"] * (NONE in parts))
 
 
 def _argument(arg: Any) -> str:

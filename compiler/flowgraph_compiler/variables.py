@@ -12,6 +12,7 @@ from flowgraph_compiler.graph import (
     FanOut,
     For,
     Invocation,
+    Match,
     Parallel,
     Pure,
     Raise,
@@ -23,11 +24,12 @@ from flowgraph_compiler.graph import (
     Wait,
     While,
 )
+from flowgraph_compiler.patterns import captures
 from flowgraph_compiler.statements import Assign, Augment, Delete, Evaluate
 from flowgraph_compiler.subexpressions import bound_by, read_by_target, reads
 
 
-def expressions_of(node: AnyNode) -> Iterator[Any]:
+def expressions_of(node: AnyNode) -> Iterator[Any]:  # noqa: PLR0912  (one case a form)
     """The expressions that a node evaluates itself, in order: an operand of an await, a test, an iterable, a value."""
     match node:
         case Pure(statement=Assign(value=value) | Augment(value=value) | Evaluate(value=value)):
@@ -36,6 +38,9 @@ def expressions_of(node: AnyNode) -> Iterator[Any]:
             yield from (*node.arguments, *(keyword.value for keyword in node.keywords))
         case Sleep(duration=expr) | SleepUntil(when=expr) | Send(event=expr) | Branch(test=expr):
             yield expr
+        case Match(subject=subject, cases=cases):
+            yield subject
+            yield from (part for case in cases for part in (case.pattern, case.guard) if part is not None)
         case While(test=expr) | For(iterable=expr):
             yield expr
         case Wait():
@@ -80,6 +85,8 @@ def targets_of(node: AnyNode) -> tuple[Any, ...]:
 
 def bound_names(node: AnyNode) -> set[str]:
     """The variables that the targets of a node bind."""
+    if isinstance(node, Match):
+        return {name for case in node.cases for name in captures(case.pattern)}
     return {local.name for target in targets_of(node) for local in bound_by(target)}
 
 

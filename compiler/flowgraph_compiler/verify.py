@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
+from flowgraph_compiler import patterns as p
 from flowgraph_compiler import statements as s
 from flowgraph_compiler.jumps import successors
+from flowgraph_compiler.pattern_flaws import pattern_flaws
 from flowgraph_compiler.scopes import UnbalancedScopes, open_scopes
 from flowgraph_compiler.traversal import is_tuple, parts
 from flowgraph_compiler.vocabulary import (
@@ -139,6 +141,9 @@ class _Verification:
             case m.WaitFor():
                 self._tree((tree.keys, tree.timeout))
                 self._binding((tree.parameter,), tree.residual)
+            case m.Choose(subject, ways) | s.Match(subject, ways):
+                self._tree((subject, *((way.pattern, way.guard) for way in ways)))
+                self._tree(tuple(way.body for way in ways if isinstance(way, s.MatchCase)))
             case s.While() | s.For() | s.Try():
                 self._nested(tree)
             case _:
@@ -223,6 +228,24 @@ class _Verification:
         names = [keyword.name for keyword in tree.keywords]
         self._check(sorted(tree.order) == sorted(map(str, names)), f"passes {names} in the order {list(tree.order)}")
 
+    def cases(self, tree: m.Choose | s.Match) -> None:
+        """Patterns that Python would take, and nothing behind one that takes everything."""
+        ways = tree.ways if isinstance(tree, m.Choose) else tree.cases
+        self._check(bool(ways), "a match has no cases")
+        for way in ways:
+            for flaw in pattern_flaws(way.pattern):
+                self._fail(flaw)
+        whole = [way.guard is None and p.is_irrefutable(way.pattern) for way in ways]
+        self._check(not any(whole[:-1]), "a case stands behind one that takes everything")
+        if isinstance(tree, m.Choose):
+            self._check(whole[-1] == (tree.orelse is None), "a match has a way on where none is left, or lacks one")
+
+    def class_pattern(self, tree: p.ClassPattern) -> None:
+        """A class that users may name, and public fields."""
+        self.named(tree.cls)
+        for name in tree.names:
+            self._check(_is_public(name), f"the attribute '{name}' is not allowed")
+
     def inside_loop(self, tree: s.BreakLoop | s.ContinueLoop) -> None:
         """Native `break` and `continue` have a native loop."""
         self._check(self._loops > 0, f"'{type(tree).__name__}' stands outside a loop")
@@ -281,6 +304,12 @@ _RULES: dict[type, Callable[[_Verification, Any], None]] = {
     e.Captured: _Verification.captured,
     e.Compare: _Verification.compare,
     e.DictOf: _Verification.dict_of,
+    m.Choose: _Verification.cases,
+    s.Match: _Verification.cases,
+    p.ClassPattern: _Verification.class_pattern,
+    p.CapturePattern: _names(lambda tree: (tree.name,)),
+    p.StarPattern: _names(lambda tree: (tree.name,)),
+    p.MappingPattern: _names(lambda tree: (tree.rest,)),
     e.PureCall: _Verification.called,
     m.CallFlow: _Verification.called,
     m.CallChild: _Verification.run_input,

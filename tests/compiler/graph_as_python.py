@@ -8,6 +8,7 @@ from typing import Any
 
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import graph as g
+from flowgraph_compiler import patterns as p
 from flowgraph_compiler import statements as s
 
 _BINARY: dict[str, ast.operator] = {
@@ -172,11 +173,14 @@ def _node(node: g.AnyNode) -> list[ast.stmt]:
             return _statement(statement)
         case g.Branch(test=test, then=then, orelse=orelse):
             return [ast.If(value(test), _body(then), _body(orelse))]
-        case g.While(before=before, test=test, body=body):
-            leave = ast.If(ast.UnaryOp(ast.Not(), value(test)), [ast.Break()], [])
+        case g.Match(subject=subject, cases=cases):
+            made = [ast.match_case(_pattern(each.pattern), each.guard and value(each.guard), _body(each.body)) for each in cases]
+            return [ast.Match(value(subject), made)]
+        case g.While(before=before, test=test, body=body, orelse=orelse):
+            leave = ast.If(ast.UnaryOp(ast.Not(), value(test)), [*_body(orelse), ast.Break()], [])
             return [ast.While(ast.Constant(True), [*_body(before), leave, *_body(body)], [])]
-        case g.For(target=each, iterable=iterable, body=body):
-            return [ast.For(target(each), value(iterable), _body(body), [])]
+        case g.For(target=each, iterable=iterable, body=body, orelse=orelse):
+            return [ast.For(target(each), value(iterable), _body(body), _body(orelse))]
         case g.Try(body=body, handlers=handlers, orelse=orelse, final=final):
             clauses = [_handler(handler) for handler in handlers]
             return [ast.Try(_body(body), clauses, _body(orelse) if orelse else [], _body(final) if final or not clauses else [])]
@@ -190,6 +194,27 @@ def _node(node: g.AnyNode) -> list[ast.stmt]:
             return [ast.Continue()]
         case _:
             return [_suspension(node)]
+
+
+def _pattern(pattern: p.Pattern) -> ast.pattern:
+    match pattern:
+        case p.ValuePattern(expr):
+            return ast.MatchValue(value(expr))
+        case p.SingletonPattern(single):
+            return ast.MatchSingleton(single)
+        case p.SequencePattern(items):
+            return ast.MatchSequence([_pattern(item) for item in items])
+        case p.StarPattern(name):
+            return ast.MatchStar(name)
+        case p.MappingPattern(keys, values, rest):
+            return ast.MatchMapping([value(key) for key in keys], [_pattern(each) for each in values], rest)
+        case p.ClassPattern(cls, whole, names, values):
+            positional = [] if whole is None else [_pattern(whole)]
+            return ast.MatchClass(_name(cls), positional, [*names], [_pattern(each) for each in values])
+        case p.CapturePattern(inner, name):
+            return ast.MatchAs(None if inner is None else _pattern(inner), name)
+        case p.EitherPattern(options):
+            return ast.MatchOr([_pattern(option) for option in options])
 
 
 def _statement(statement: s.Statement) -> list[ast.stmt]:

@@ -21,9 +21,9 @@ RECORDED = Path(__file__).with_name("inference_corpus.revealed.txt")
 PLACE = re.compile(r"^(?P<indent> +)(?P<name>r\d+) = ")
 
 
-def ours() -> dict[str, str]:
+def ours(corpus: Path = CORPUS) -> dict[str, str]:
     """Our type of each place."""
-    app, findings = reader.read([source.from_text(CORPUS.read_text(), "inference_corpus_text")])
+    app, findings = reader.read([source.from_text(corpus.read_text(), f"{corpus.stem.partition('.')[0]}_text")])
     assert not findings
     found: dict[str, str] = {}
     for name in app.workflows:
@@ -35,11 +35,11 @@ def ours() -> dict[str, str]:
     return found
 
 
-def mypys(folder: Path) -> dict[str, str]:
+def mypys(folder: Path, corpus: Path = CORPUS) -> dict[str, str]:
     """What mypy reveals after each place."""
     lines: list[str] = []
     places: dict[int, str] = {}
-    for line in CORPUS.read_text().splitlines():
+    for line in corpus.read_text().splitlines():
         lines.append(line)
         match = PLACE.match(line)
         if match:

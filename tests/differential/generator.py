@@ -15,13 +15,14 @@ from typing import Any
 
 from tests.differential.prelude import PRELUDE, SUBFLOWS
 from tests.differential.programs import Program, Scope
+from tests.differential.random_matches import Matches
 from tests.differential.random_scopes import Scopes
 
 DEEPEST = 9
 """Indentation from which on nothing compound is nested: Python takes 20 blocks, a try counts as several."""
 
 
-class Generator(Scopes):
+class Generator(Scopes, Matches):
     """Writes one program from one seed."""
 
     # --- the program
@@ -122,6 +123,7 @@ class Generator(Scopes):
             ("augment", self.augment, 2), ("unpack", self.unpack, 2), ("assert", self.assert_, 1), ("delete", self.delete, 1),
             ("chain", self.chain, 1), ("recorded", self.recorded, 1), ("optional", self.optional, 2),
             ("parallel_waits", self.parallel_waits, 1), ("fan_out", self.fan_out, 3),
+            ("match", self.match_, 3),
         ):  # fmt: skip
             if feature in self.features and self.indent < DEEPEST:
                 choices.append((make, weight))

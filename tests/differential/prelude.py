@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any
 from pydantic import BaseModel
 from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, saga, send, sleep, step, subflow, timeout, uuid
@@ -40,6 +40,10 @@ class Pair:
 class Color(Enum):
     RED = "red"
     BLUE = "blue"
+
+class Size(IntEnum):
+    ONE = 1
+    TWO = 2
 
 class Odd(Exception):
     pass

@@ -16,6 +16,10 @@ SCOPE_FEATURES = ("timeout_block", "saga_block")
 SCOPED = 1_000_000
 """The seed from which on programs may have scopes: those before it stay what they are, and so do the seeds that are recorded."""
 
+MATCH_FEATURES = ("match",)
+MATCHED = 2_000_000
+"""The seed from which on programs may have matches."""
+
 
 @dataclass
 class Program:

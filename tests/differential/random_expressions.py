@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.differential.programs import FEATURES, SCOPE_FEATURES, SCOPED, Scope
+from tests.differential.programs import FEATURES, MATCH_FEATURES, MATCHED, SCOPE_FEATURES, SCOPED, Scope
 
 
 class Expressions:
@@ -19,6 +19,8 @@ class Expressions:
         self.features = frozenset(self.random.sample(FEATURES, count))
         if seed >= SCOPED:
             self.features |= {feature for feature in SCOPE_FEATURES if self.random.random() < 0.8}
+        if seed >= MATCHED:
+            self.features |= {feature for feature in MATCH_FEATURES if self.random.random() < 0.8}
         self.lines: list[str] = []
         self.indent = 0
         self.fresh = 0

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 from uuid import UUID
 import math
+from flowgraph import Err, Ok, pure, settle
 
 class Point(NamedTuple):
     x: int
@@ -36,6 +37,10 @@ class Point(NamedTuple):
 @step
 async def table(rows: dict[str, Any]) -> dict[str, float | int | bool | str | list[int | tuple[int, int]] | None]:
     return rows
+
+class Limits(Enum):
+    low = 3
+    high = 10
 
 @dataclass
 class Line:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.differential.compare import Counts, compare
 from tests.differential.generator import generate
-from tests.differential.programs import FEATURES, SCOPED
+from tests.differential.programs import FEATURES, MATCHED, SCOPED
 
 CHUNK = 25
 FAST = 300
@@ -50,6 +50,16 @@ def test_scopes_do_what_python_does() -> None:
 @pytest.mark.ci
 @pytest.mark.parametrize("first", range(SCOPED + CHUNK, SCOPED + 300, CHUNK))
 def test_scopes_do_what_python_does_at_length(first: int) -> None:
+    compare_chunk(first)
+
+
+def test_matches_do_what_python_does() -> None:
+    compare_chunk(MATCHED)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("first", range(MATCHED + CHUNK, MATCHED + 500, CHUNK))
+def test_matches_do_what_python_does_at_length(first: int) -> None:
     compare_chunk(first)
 
 

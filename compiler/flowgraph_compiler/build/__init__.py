@@ -2,7 +2,7 @@
 
 The layers, each a class over the one before: `context` (names, temporaries, ids), `operands` (spilling), `expressions`,
 `shortcircuits`, `comprehensions`, `known` (classes that are certain), `calls`, `awaits`, `fan_outs`, `targets`, `statements`,
-`handlers`.
+`matches`, `handlers`.
 `callees` says what a name stands for.
 """
 

@@ -72,6 +72,8 @@ def _bound(node: ast.AST) -> Iterator[tuple[str, Located]]:
             return
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name, node
+        case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+            yield name, node
         case ast.alias():
             yield (node.asname or node.name.partition(".")[0]), node
         case _:

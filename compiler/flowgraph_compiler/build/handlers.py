@@ -6,8 +6,8 @@ import ast
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.context import Session
+from flowgraph_compiler.build.matches import Matches
 from flowgraph_compiler.build.outcomes import outcomes
-from flowgraph_compiler.build.statements import Statements
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.graph import Body, Handler, Pure, Try
 from flowgraph_compiler.statements import Delete
@@ -15,7 +15,7 @@ from flowgraph_compiler.statements import Delete
 _SWALLOWING = ("BaseException", "Cancelled")
 
 
-class FunctionBuilder(Statements):
+class FunctionBuilder(Matches):
     """The whole translation of one function."""
 
     def __init__(self, session: Session, decl: FlowDecl) -> None:

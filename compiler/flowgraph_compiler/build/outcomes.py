@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flowgraph_compiler.expressions import Const
-from flowgraph_compiler.graph import AnyNode, Body, Branch, Break, Continue, For, Raise, Return, Scope, Try, While
+from flowgraph_compiler.graph import AnyNode, Body, Branch, Break, Continue, For, Match, Raise, Return, Scope, Try, While
+from flowgraph_compiler.patterns import is_irrefutable
 
 _ENDS: dict[type, str] = {Return: "return", Raise: "raise", Break: "break", Continue: "continue"}
 
@@ -24,6 +25,9 @@ def _of(node: AnyNode) -> set[str]:
             return {_ENDS[type(node)]}
         case Branch():
             return outcomes(node.then) | outcomes(node.orelse)
+        case Match(cases=cases):
+            takes_all = any(case.guard is None and is_irrefutable(case.pattern) for case in cases)
+            return set([] if takes_all else ["next"]).union(*(outcomes(case.body) for case in cases))
         case While() | For():
             return _of_loop(node)
         case Try():

@@ -22,6 +22,5 @@ STATEMENTS: dict[str, tuple[str, str]] = {
     "ImportFrom": ("'import' inside a workflow", "import at the top of the module"),
     "Global": ("'global'", "pass the value as an argument and return it"),
     "Nonlocal": ("'nonlocal'", "pass the value as an argument and return it"),
-    "Match": ("'match' (not yet)", "write 'if' and 'elif' with 'isinstance' and '=='"),
     "TypeAlias": ("a type alias inside a workflow", "move it to the top level of the module"),
 }

@@ -123,7 +123,7 @@ class Statements(Targets):
         with self.block(before):
             test = self.translate(node.test)
         body = self.statements(node.body, _LOOP)
-        self.emit(While(name, self.span(node), done(before), test, body, self._no_else(node)))
+        self.emit(While(name, self.span(node), done(before), test, body, self.statements(node.orelse)))
 
     def do_For(self, node: ast.For) -> None:  # noqa: N802
         """`for`."""
@@ -134,7 +134,7 @@ class Statements(Targets):
         with self.block(first):
             target = self._loop_target(node.target)
         body = self.statements(node.body, _LOOP)
-        self.emit(For(name, self.span(node), target, iterable, (*first, *body), self._no_else(node)))
+        self.emit(For(name, self.span(node), target, iterable, (*first, *body), self.statements(node.orelse)))
 
     def _loop_target(self, node: ast.expr) -> Target:
         if not self.has_await(node):
@@ -151,11 +151,6 @@ class Statements(Targets):
             self.report(
                 "FG132", node.iter, "a generator is what the loop goes over", f"for ... in [{ast.unparse(node.iter)[1:-1]}]:"
             )
-
-    def _no_else(self, node: ast.For | ast.While) -> Body:
-        if node.orelse:
-            self.refuse(node.orelse[0], "'else' of a loop (not yet)", "set a variable before 'break' and test it after the loop")
-        return ()
 
     def do_Break(self, node: ast.Break) -> None:  # noqa: N802
         """`break`."""

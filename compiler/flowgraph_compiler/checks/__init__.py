@@ -17,6 +17,7 @@ from flowgraph_compiler.checks import (
     keys,
     limits,
     looping,
+    matches,
     names,
     options,
     overrides,
@@ -35,9 +36,9 @@ from flowgraph_compiler.infer.findings import Findings
 def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     """The findings about one workflow, whose types are inferred and whose waits are split."""
     flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
-    for by_structure in (bindings, reaching, looping, durations, fan_outs, overrides):
+    for by_structure in (looping, durations, fan_outs, overrides):
         yield from by_structure.check(graph)
-    for by_types in (conditions, emptiness, growth, waiting):
+    for by_types in (bindings, reaching, conditions, emptiness, growth, matches, waiting):
         yield from by_types.check(graph, flows)
     yield from storing.check(graph, app, flows)
     yield from copies.check(graph, app, flows)

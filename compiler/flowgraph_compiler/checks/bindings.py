@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Assigned, Const, Expr, Local, Logical, Unary
 from flowgraph_compiler.flow import Forward
-from flowgraph_compiler.graph import AnyNode, Branch, FlowGraph, For, Handler, Pure, While, WorkflowGraph
-from flowgraph_compiler.infer.nodes import temporaries
+from flowgraph_compiler.graph import AnyNode, Branch, Case, FlowGraph, For, Handler, Match, Pure, While, WorkflowGraph
+from flowgraph_compiler.infer.nodes import FlowTypes, temporaries
+from flowgraph_compiler.patterns import captures, is_irrefutable
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.statements import Delete
 from flowgraph_compiler.subexpressions import bound_by, read_by_target, reads, walruses
@@ -40,17 +41,18 @@ class Bound:
         return Bound(self.names, {**self.when, temporary: (true, false)})
 
 
-def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
+def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
     """Report each variable once, at the first place that may read it unbound."""
     for function in graph.functions:
-        yield from Definite(graph.name, function).findings()
+        yield from Definite(graph.name, function, flows[function.name].closed).findings()
 
 
 class Definite(Forward[Bound]):
-    """Definite assignment."""
+    """Definite assignment. `closed` are the ids of the `match`es whose cases take every value, by its type."""
 
-    def __init__(self, workflow: str, function: FlowGraph) -> None:
+    def __init__(self, workflow: str, function: FlowGraph, closed: Collection[str] = ()) -> None:
         super().__init__()
+        self.closed = closed
         self.workflow = workflow
         self.function = function
         self.unbound: dict[str, tuple[Local, AnyNode]] = {}
@@ -76,6 +78,25 @@ class Definite(Forward[Bound]):
         for local in read_by_target(node.target):
             self._read(local, node, state)
         return state.plus({local.name for local in bound_by(node.target)})
+
+    def subject(self, node: Match, state: Bound) -> Bound:
+        """Read once."""
+        return self._evaluated(node.subject, node, state)
+
+    def case(self, node: Match, case: Case, state: Bound) -> tuple[Bound | None, Bound | None]:
+        """A pattern binds all its names or none; a guard that fails leaves them bound."""
+        for local in reads(case.pattern):
+            self._read(local, node, state)
+        failed = None if is_irrefutable(case.pattern) else state
+        matched = state.plus(set(captures(case.pattern)))
+        if case.guard is None:
+            return matched, failed
+        holds, fails = self.test(node, case.guard, matched)
+        return holds, self.either(failed, fails)
+
+    def exhausted(self, node: Match, state: Bound | None) -> Bound | None:
+        """Unreachable where the cases take every value of the subject's type."""
+        return None if node.id in self.closed else state
 
     def iterable(self, node: For, state: Bound) -> Bound:
         """Read once."""
@@ -109,7 +130,7 @@ class Definite(Forward[Bound]):
 
     # --- conditions
 
-    def test(self, node: Branch | While, expr: Expr, state: Bound) -> tuple[Bound | None, Bound | None]:
+    def test(self, node: Branch | While | Match, expr: Expr, state: Bound) -> tuple[Bound | None, Bound | None]:
         """A walrus behind `and` is bound where the whole holds."""
         match expr:
             case Const(value):
@@ -136,7 +157,7 @@ class Definite(Forward[Bound]):
         after = state.plus({name})
         return after.knowing(name, after if truth else None, None if truth else after) if name.startswith("$") else after
 
-    def _logical(self, node: Branch | While, expr: Logical, state: Bound) -> tuple[Bound | None, Bound | None]:
+    def _logical(self, node: Branch | While | Match, expr: Logical, state: Bound) -> tuple[Bound | None, Bound | None]:
         going: Bound | None = state
         ended: Bound | None = None
         for operand in expr.operands:

@@ -21,6 +21,7 @@ from flowgraph_compiler.graph import (
     Continue,
     FanOut,
     For,
+    Match,
     Parallel,
     Raise,
     Return,
@@ -154,6 +155,8 @@ class _Following:
         match node:
             case Branch():
                 return any([self.body(node.then, ways), self.body(node.orelse, ways)])
+            case Match():
+                return any([ways.next, *(self.body(case.body, ways) for case in node.cases)])
             case While() | For():
                 return self._loop(node, ways)
             case Try():

@@ -19,11 +19,13 @@ from flowgraph_compiler.flow import Forward
 from flowgraph_compiler.graph import (
     AnyNode,
     Branch,
+    Case,
     Child,
     FlowGraph,
     For,
     Handler,
     Invocation,
+    Match,
     Pure,
     Send,
     Start,
@@ -34,6 +36,7 @@ from flowgraph_compiler.graph import (
     walk,
 )
 from flowgraph_compiler.infer.nodes import FlowTypes
+from flowgraph_compiler.patterns import captures
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
 from flowgraph_compiler.statements import Assign, Augment
@@ -99,6 +102,14 @@ class _Copies(Forward[_State]):
     def test(self, node: Branch | While, expr: Expr, state: _State) -> tuple[_State | None, _State | None]:  # noqa: ARG002
         """A test passes nothing."""
         return state, state
+
+    def subject(self, node: Match, state: _State) -> _State:  # noqa: ARG002
+        """To match passes nothing."""
+        return state
+
+    def case(self, node: Match, case: Case, state: _State) -> tuple[_State | None, _State | None]:  # noqa: ARG002
+        """New values of the names that the pattern binds have not been passed."""
+        return _without(state, set(captures(case.pattern))), state
 
     def bind(self, node: For, state: _State) -> _State:
         """A new value of the targets has not been passed."""

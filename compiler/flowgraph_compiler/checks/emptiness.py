@@ -25,7 +25,21 @@ from flowgraph_compiler.expressions import (
     Subscript,
     Unary,
 )
-from flowgraph_compiler.graph import AnyNode, Body, Branch, FanOut, FlowGraph, For, Pure, Try, While, WorkflowGraph, bodies, walk
+from flowgraph_compiler.graph import (
+    AnyNode,
+    Body,
+    Branch,
+    FanOut,
+    FlowGraph,
+    For,
+    Match,
+    Pure,
+    Try,
+    While,
+    WorkflowGraph,
+    bodies,
+    walk,
+)
 from flowgraph_compiler.infer.environment import path_of
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings
@@ -143,6 +157,8 @@ class _Guards:
 def _tests(node: AnyNode) -> Iterator[Any]:
     if isinstance(node, Branch | While):
         yield node.test
+    if isinstance(node, Match):
+        yield from (node.subject, *(case.guard for case in node.cases if case.guard is not None))
     for expr in expressions_of(node):
         for part in inside(expr):
             match part:

@@ -21,7 +21,20 @@ from flowgraph_compiler.expressions import (
     New,
     Subscript,
 )
-from flowgraph_compiler.graph import AnyNode, Branch, FanOut, FlowGraph, Pure, Sleep, SleepUntil, Wait, While, WorkflowGraph, walk
+from flowgraph_compiler.graph import (
+    AnyNode,
+    Branch,
+    FanOut,
+    FlowGraph,
+    Match,
+    Pure,
+    Sleep,
+    SleepUntil,
+    Wait,
+    While,
+    WorkflowGraph,
+    walk,
+)
 from flowgraph_compiler.infer.nodes import FlowTypes
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.statements import Assign, Augment, Evaluate
@@ -86,8 +99,8 @@ def _grown(node: AnyNode, flow: FlowTypes) -> Iterator[str]:
 
 def _let_go(node: AnyNode) -> Iterator[str]:
     """Variables that a round may empty or shorten, and those whose size a test looks at."""
-    if isinstance(node, Branch | While):
-        yield from (local.name for local in reads(node.test))
+    if isinstance(node, Branch | While | Match):
+        yield from (local.name for local in reads(node.subject if isinstance(node, Match) else node.test))
     if not (isinstance(node, Pure) and isinstance(node.statement, Augment)):
         yield from bound_names(node)
     yield from (name for name in (deleted_name(node),) if name is not None)

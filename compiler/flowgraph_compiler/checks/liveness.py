@@ -19,12 +19,14 @@ from flowgraph_compiler.graph import (
     Continue,
     FlowGraph,
     For,
+    Match,
     Raise,
     Return,
     Scope,
     Try,
     While,
 )
+from flowgraph_compiler.patterns import captures
 from flowgraph_compiler.subexpressions import bound_by, read_by_target, reads, walruses
 from flowgraph_compiler.variables import bound_names, deleted_name, expressions_of, read_by
 
@@ -64,6 +66,8 @@ class Liveness:
             case Branch():
                 inside = self.body(node.then, ways) | self.body(node.orelse, ways)
                 return _evaluated([node.test], inside) | ways.raised
+            case Match():
+                return self._match(node, ways)
             case While():
                 return self._while(node, ways)
             case For():
@@ -84,6 +88,15 @@ class Liveness:
         deleted = deleted_name(node)
         walrus = {name for expr in expressions_of(node) for name in walruses(expr, certain=True)}
         return (after - bound - walrus - {deleted or ""}) | _reads(node) | ways.raised
+
+    def _match(self, node: Match, ways: Ways) -> Names:
+        """From the last case to the first; a pattern that matches binds its names even if the guard then fails."""
+        live = ways.next
+        for case in reversed(node.cases):
+            taken = self.body(case.body, ways)
+            matched = taken if case.guard is None else _evaluated([case.guard], taken | live)
+            live = _evaluated([case.pattern], (matched - set(captures(case.pattern))) | live)
+        return _evaluated([node.subject], live) | ways.raised
 
     def _while(self, node: While, ways: Ways) -> Names:
         exhausted = self.body(node.orelse, ways)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler.checks.bindings import Bound, Definite
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Const
 from flowgraph_compiler.graph import AnyNode, Body, Break, FlowGraph, For, Pure, Raise, Return, While, WorkflowGraph, bodies, walk
+from flowgraph_compiler.infer.nodes import FlowTypes
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.statements import Delete
 
 
-def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
-    """Judged by the control flow and constant conditions alone."""
+def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+    """Judged by the control flow and constant conditions; by types only where they say that a `match` takes every value."""
     for function in graph.functions:
-        flow = Definite(graph.name, function)
+        flow = Definite(graph.name, function, flows[function.name].closed)
         end = flow.run(function.body, Bound(frozenset(function.names)))
         stuck = [node for node in walk(function.body) if isinstance(node, While) and node.id in flow.reached and is_endless(node)]
         for node in stuck:

@@ -111,9 +111,9 @@ def _compared(evaluator: Asked, left: Expr, op: str, right: Expr, truth: bool) -
         return _contained(evaluator, left, right, positive)
     if isinstance(left, Const | Captured) and not isinstance(right, Const):
         left, right = right, left
-    value = _literal(evaluator, right)
+    value = literal(evaluator, right)
     before = evaluator.quiet(evaluator.env).of(left)
-    if value is _NOT_LITERAL:
+    if value is NOT_LITERAL:
         return evaluator.env
     if value is None:
         after = union([NONE]) if positive and has_none(before) else without_none(before) if not positive else _only_none(before)
@@ -125,25 +125,31 @@ def _only_none(before: Any) -> Any:
     return UNKNOWN if any(is_any(member) or member is object for member in members(before)) else NEVER
 
 
-_NOT_LITERAL = object()
+NOT_LITERAL = object()
+"""No value that is written out."""
 
 
-def _literal(evaluator: Asked, expr: Expr) -> object:
+def literal(evaluator: Asked, expr: Expr) -> object:
     """The value that a comparison is with, where it is written out: None, a bool, int, str, or an enum member."""
     match expr:
         case Const(value):
             return value
         case Captured(name):
             captured = evaluator.world.graph.constants.get(name)
-            return captured if isinstance(captured, Enum) else _NOT_LITERAL
+            return captured if isinstance(captured, Enum) else NOT_LITERAL
         case Attribute(ClassRef(cls), name):
             member = getattr(evaluator.world.class_named(cls), name, None)
-            return member if isinstance(member, Enum) else _NOT_LITERAL
+            return member if isinstance(member, Enum) else NOT_LITERAL
         case _:
-            return _NOT_LITERAL
+            return NOT_LITERAL
 
 
 def _equal(env: Env, left: Expr, before: Any, value: object, positive: bool) -> Env | None:
+    return _restricted(env, left, before, equals(before, value, positive))
+
+
+def equals(before: Any, value: object, positive: bool) -> Any:
+    """The type of what is equal to a value that is written out, or of what is not."""
     kept: list[Any] = []
     for member in members(before):
         if get_origin(member) is typing.Literal:
@@ -154,7 +160,7 @@ def _equal(env: Env, left: Expr, before: Any, value: object, positive: bool) -> 
             kept += [_literals(left_over)] if left_over else []
         elif not (positive and member is NONE):
             kept.append(member)
-    return _restricted(env, left, before, union(kept))
+    return union(kept)
 
 
 def _literals(values: list[Any]) -> Any:
@@ -178,7 +184,7 @@ def _isinstance(evaluator: Asked, value: Expr, classes: Expr, truth: bool) -> En
     if not wanted or None in wanted:
         return evaluator.env
     tests = tuple(cls for cls in wanted if cls is not None)
-    parts = [_tested(member, tests, truth) for member in members(before)]
+    parts = [tested(member, tests, truth) for member in members(before)]
     return _restricted(evaluator.env, value, before, union(parts))
 
 
@@ -188,7 +194,8 @@ def _classes(expr: Expr) -> list[ClassRef]:
     return refs if len(refs) == len(items) else []
 
 
-def _tested(member: Any, tests: tuple[type, ...], truth: bool) -> Any:
+def tested(member: Any, tests: tuple[type, ...], truth: bool) -> Any:
+    """What of a (non-union) type is, or is not, an instance of one of the classes."""
     cls = class_of(member)
     if cls is None or cls is object:
         return union(tests) if truth else member

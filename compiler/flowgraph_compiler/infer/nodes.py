@@ -9,7 +9,6 @@ from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.declarations import FlowDecl, StepDecl
 from flowgraph_compiler.expressions import Call as CallExpr
 from flowgraph_compiler.expressions import Compare, Expr, Local, Logical, Unary
-from flowgraph_compiler.flow import Forward
 from flowgraph_compiler.graph import (
     AnyNode,
     Branch,
@@ -34,6 +33,7 @@ from flowgraph_compiler.graph import (
     walk,
 )
 from flowgraph_compiler.infer.arguments import Called
+from flowgraph_compiler.infer.cases import MatchTypes
 from flowgraph_compiler.infer.containers import bind_clauses, leave_clauses
 from flowgraph_compiler.infer.environment import Env, Outcomes, joined, path_of
 from flowgraph_compiler.infer.expressions import Evaluator
@@ -45,7 +45,7 @@ from flowgraph_compiler.statements import Assign, Augment, Delete, Evaluate
 from flowgraph_compiler.types import NONE, UNKNOWN, generic, show, union
 
 
-class FlowTypes(Forward[Env]):
+class FlowTypes(MatchTypes):
     """The inference of one function; `before` has the environment at each node, `within` that of a fan-out's branch, `seen`
     every type that a variable ever had."""
 
@@ -64,14 +64,15 @@ class FlowTypes(Forward[Env]):
 
     def finish(self, end: Env | None) -> None:
         """Record the end of the body, and report one that lacks its `return`."""
-        self._see(end)
+        self.see(end)
         wanted = result_of(declaration(self.world))
         if end is not None and not assignable(NONE, wanted):
             function = self.world.function
             message = f"{function.kind} '{function.name}' can end without returning '{show(wanted)}'"
             self.findings.add("FG173", function.span, message, f"return a '{show(wanted)}' on every path")
 
-    def _see(self, env: Env | None) -> None:
+    def see(self, env: Env | None) -> None:
+        """Note the types that variables have at a place."""
         if env is None or not self.final_pass or env is self._last:
             return
         self._last = env
@@ -95,7 +96,7 @@ class FlowTypes(Forward[Env]):
         """Keeps what held before the node."""
         if self.final_pass:
             self.before[node.id] = joined(self.before.get(node.id), state) or state
-        self._see(state)
+        self.see(state)
         return super().visit(node, state)
 
     def test(self, node: Branch | While, expr: Expr, state: Env) -> tuple[Env | None, Env | None]:  # noqa: ARG002
@@ -129,7 +130,7 @@ class FlowTypes(Forward[Env]):
         """The targets get an item."""
         evaluator = self.evaluator(state)
         evaluator.bind(node.target, state.types.get(_items(node), UNKNOWN))
-        self._see(evaluator.env)
+        self.see(evaluator.env)
         return evaluator.env
 
     def caught(self, handler: Handler, state: Env) -> Env:
@@ -154,7 +155,7 @@ class FlowTypes(Forward[Env]):
                 evaluator.of(duration)
             case _:
                 self._suspension(evaluator, node)
-        self._see(evaluator.env)
+        self.see(evaluator.env)
         return evaluator.env
 
     def _statement(self, evaluator: Evaluator, node: Pure) -> None:

@@ -27,7 +27,21 @@ from flowgraph_compiler.lower.cursors import cursor
 from flowgraph_compiler.lower.drafts import Drafts
 from flowgraph_compiler.lower.errors import NotLowerable
 from flowgraph_compiler.lower.native import native
-from flowgraph_compiler.machine import Action, Advance, CloseScope, Fail, Finish, OpenScope, Reraise, Resume, Suspend, Test
+from flowgraph_compiler.machine import (
+    Action,
+    Advance,
+    Choose,
+    CloseScope,
+    Fail,
+    Finish,
+    OpenScope,
+    Reraise,
+    Resume,
+    Suspend,
+    Test,
+    Way,
+)
+from flowgraph_compiler.patterns import is_irrefutable
 from flowgraph_compiler.spans import Span
 from flowgraph_compiler.statements import Assign
 
@@ -110,6 +124,8 @@ class Flow:
         match node:
             case graph.Branch():
                 self._branch(node)
+            case graph.Match():
+                self._match(node)
             case graph.While():
                 self._while(node)
             case graph.For():
@@ -146,6 +162,16 @@ class Flow:
         self._part(then, node.then, after)
         if node.orelse:
             self._part(orelse, node.orelse, after)
+        self.blocks.enter_if_wanted(after)
+
+    def _match(self, node: graph.Match) -> None:
+        after = self.blocks.label()
+        ways = tuple(Way(case.pattern, case.guard, self.blocks.label()) for case in node.cases)
+        last = node.cases[-1]
+        orelse = None if last.guard is None and is_irrefutable(last.pattern) else after
+        self.blocks.end(Choose(node.subject, ways, orelse), node.id, node.span.line)
+        for way, case in zip(ways, node.cases, strict=True):
+            self._part(way.block, case.body, after)
         self.blocks.enter_if_wanted(after)
 
     def _part(self, entry: int, body: Body, after: int) -> None:
@@ -346,6 +372,6 @@ class Flow:
 
 def _raises(node: AnyNode) -> bool:
     """Whether a way through the node ends in `raise`: such an end is a block, so that what cannot be reached is known."""
-    if isinstance(node, graph.Branch):
-        return any(body and _raises(body[-1]) for body in (node.then, node.orelse))
+    if isinstance(node, graph.Branch | graph.Match):
+        return any(body and _raises(body[-1]) for body in graph.bodies(node))
     return isinstance(node, graph.Raise)

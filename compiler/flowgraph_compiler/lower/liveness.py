@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowgraph_compiler.lower.variables import NONE, Names, before, evaluated, every, reads, target_reads, writes
-from flowgraph_compiler.machine import Advance, Block, Fail, Finish, Goto, Reraise, Resume, Suspend, Terminator, Test
+from flowgraph_compiler.lower.variables import NONE, Names, before, chosen, evaluated, every, reads, target_reads, writes
+from flowgraph_compiler.machine import Advance, Block, Choose, Fail, Finish, Goto, Reraise, Resume, Suspend, Terminator, Test
 
 
 def with_liveness(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
@@ -51,6 +51,9 @@ def _before(end: Terminator, entries: list[Names]) -> Names:
             return entries[block]
         case Test(test, then, orelse):
             return evaluated(test, entries[then] | entries[orelse])
+        case Choose(subject, ways, orelse):
+            taken = [(way.pattern, way.guard, entries[way.block]) for way in ways]
+            return chosen(subject, taken, NONE if orelse is None else entries[orelse])
         case Advance(cursor, target, body, done):
             return NONE | {cursor} | target_reads(target) | (entries[body] - writes(target)) | entries[done]
         case Suspend(action, result, block):

@@ -14,6 +14,7 @@ from flowgraph_compiler.expressions import ClassRef, New
 from flowgraph_compiler.graph import AnyNode, WorkflowGraph
 from flowgraph_compiler.lower.actions import wire_names
 from flowgraph_compiler.machine import KeyPath, Manifest, StepNeed
+from flowgraph_compiler.patterns import ClassPattern
 from flowgraph_compiler.traversal import is_tuple, parts
 
 Fields = tuple[tuple[str, str], ...]
@@ -101,7 +102,7 @@ def _named(tree: Any) -> Iterator[str]:
 
 
 def _mentioned(tree: Any) -> Iterator[str]:
-    if isinstance(tree, New):
+    if isinstance(tree, New | ClassPattern):
         yield tree.cls
     elif isinstance(tree, ClassRef):
         yield tree.name

@@ -49,6 +49,8 @@ def _compound(node: AnyNode, inside: Inside) -> Statement | None:
         case graph.Branch(test=test, span=span):
             parts = _bodies((node.then, inside), (node.orelse, inside))
             return None if parts is None else statements.If(test, parts[0], parts[1], span)
+        case graph.Match():
+            return _match(node, inside)
         case graph.While(before=(), test=test, span=span):
             parts = _bodies((node.body, loop), (node.orelse, inside))
             return None if parts is None else statements.While(test, parts[0], parts[1], span)
@@ -59,6 +61,16 @@ def _compound(node: AnyNode, inside: Inside) -> Statement | None:
             return _try(node, inside)
         case _:
             return None
+
+
+def _match(node: graph.Match, inside: Inside) -> Statement | None:
+    parts = _bodies(*((case.body, inside) for case in node.cases))
+    if parts is None:
+        return None
+    cases = tuple(
+        statements.MatchCase(case.pattern, case.guard, body, case.span) for case, body in zip(node.cases, parts, strict=True)
+    )
+    return statements.Match(node.subject, cases, node.span)
 
 
 def _try(node: graph.Try, inside: Inside) -> Statement | None:

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import replace
 
 from flowgraph_compiler.lower.drafts import Draft, Drafts, edges
-from flowgraph_compiler.machine import Advance, Block, Goto, Resume, Suspend, Terminator, Test
+from flowgraph_compiler.machine import Advance, Block, Choose, Goto, Resume, Suspend, Terminator, Test
 
 
 def tidy(drafts: Drafts) -> tuple[Block, ...]:
@@ -101,6 +101,9 @@ def renumbered(terminator: Terminator, numbers: dict[int, int]) -> Terminator:
             return replace(terminator, block=numbers[terminator.block])
         case Test(test, then, orelse):
             return Test(test, numbers[then], numbers[orelse])
+        case Choose(_, ways, orelse):
+            moved = tuple(replace(way, block=numbers[way.block]) for way in ways)
+            return replace(terminator, ways=moved, orelse=None if orelse is None else numbers[orelse])
         case Advance():
             return replace(terminator, body=numbers[terminator.body], done=numbers[terminator.done])
         case Resume(record, normal, returns, jumps):

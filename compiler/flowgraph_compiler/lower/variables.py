@@ -6,7 +6,7 @@ live throughout the blocks that it guards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from flowgraph_compiler.expressions import (
     Compare,
     Comprehension,
     Conditional,
+    Expr,
     Lambda,
     ListOf,
     Local,
@@ -27,6 +28,7 @@ from flowgraph_compiler.expressions import (
     Target,
     TupleOf,
 )
+from flowgraph_compiler.patterns import Pattern, captures
 from flowgraph_compiler.statements import Statement
 from flowgraph_compiler.traversal import parts
 
@@ -70,6 +72,17 @@ def binds(tree: Any) -> Names:
 def evaluated(tree: Any, live: Names) -> Names:
     """What is live before an expression, given what is live after it."""
     return (live - binds(tree)) | reads(tree)
+
+
+def chosen(subject: Expr, cases: Sequence[tuple[Pattern, Expr | None, Names]], otherwise: Names) -> Names:
+    """What is live before a `match`: `cases` hold what is live before each body, `otherwise` is live where no case matches.
+
+    A pattern that matches binds its names even if the guard then fails."""
+    live = otherwise
+    for pattern, guard, body in reversed(cases):
+        matched = body if guard is None else evaluated(guard, body | live)
+        live = reads(pattern) | (matched - frozenset(captures(pattern))) | live
+    return evaluated(subject, live)
 
 
 def writes(target: Target) -> Names:
@@ -140,6 +153,9 @@ def _before_compound(op: Statement, live: Names, loop: After) -> Names:
     match op:
         case statements.If(test, body, orelse):
             return evaluated(test, before(body, live, loop) | before(orelse, live, loop))
+        case statements.Match(subject, cases):
+            ways = [(case.pattern, case.guard, before(case.body, live, loop)) for case in cases]
+            return chosen(subject, ways, live)
         case statements.While(test, body, orelse):
             return _before_loop(body, reads(test) | before(orelse, live, loop), NONE, live)
         case statements.For(target, iterable, body, orelse):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowgraph_compiler import machine as m
+from flowgraph_compiler.notation import pattern_text
 from flowgraph_compiler.pretty import block_lines
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode, shortened
 
@@ -33,6 +34,9 @@ def _ways(block: m.Block) -> Iterator[tuple[str, str, int]]:
             yield "", "flow", target
         case m.Test(_, then, orelse):
             yield from (("yes", "flow", then), ("no", "flow", orelse))
+        case m.Choose(_, choices, orelse):
+            yield from ((shortened(pattern_text(way.pattern), 24), "flow", way.block) for way in choices)
+            yield from (("else", "flow", target) for target in (orelse,) if target is not None)
         case m.Advance(body=body, done=done):
             yield from (("each", "flow", body), ("done", "flow", done))
         case m.Resume(_, normal, returns, jumps):

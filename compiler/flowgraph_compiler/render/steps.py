@@ -208,6 +208,10 @@ class FunctionDiagram:
         match end:
             case m.Test(test, then, orelse):
                 return "decision", self._texts.test(test), [("yes", then), ("no", orelse)]
+            case m.Choose(subject, cases, orelse):
+                chosen = [(self._texts.way(way), way.block) for way in cases]
+                rest = [] if orelse is None else [("else", orelse)]
+                return "decision", f"match {self._texts.of(subject, 50)}", [*chosen, *rest]
             case m.Advance(body=body, done=done):
                 return "loop", self._texts.loop(end), [("each", body), ("done", done)]
             case m.Resume(_, normal, returns, jumps):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
 from flowgraph_compiler.cron import words
-from flowgraph_compiler.notation import expression, target_text
+from flowgraph_compiler.notation import expression, pattern_text, target_text
 from flowgraph_compiler.render.shapes import shortened
 from flowgraph_compiler.statements import Assign
 
@@ -52,6 +52,11 @@ class Texts:
         if isinstance(tree, e.Matches):
             return " or ".join(tree.names) + "?"
         return self.of(tree) + "?"
+
+    def way(self, way: m.Way) -> str:
+        """What leads into one case of a match."""
+        guard = "" if way.guard is None else f" if {self.of(way.guard, 20)}"
+        return shortened(pattern_text(way.pattern) + guard, 36)
 
     def end(self, value: e.Expr | None) -> str:
         """The end of a function."""

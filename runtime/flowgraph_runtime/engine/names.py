@@ -69,11 +69,22 @@ def bound(name: str) -> str:
     return f"b_{name}"
 
 
+class Held:
+    """The values that a machine's functions name, as attributes: for patterns, which take no plain names."""
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._namespace = namespace
+
+    def __getattr__(self, name: str) -> Any:
+        return self._namespace[name]
+
+
 class Names:
     """The namespace of one machine's generated functions."""
 
     def __init__(self, types: TypeRegistry, constants: Mapping[str, str]) -> None:
         self.namespace: dict[str, Any] = {"__builtins__": {}, **_GIVEN}
+        self.namespace["HELD"] = Held(self.namespace)
         self._types = types
         self._constants = constants
         self._added: dict[tuple[str, object], str] = {}

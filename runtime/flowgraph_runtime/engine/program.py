@@ -23,6 +23,7 @@ from flowgraph_runtime.engine.blocks import FINISH, JUMP, SUSPEND, BlockProgram,
 from flowgraph_runtime.engine.errors import Exhausted, ProgramError
 from flowgraph_runtime.engine.expressions import Expressions
 from flowgraph_runtime.engine.names import Names, bound, call, load
+from flowgraph_runtime.engine.patterns import case
 from flowgraph_runtime.engine.statements import Statements, at_line
 from flowgraph_runtime.engine.variables import Variables, captured
 
@@ -162,6 +163,8 @@ def _check_jumps(block: form.Block, count: int) -> None:
             targets.append(block.terminator.block)
         case form.Test():
             targets += [block.terminator.then, block.terminator.orelse]
+        case form.Choose(_, ways, orelse):
+            targets += [*(way.block for way in ways), orelse]
         case form.Advance():
             targets += [block.terminator.body, block.terminator.done]
         case form.Resume():
@@ -178,6 +181,8 @@ def _terminator(last: form.Terminator, x: Statements, actions: Actions) -> list[
             return [ast.Return(ast.Constant(last.block))]
         case form.Test():
             return [ast.Return(ast.IfExp(x.expressions(last.test), ast.Constant(last.then), ast.Constant(last.orelse)))]
+        case form.Choose():
+            return _choose(last, x)
         case form.Advance():
             return _advance(last, x)
         case form.Suspend():
@@ -195,6 +200,11 @@ def _terminator(last: form.Terminator, x: Statements, actions: Actions) -> list[
 
 def _variable(name: str) -> ast.expr:
     return ast.Subscript(load("V"), ast.Constant(name), ast.Load())
+
+
+def _choose(last: form.Choose, x: Statements) -> list[ast.stmt]:
+    cases = [case(x.expressions, x.temporary, way.pattern, way.guard, [ast.Return(ast.Constant(way.block))]) for way in last.ways]
+    return [ast.Match(x.expressions(last.subject), cases), ast.Return(ast.Constant(last.orelse))]
 
 
 def _advance(last: form.Advance, x: Statements) -> list[ast.stmt]:

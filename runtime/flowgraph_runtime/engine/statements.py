@@ -23,6 +23,7 @@ from flowgraph_compiler import statements as st
 from flowgraph_runtime.engine.errors import ProgramError
 from flowgraph_runtime.engine.expressions import Expressions
 from flowgraph_runtime.engine.names import call, load
+from flowgraph_runtime.engine.patterns import case
 
 _CHECKS = {"*": "check_product", "**": "check_power", "<<": "check_shift"}
 
@@ -162,6 +163,11 @@ def _if(x: Statements, statement: st.If) -> list[ast.stmt]:
     return [ast.If(x.expressions(statement.test), x.body(statement.body), x.optional(statement.orelse))]
 
 
+def _match(x: Statements, statement: st.Match) -> list[ast.stmt]:
+    cases = [case(x.expressions, x.temporary, each.pattern, each.guard, x.body(each.body)) for each in statement.cases]
+    return [ast.Match(x.expressions(statement.subject), cases)]
+
+
 def _while(x: Statements, statement: st.While) -> list[ast.stmt]:
     return [ast.While(x.expressions(statement.test), [_tick(), *x.body(statement.body)], x.optional(statement.orelse))]
 
@@ -210,6 +216,7 @@ _BUILDERS: dict[type, Callable[[Statements, Any], list[ast.stmt]]] = {
     st.BreakLoop: lambda _, __: [ast.Break()],
     st.ContinueLoop: lambda _, __: [ast.Continue()],
     st.If: _if,
+    st.Match: _match,
     st.While: _while,
     st.For: _for,
     st.Try: _try,
