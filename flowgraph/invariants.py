@@ -71,15 +71,27 @@ Invariant: TypeAlias = Callable[[History], bool]
 
 def at_most_once(step: AnyStep) -> Invariant:
     """The step completes at most once in a run."""
-    return invariant(lambda history: history.completed(step) <= 1)
+
+    def holds(history: History) -> bool:
+        return history.completed(step) <= 1
+
+    return invariant(holds)
 
 
 def never_after(step: AnyStep, other: AnyStep, outcome: Literal["completed", "failed"] = "completed") -> Invariant:
     """The step is never called after the other one has completed, or failed for good."""
-    return invariant(lambda history: not history.started_after(step, other, outcome))
+
+    def holds(history: History) -> bool:
+        return not history.started_after(step, other, outcome)
+
+    return invariant(holds)
 
 
 def always_compensated(step: AnyStep, *, by: AnyStep) -> Invariant:
     """When the step has completed and the run fails or is cancelled, `by` was called after it and has completed or failed for
     good (else no workflow could keep it): what was interrupted does not count."""
-    return invariant(lambda history: history.status not in ("failed", "cancelled") or history.answered(step, by))
+
+    def holds(history: History) -> bool:
+        return history.status not in ("failed", "cancelled") or history.answered(step, by)
+
+    return invariant(holds)

@@ -72,7 +72,7 @@ def test_a_bound_that_is_reached_is_unknown_and_no_success(program: Program) -> 
     done = program("check", "once.py", "--explore", "--max-states", "1")
     assert done.code == 0
     assert (
-        "FG501 invariant-unknown: warning: whether 'pay' keeps invariant 'once' is unknown: stopped after 1 states" in done.stderr
+        "FG501 invariant-unknown: warning: whether 'pay' keeps invariant 'once' is unknown: stopped after 2 states" in done.stderr
     )
 
 

@@ -23,6 +23,8 @@ class Size(Enum):
 async def charge(n: int) -> int: ...
 @step(timeout="3s")
 async def refund(n: int) -> None: ...
+@step(compensate=refund)
+async def buy(n: int) -> None: ...
 @step
 async def ship(n: int) -> None: ...
 @step
@@ -193,6 +195,49 @@ async def flow(n: int) -> None:
     except Exception:
         await notify(n)
 """,
+    "an effect after its saga has ended": """
+back = always_compensated(buy, by=refund)
+@workflow
+async def flow(n: int) -> None:
+    async with saga():
+        await buy(n)  # 1: step 'buy' completed
+    await ship(n)  # 2: step 'ship' failed for good; 3: the run ends: failed
+""",
+    "shipped when the time of the saga was over": """
+never = never_after(ship, refund)
+@workflow
+async def flow(n: int) -> None:
+    try:
+        async with timeout("1h"):  # 2: the time of the block is over
+            async with saga():
+                await buy(n)  # 1: step 'buy' completed; 3: step 'refund' completed
+                await sleep("1d")
+    except TimeoutError:
+        await ship(n)  # 4: step 'ship' is called
+""",
+    "undone twice": """
+once = at_most_once(refund)
+@workflow
+async def flow(n: int) -> None:
+    async with saga():
+        await buy(n)  # 1: step 'buy' completed; 4: step 'refund' completed
+        try:
+            await ship(n)  # 2: step 'ship' failed for good
+        except Exception:
+            await refund(n)  # 3: step 'refund' completed
+            raise
+""",
+    "nobody is told of a run that is cancelled before it starts": """
+@invariant
+def told(history: History) -> bool:
+    return history.status != "cancelled" or history.started(notify) > 0
+@workflow
+async def flow(n: int) -> None:
+    try:
+        await ship(n)  # 1: the run is cancelled before it starts; 2: the run ends: cancelled
+    finally:
+        await notify(n)
+""",
     "sent twice": """
 @invariant
 def told_once(history: History) -> bool:
@@ -206,6 +251,45 @@ async def flow(n: int) -> None:
 }
 
 HOLDING = {
+    "a flag that is set just before an error is raised": """
+back = always_compensated(charge, by=refund)
+@workflow
+async def flow(n: int) -> None:
+    charged = False
+    try:
+        await charge(n)
+        charged = True
+        raise Declined()
+    finally:
+        if charged:
+            await refund(n)
+""",
+    "sagas, one inside the other": """
+back = always_compensated(buy, by=refund)
+@workflow
+async def flow(ns: list[int]) -> None:
+    async with saga():
+        await fan_out(buy(n) for n in ns)
+        async with saga():
+            for n in ns:
+                await buy(n)
+        await parallel(ship(1), notify(2))
+""",
+    "a deadline that no other error is taken for": """
+@invariant
+def told_of_delays_only(history: History) -> bool:
+    return history.started(notify) == 0 or history.failed(ship) == 0
+@workflow
+async def flow(n: int) -> None:
+    try:
+        async with timeout("1h"):
+            try:
+                await ship(n)
+            except Exception:
+                return
+    except TimeoutError:
+        await notify(n)
+""",
     "a flag that says what was done": """
 back = always_compensated(charge, by=refund)
 once = at_most_once(charge)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
+from flowgraph_compiler.explore import scopes
 from flowgraph_compiler.explore.effects import assign
 from flowgraph_compiler.explore.monitors import MANY
 from flowgraph_compiler.explore.plan import ANY_EVENT, Place, event_name
@@ -13,7 +14,7 @@ from flowgraph_compiler.explore.tokens import Frame, GroupWait, Leaf, Token
 from flowgraph_compiler.explore.values import NO_FACTS, NONE, UNKNOWN, Facts, Known
 from flowgraph_compiler.explore.work import Entry, NotUnderstood, Way, Work
 
-AT_ONCE = m.CallFlow | m.SendEvent | m.StartRun
+AT_ONCE = m.CallFlow | m.SendEvent | m.StartRun | m.OpenScope | m.CloseScope
 """Actions at which no `Cancelled` is delivered: nobody waits there."""
 
 
@@ -31,9 +32,11 @@ def beginnings(work: Work, token: Token, action: m.Action, place: Place, facts: 
         case m.StartRun():
             return [Way(None, lambda: work.resume(token, UNKNOWN))]
         case m.Group():
-            return [Way(None, lambda: _begin_group(work, token, action, action.branches, place, facts))]
+            return [Way(None, lambda: _begin_group(work, token, action.kind, action.branches, place, facts))]
         case m.FanOutGroup():
             return _fan_out(work, token, action, place, facts)
+        case m.OpenScope() | m.CloseScope():
+            return [Way(None, lambda: scopes.pass_scope(work, token, action, place, facts))]
         case _:  # pyright: ignore[reportUnnecessaryComparison]  # the vocabulary grows
             raise NotUnderstood(f"'{type(action).__name__}' is not known to exploration", place)
 
@@ -70,19 +73,17 @@ def entered(work: Work, action: m.CallFlow, facts: Facts) -> Frame:
 # --- groups
 
 
-def _begin_group(
-    work: Work, token: Token, action: m.Group | m.FanOutGroup, branches: Sequence[m.Action], place: Place, facts: Facts
-) -> None:
+def _begin_group(work: Work, token: Token, kind: str, branches: Sequence[m.Action], place: Place, facts: Facts) -> None:
     if not branches:
         work.resume(token, UNKNOWN)
         return
-    group = GroupWait(action, place, [])
+    group = GroupWait(kind, place, [])
     token.pending = group
     for branch in branches:
         add_branch(work, token, group, branch, facts)
 
 
-def add_branch(work: Work, token: Token, group: GroupWait, branch: m.Action, facts: Facts) -> None:
+def add_branch(work: Work, token: Token, group: GroupWait, branch: m.Action, facts: Facts, *, often: bool = False) -> None:
     """Begin one branch. Those of which no invariant tells anything are taken together: their order makes no difference."""
     place = work.plan.place_of(branch.site, group.place)
     unseen = _is_unseen(work, branch)
@@ -90,7 +91,7 @@ def add_branch(work: Work, token: Token, group: GroupWait, branch: m.Action, fac
     if unseen and first is not None and isinstance(first.pending, Leaf):
         first.pending.others += 1
         return
-    child = Token(often=token.often, parent=token, index=len(group.children))
+    child = Token(often=token.often or often, parent=token, index=len(group.children))
     if isinstance(branch, m.CallFlow) and not unseen:
         child.frames.append(entered(work, branch, facts))
     else:
@@ -148,9 +149,9 @@ def _branches(
     started = count if limit is None else min(count, limit)
 
     def begin() -> None:
-        _begin_group(work, token, action, (action.branch,) * started, place, facts)
+        _begin_group(work, token, action.kind, (action.branch,) * started, place, facts)
         if isinstance(token.pending, GroupWait):
-            token.pending.queued = count - started
+            token.pending.queue = [(action.branch, False)] * (count - started)
             if often and token.pending.children[-1] is not None:
                 token.pending.children[-1].often = True
 

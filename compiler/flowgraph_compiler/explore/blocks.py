@@ -9,8 +9,9 @@ from flowgraph_compiler import machine as m
 from flowgraph_compiler.explore.beginnings import AT_ONCE, beginnings
 from flowgraph_compiler.explore.effects import after_all, assign, forgotten
 from flowgraph_compiler.explore.plan import Place
-from flowgraph_compiler.explore.tokens import ASKED, DELIVERED, Frame, Token, block_of
-from flowgraph_compiler.explore.values import CANCELLED, FAILED, NONE, UNKNOWN, Facts, Known, Record, Value
+from flowgraph_compiler.explore.scopes import is_due, note_delivery
+from flowgraph_compiler.explore.tokens import Frame, Token, block_of
+from flowgraph_compiler.explore.values import CANCELLED, FAILED, NONE, UNKNOWN, Facts, Known, Value, record_of
 from flowgraph_compiler.explore.work import Entry, NotUnderstood, Way, Work
 from flowgraph_compiler.jumps import successors
 from flowgraph_compiler.notation import expression
@@ -54,9 +55,9 @@ def _ways(work: Work, token: Token, frame: Frame, block: m.Block, facts: Facts, 
             yield Way(None, lambda: work.finish(token, result))
         case m.Fail(exception):
             error = work.plan.reader.value(exception, facts)
-            yield Way(None, lambda: work.throw(token, error))
+            yield _raising(work, token, facts, error)
         case m.Reraise(variable):
-            yield Way(None, lambda: work.throw(token, facts.get(variable)))
+            yield _raising(work, token, facts, facts.get(variable))
         case m.Resume():
             yield from _resume(work, token, frame, block.terminator, facts)
         case _:  # pyright: ignore[reportUnnecessaryComparison]  # the vocabulary grows
@@ -65,6 +66,14 @@ def _ways(work: Work, token: Token, frame: Frame, block: m.Block, facts: Facts, 
 
 def _to(work: Work, frame: Frame, block: int, facts: Facts, entry: Entry | None) -> Way:
     return Way(entry, lambda: work.goto(frame, block, facts))
+
+
+def _raising(work: Work, token: Token, facts: Facts, error: Value) -> Way:
+    def take() -> None:
+        token.frames[-1].facts = facts
+        work.throw(token, error)
+
+    return Way(None, take)
 
 
 def _test(work: Work, frame: Frame, test: e.Expr, targets: tuple[int, int], facts: Facts, place: Place) -> Iterator[Way]:
@@ -93,9 +102,9 @@ def _advance(work: Work, frame: Frame, end: m.Advance, facts: Facts, place: Plac
 
 
 def _resume(work: Work, token: Token, frame: Frame, end: m.Resume, facts: Facts) -> Iterator[Way]:
-    kind, value = _record(facts.get(end.record))
+    kind, value = record_of(facts.get(end.record))
     if kind == "raise":
-        yield Way(None, lambda: work.throw(token, value))
+        yield _raising(work, token, facts, value)
     elif kind == "return" and end.returns is not None:
         yield _to(work, frame, end.returns, facts.with_("$return", value), None)
     elif kind == "jump" and isinstance(value, Known) and isinstance(value.value, int):
@@ -105,21 +114,14 @@ def _resume(work: Work, token: Token, frame: Frame, end: m.Resume, facts: Facts)
     else:
         for target in successors(end):
             yield _to(work, frame, target, facts.with_("$return", UNKNOWN), None)
-        yield Way(None, lambda: work.throw(token, UNKNOWN))
-
-
-def _record(record: Value) -> tuple[object, Value]:
-    """The kind of a completion record and what it holds; None for a record that is not known."""
-    if not isinstance(record, Record) or not isinstance(record.items[0], Known):
-        return None, UNKNOWN
-    return record.items[0].value, record.items[1] if len(record.items) > 1 else UNKNOWN
+        yield _raising(work, token, facts, UNKNOWN)
 
 
 # --- actions
 
 
 def _suspend(work: Work, token: Token, frame: Frame, end: m.Suspend, facts: Facts, place: Place) -> Iterator[Way]:
-    if token.cancel == ASKED and not isinstance(end.action, AT_ONCE) and not token.shielded(work.plan):
+    if not isinstance(end.action, AT_ONCE) and is_due(token, token.shields(work.plan)):
         yield Way(None, lambda: _deliver(work, token, facts))
         return
     kept = work.plan.reader.kept(facts, frozenset(end.live))
@@ -133,5 +135,6 @@ def _suspend(work: Work, token: Token, frame: Frame, end: m.Suspend, facts: Fact
 
 
 def _deliver(work: Work, token: Token, facts: Facts) -> None:
-    token.cancel, token.frames[-1].facts = DELIVERED, facts
+    note_delivery(token, token.shields(work.plan))
+    token.frames[-1].facts = facts
     work.throw(token, CANCELLED)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flowgraph_compiler import machine as m
-from flowgraph_compiler.explore import blocks, joins
+from flowgraph_compiler.explore import blocks, joins, scopes
 from flowgraph_compiler.explore.beginnings import beginnings
 from flowgraph_compiler.explore.monitors import MANY
-from flowgraph_compiler.explore.tokens import Leaf, Token
+from flowgraph_compiler.explore.tokens import UNTOUCHED, Frozen, GroupWait, Leaf, Token, canonical_token
 from flowgraph_compiler.explore.values import CANCELLED, FAILED, NO_FACTS, NONE, TIMED_OUT, TRUTHY, UNKNOWN
 from flowgraph_compiler.explore.work import Entry, NotUnderstood, Way, Work
 from flowgraph_compiler.expressions import Const
@@ -54,18 +54,40 @@ def _ways(work: Work, token: Token) -> list[Way]:
 
 def _at_rest(work: Work) -> Iterator[Way]:
     """What may come next from outside."""
-    for token in work.run.main.live():
+    for token in work.run.main.live() if work.bounds.apart else _unlike(work.run.main):
         if isinstance(token.pending, Leaf):
             yield from _outcomes(work, token, token.pending)
+        yield from _deadlines(work, token)
     if not work.run.cancelled:
         waiting = next((token for token in work.run.main.live() if isinstance(token.pending, Leaf)), work.run.main)
         yield Way(Entry(work.here(waiting), "the run is cancelled here", outcome="cancel"), lambda: _cancel(work))
+
+
+def _unlike(token: Token) -> Iterator[Token]:
+    """The tokens, without branches that are like an earlier one of their group."""
+    yield token
+    if not isinstance(token.pending, GroupWait):
+        return
+    seen = set[Frozen]()
+    for child in token.pending.running:
+        form = canonical_token(child.frozen())
+        if form is not None and form not in seen:
+            seen.add(form)
+            yield from _unlike(child)
 
 
 def _cancel(work: Work) -> None:
     work.run.cancelled = True
     if work.run.phase == "body":
         joins.cancel(work, work.run.main, interrupt=True)
+
+
+def _deadlines(work: Work, token: Token) -> Iterator[Way]:
+    """Each `timeout(...)` that the token is in may end it."""
+    for number, scope in enumerate(token.scopes):
+        if scope.kind == "timeout" and not scope.fired and token.cancel == UNTOUCHED:
+            entry = Entry(scope.place, "the time of the block is over", outcome="deadline")
+            yield Way(entry, lambda number=number: joins.expire(work, token, number))  # type: ignore[misc]
 
 
 def _outcomes(work: Work, token: Token, leaf: Leaf) -> Iterator[Way]:
@@ -100,6 +122,8 @@ def _step(work: Work, token: Token, leaf: Leaf, action: m.CallStep) -> Iterator[
     def then(kind: str, go_on: Callable[[], None]) -> Callable[[], None]:
         def take() -> None:
             work.tell(kind, action.step, leaf.place, MANY if token.often else 1)
+            if kind == "completed":
+                scopes.note_completed(work, token, action)
             go_on()
 
         return take

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from flowgraph.invariants import Invariant
 from flowgraph_compiler.declarations import SourceModule
@@ -28,7 +29,7 @@ def declared_in(module: SourceModule) -> list[Declared]:
     for name, line in _names(module.tree):
         value = vars(module.module).get(name)
         if callable(value) and getattr(value, "__flowgraph_invariant__", False):
-            found.append(Declared(name, value, places.line(line)))
+            found.append(Declared(name, cast(Invariant, value), places.line(line)))
     return found
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import statements as s
 from flowgraph_compiler.explore.reading import Reader
-from flowgraph_compiler.explore.values import UNKNOWN, Facts, Record, Value
+from flowgraph_compiler.explore.values import NO_FACTS, UNKNOWN, Facts, Record, Value
 from flowgraph_compiler.subexpressions import bound_by, walruses
 from flowgraph_compiler.traversal import parts
+
+_VOCABULARY = (e.__name__, s.__name__)
 
 
 def after_all(statements: Iterable[s.Statement], facts: Facts, reader: Reader, read: frozenset[str]) -> Facts:
@@ -23,6 +25,8 @@ def after_all(statements: Iterable[s.Statement], facts: Facts, reader: Reader, r
 def forgotten(statements: Iterable[Any], facts: Facts, reader: Reader) -> Facts:
     """The facts that hold at any moment of the statements, wherever an exception may have ended them."""
     for statement in statements:
+        if not _is_known(statement):
+            return NO_FACTS
         for name in _assigned(statement):
             facts = reader.without(facts, name)
         facts = reader.mutated(facts)
@@ -79,6 +83,13 @@ def _after_if(
     ways = [way for way in (True, False) if holds is not (not way)]
     outcomes = [after_all(body if way else orelse, reader.assuming(test, way, facts), reader, read) for way in ways]
     return outcomes[0] if len(outcomes) == 1 else outcomes[0].common(outcomes[1])
+
+
+def _is_known(tree: Any) -> bool:
+    """Whether everything in a statement is of the vocabulary of expressions and statements, so that it is known what binds."""
+    if not hasattr(tree, "__dataclass_fields__"):
+        return True
+    return type(tree).__module__ in _VOCABULARY and all(map(_is_known, parts(tree)))
 
 
 def _assigned(tree: Any) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flowgraph_compiler import machine as m
 from flowgraph_compiler.explore.beginnings import add_branch
 from flowgraph_compiler.explore.monitors import Status
-from flowgraph_compiler.explore.tokens import ASKED, DELIVERED, Frame, GroupWait, Leaf, Token, is_ordinary
+from flowgraph_compiler.explore.scopes import is_due, note_delivery
+from flowgraph_compiler.explore.tokens import ASKED, DELIVERED, UNTOUCHED, Frame, GroupWait, Leaf, Token, is_ordinary
 from flowgraph_compiler.explore.values import CANCELLED, NO_FACTS, UNKNOWN, Value
 from flowgraph_compiler.explore.work import Work
 
@@ -27,23 +28,24 @@ def _branch_ended(work: Work, token: Token, parent: Token, ok: bool, value: Valu
     group = parent.pending
     assert isinstance(group, GroupWait)
     group.children[token.index] = None
-    if not group.outcome and group.kind == "race":
+    if group.kind == "undo":
+        pass  # what fails is told with the error that is on its way
+    elif not group.outcome and group.kind == "race":
         group.outcome, group.failed, group.failure = "won", not ok, value
         _cancel_branches(work, group, interrupt=True)
     elif not group.outcome and not ok and not (group.kind == "settle" and is_ordinary(value)):
         group.outcome, group.failed, group.failure = "lost", True, value
         _cancel_branches(work, group, interrupt=False)
-    if group.queued:
+    if group.queue:
         _begin_queued(work, parent, group)
     elif not group.running:
         _end_group(work, parent, group)
 
 
 def _begin_queued(work: Work, parent: Token, group: GroupWait) -> None:
-    assert isinstance(group.action, m.FanOutGroup)
-    group.queued -= 1
+    branch, often = group.queue.pop(0)
     facts = parent.frames[-1].facts if parent.frames else NO_FACTS
-    add_branch(work, parent, group, group.action.branch, facts)
+    add_branch(work, parent, group, branch, facts, often=often)
 
 
 def _end_group(work: Work, parent: Token, group: GroupWait) -> None:
@@ -63,8 +65,20 @@ def cancel(work: Work, token: Token, *, interrupt: bool) -> None:
     if token.cancel == DELIVERED:
         return
     token.cancel = ASKED
+    _stop(work, token, interrupt=interrupt)
+
+
+def expire(work: Work, token: Token, number: int) -> None:
+    """The deadline of a scope of the token has passed."""
+    token.scopes[number].fired = True
+    if token.cancel == UNTOUCHED:
+        token.expired = (*token.expired, number)
+        _stop(work, token, interrupt=True)
+
+
+def _stop(work: Work, token: Token, *, interrupt: bool) -> None:
     pending = token.pending
-    if pending is None or token.shielded(work.plan):
+    if pending is None or not is_due(token, token.shields(work.plan)):
         return
     if isinstance(pending, GroupWait):
         pending.outcome, pending.failed = "cancelled", False
@@ -82,14 +96,14 @@ def _cancel_leaf(work: Work, token: Token, leaf: Leaf, *, interrupt: bool) -> No
 
 
 def _cancel_branches(work: Work, group: GroupWait, *, interrupt: bool) -> None:
-    group.queued = 0
+    group.queue = []
     for child in group.running:
         cancel(work, child, interrupt=interrupt)
 
 
 def deliver_cancel(work: Work, token: Token) -> None:
     """Raise `Cancelled` where the token waits."""
-    token.cancel = DELIVERED
+    note_delivery(token, token.shields(work.plan))
     work.throw(token, CANCELLED)
 
 

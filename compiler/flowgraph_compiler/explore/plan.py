@@ -16,8 +16,10 @@ from flowgraph_compiler.explore.reading import Reader
 from flowgraph_compiler.subexpressions import bound_by, reads
 from flowgraph_compiler.traversal import parts
 
-WAITS = m.CallStep | m.CallChild | m.SleepFor | m.SleepTill | m.WaitFor
-"""Actions that a token waits for by itself."""
+KNOWN_ACTIONS = (
+    m.CallStep, m.CallChild, m.SleepFor, m.SleepTill, m.WaitFor, m.SendEvent, m.StartRun, m.OpenScope, m.CloseScope,
+)  # fmt: skip
+"""Actions that are single, and known to exploration."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,16 @@ class Plan:
     def _lines(self) -> dict[str, m.NodeInfo]:
         return {node.site: node for node in self.machine.nodes}
 
+    def undo(self, undone: m.Compensation) -> m.CallStep:
+        """The call that a compensation is: the same object each time."""
+        if undone.site not in self._undos:
+            self._undos[undone.site] = m.CallStep(undone.site, undone.step, (), (), undone.policy)
+        return self._undos[undone.site]
+
+    @cached_property
+    def _undos(self) -> dict[str, m.CallStep]:
+        return {}
+
     def place(self, function: str, block: int) -> Place:
         """Where the terminator of a block stands."""
         lines = self.functions[function].blocks[block].lines
@@ -68,11 +80,12 @@ class Plan:
         """The steps that an action can come to run, and the events that it can send."""
         match action:
             case m.CallStep():
-                return frozenset((action.step,))
+                undo = action.compensation
+                return frozenset((action.step,) if undo is None else (action.step, undo.step))
             case m.CallFlow():
                 return self._reached(action.function)
             case m.Group():
-                return frozenset().union(*(self.steps_of(branch) for branch in action.branches))
+                return frozenset[str]().union(*(self.steps_of(branch) for branch in action.branches))
             case m.FanOutGroup():
                 return self.steps_of(action.branch)
             case m.SendEvent(event=event):
@@ -85,7 +98,7 @@ class Plan:
         if known is None:
             self._steps[function] = frozenset()  # subflows do not call themselves
             found = [self.steps_of(action) for action in actions_in(self.functions[function])]
-            known = self._steps[function] = frozenset().union(*found)
+            known = self._steps[function] = frozenset[str]().union(*found)
         return known
 
     @cached_property
@@ -97,14 +110,14 @@ class Plan:
         match action:
             case m.CallFlow(function=name):
                 function = self.functions[name]
-                plain = all(isinstance(block.terminator, KNOWN_TERMINATORS) for block in function.blocks)
+                plain = all(type(block.terminator) in KNOWN_TERMINATORS for block in function.blocks)
                 return plain and all(map(self.understood, actions_in(function)))
             case m.Group(branches=branches):
                 return all(map(self.understood, branches))
             case m.FanOutGroup(branch=branch):
                 return self.understood(branch)
             case _:
-                return isinstance(action, WAITS | m.SendEvent | m.StartRun)
+                return type(action) in KNOWN_ACTIONS
 
 
 KNOWN_TERMINATORS = (m.Goto, m.Test, m.Advance, m.Suspend, m.Finish, m.Fail, m.Reraise, m.Resume)
@@ -185,6 +198,8 @@ def _arguments(action: m.Action) -> Iterator[str]:
             yield from (name for branch in branches for name in _arguments(branch))
         case m.FanOutGroup(branch=branch):
             yield from _arguments(branch)
+        case m.CloseScope(record=record):
+            yield from _names(record)
         case _:
             pass
 

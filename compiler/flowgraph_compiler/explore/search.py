@@ -18,9 +18,12 @@ from flowgraph_compiler.explore.monitors import (
     known_questions,
 )
 from flowgraph_compiler.explore.plan import Place, Plan
-from flowgraph_compiler.explore.tokens import Frame, Frozen, Run, Token, thawed
-from flowgraph_compiler.explore.values import NO_FACTS
+from flowgraph_compiler.explore.tokens import Frame, Frozen, Run, Token, canonical, thawed
+from flowgraph_compiler.explore.values import NO_FACTS, NONE
 from flowgraph_compiler.explore.work import Bounds, Entry, NotUnderstood, Work
+
+WAYS = 8
+"""So many ways for each state that may be reached are followed, in all."""
 
 Predicate = Callable[[History], bool]
 
@@ -89,14 +92,17 @@ class _Search:
     unknown: list[str] = field(default_factory=list[str])
     _asked: set[tuple[Answers, Status]] = field(default_factory=set[tuple[Answers, Status]])
     _seen: set[Frozen] = field(default_factory=set[Frozen])
+    _followed: int = 0
     _waiting: deque[_Node] = field(default_factory=deque[_Node])
 
     def outcome(self) -> Outcome:
         self.verdicts = {name: Verdict(name) for name in self.invariants}
+        if self.plan.machine.timeout is not None:
+            self.unknown.append("the timeout of the whole run is not known to exploration")
         self._begin()
         while self._waiting:
-            if len(self._seen) > self.bounds.states:
-                self.unknown.append(f"stopped after {self.bounds.states:,} states")
+            if len(self._seen) > self.bounds.states or self._followed > self.bounds.states * WAYS:
+                self.unknown.append(f"stopped after {len(self._seen):,} states")
                 break
             self._expand(self._waiting.popleft())
         reasons = tuple(dict.fromkeys(self.unknown))
@@ -112,6 +118,7 @@ class _Search:
 
     def _follow(self, node: _Node, number: int) -> None:
         """Take one way, and go on to the next choice."""
+        self._followed += 1
         work = self._work(node.state)
         way = choices(work)[number]
         reached = _Node((), node, way.entry)
@@ -121,6 +128,12 @@ class _Search:
         run = begun(self.plan, self.monitors)
         self._judge(_Node(()), None, run)
         self._to_choice(_Node(()), self._work(run.frozen()), lambda: None)
+        never = Run(Token(done=(True, NONE)), run.answers, cancelled=True)
+        main = self.plan.machine.functions[0]
+        places = [self.plan.place(main.name, number) for number in range(len(main.blocks))]
+        place = next((place for place in places if place.line), places[0])
+        early = _Node((), None, Entry(place, "the run is cancelled before it starts", outcome="cancel"))
+        self._to_choice(early, self._work(never.frozen()), lambda: None)
 
     def _to_choice(self, reached: _Node, work: Work, take: Callable[[], None]) -> None:
         work.listen = lambda happened, place: self._judge(reached, (happened, place), work.run)
@@ -131,8 +144,9 @@ class _Search:
             self.unknown.append(f"{why} (line {why.place.line})" if why.place.line else str(why))
             return
         reached.state = work.run.frozen()
-        if reached.state not in self._seen:
-            self._seen.add(reached.state)
+        key = canonical(reached.state)
+        if key not in self._seen:
+            self._seen.add(key)
             self._waiting.append(reached)
 
     def _work(self, state: Frozen) -> Work:

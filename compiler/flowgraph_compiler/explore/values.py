@@ -56,6 +56,8 @@ TRUTHY = Partly("true")
 FALSY = Partly("false")
 CANCELLED = Error(("Cancelled", "BaseException", "object"))
 TIMED_OUT = Error(("StepTimeout", "TimeoutError", "OSError", "Exception", "BaseException", "object"))
+LATE = Error(("TimeoutError", "OSError", "Exception", "BaseException", "object"))
+"""What `async with timeout(...)` raises."""
 FAILED = Error(None, frozenset({"Exception", "BaseException", "object"}))
 """What a step's function has raised: any exception that a step may fail with."""
 
@@ -99,6 +101,13 @@ def matches(error: Value, names: Iterable[str]) -> bool | None:
     if not wanted.isdisjoint(error.yes):
         return True
     return False if wanted <= error.no else None
+
+
+def record_of(value: Value) -> tuple[object, Value]:
+    """The kind of a completion record and what it holds; None for a record that is not known."""
+    if not isinstance(value, Record) or not value.items or not isinstance(value.items[0], Known):
+        return None, UNKNOWN
+    return value.items[0].value, value.items[1] if len(value.items) > 1 else UNKNOWN
 
 
 class Facts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from graphlib import TopologicalSorter
 
 from flowgraph.durations import DurationError, parse_duration
@@ -100,14 +101,48 @@ class Worst:
         for group in groups:  # what is reached comes first
             own = self._group(name, group, blocks)
             after = longest(times[target] for number in group for target in _targets(blocks[number]) if target not in group)
-            times.update(dict.fromkeys(group, own.then(after)))
+            times.update(dict.fromkeys(group, self._within(name, group, own.then(after), times)))
         return times[0]
+
+    def _within(self, name: str, group: frozenset[int], time: WallTime, times: dict[int, WallTime]) -> WallTime:
+        """The time from a block on: that from a `timeout(...)` on is its duration, the clean-up in it, and what comes after."""
+        blocks = self.plan.functions[name].blocks
+        end = blocks[min(group)].terminator
+        if len(group) > 1 or not isinstance(end, m.Suspend) or not isinstance(end.action, m.OpenScope):
+            return time
+        limit = _duration(end.action.duration, "")
+        inside, close = _block_of_scope(blocks, end.block, end.action.site)
+        if end.action.kind != "timeout" or close is None or limit.seconds is None:
+            return time
+        most = limit.then(self._clean_up(name, inside, blocks[min(group)].shields)).then(times[close])
+        return most if time.seconds is None or (most.seconds is not None and most.seconds < time.seconds) else time
+
+    def _clean_up(self, name: str, inside: frozenset[int], shields: int) -> WallTime:
+        """What a deadline does not interrupt in these blocks: all `finally` bodies, also those of subflows."""
+        blocks, total = self.plan.functions[name].blocks, NO_TIME
+        for group in _strong(blocks):
+            if min(group) in inside and blocks[min(group)].shields > shields:
+                total = total.then(self._group(name, group, blocks))
+            elif min(group) in inside:
+                total = total.then(self._clean_up_below(name, group, blocks))
+        return total
+
+    def _clean_up_below(self, name: str, group: frozenset[int], blocks: tuple[m.Block, ...]) -> WallTime:
+        total = NO_TIME
+        for number in group:
+            end = blocks[number].terminator
+            for action, _ in _single(end.action) if isinstance(end, m.Suspend) else ():
+                if isinstance(action, m.CallFlow):
+                    every = frozenset(range(len(self.plan.functions[action.function].blocks)))
+                    total = total.then(self._clean_up(action.function, every, 0))
+        if total.seconds and _loops(group, blocks):
+            return WallTime(None, f"the loop in line {self.plan.place(name, min(group)).line} has no bound")
+        return total
 
     def _group(self, name: str, group: frozenset[int], blocks: tuple[m.Block, ...]) -> WallTime:
         """Of one block, or of a loop, which is bounded only if it takes no time."""
         own = longest(self._block(name, number, blocks[number]) for number in sorted(group))
-        loops = len(group) > 1 or any(number in _targets(blocks[number]) for number in group)
-        if loops and own.seconds:
+        if own.seconds and _loops(group, blocks):
             line = min(self.plan.place(name, number).line or 1 for number in group)
             return WallTime(None, f"the loop in line {line} has no bound")
         return own
@@ -137,10 +172,30 @@ class Worst:
                 return longest(self._action(branch, line) for branch in branches)
             case m.FanOutGroup():
                 return self._fan_out(action, line)
-            case m.SendEvent() | m.StartRun():
+            case m.SendEvent() | m.StartRun() | m.OpenScope():
                 return NO_TIME
+            case m.CloseScope():
+                return self._undoing if action.kind == "saga" else NO_TIME
             case _:
                 return WallTime(None, f"'{type(action).__name__}' in line {line} has no bound")
+
+    @cached_property
+    def _undoing(self) -> WallTime:
+        """Of all compensations of the machine, one after the other."""
+        total = NO_TIME
+        for one in self.attempts():
+            undo = self._undos.get(one.site)
+            if undo is not None and one.calls is None:
+                return WallTime(None, f"step '{undo.step}' in line {one.line} undoes any number of calls")
+            if undo is not None:
+                for _ in range(one.calls or 0):
+                    total = total.then(self._action(undo, one.line))
+        return total
+
+    @cached_property
+    def _undos(self) -> dict[str, m.CallStep]:
+        """The compensations by their sites."""
+        return {}
 
     def _fan_out(self, action: m.FanOutGroup, line: int) -> WallTime:
         one = self._action(action.branch, line)
@@ -173,6 +228,9 @@ class Worst:
             total = count if known is None or count is None else None if known.calls is None else known.calls + count
             line = next((node.line for node in self.plan.machine.nodes if node.site == action.site), 0)
             found[action.site] = Attempts(action.site, action.step, line, (action.policy.retries or 0) + 1, total)
+            if action.compensation is not None:
+                undo = self._undos[action.compensation.site] = self.plan.undo(action.compensation)
+                self._count(undo, count, counts, found)
 
     def _callers_first(self) -> list[str]:
         calls = {name: {a.function for a, _ in self._calls(name) if isinstance(a, m.CallFlow)} for name in self.plan.functions}
@@ -182,7 +240,7 @@ class Worst:
         """The single actions of a function, and whether each may be done any number of times in one call."""
         blocks = self.plan.functions[name].blocks
         for group in _strong(blocks):
-            loops = len(group) > 1 or any(number in _targets(blocks[number]) for number in group)
+            loops = _loops(group, blocks)
             for number in group:
                 end = blocks[number].terminator
                 if isinstance(end, m.Suspend):
@@ -214,6 +272,24 @@ def _duration(duration: Expr | None, otherwise: str) -> WallTime:
 
 def _targets(block: m.Block) -> tuple[int, ...]:
     return successors(block.terminator) + (() if block.handler is None else (block.handler,))
+
+
+def _loops(group: frozenset[int], blocks: tuple[m.Block, ...]) -> bool:
+    return len(group) > 1 or any(number in _targets(blocks[number]) for number in group)
+
+
+def _block_of_scope(blocks: tuple[m.Block, ...], first: int, site: str) -> tuple[frozenset[int], int | None]:
+    """The blocks inside a scope, and the one that closes it."""
+    inside, waiting, close = set[int](), [first], None
+    while waiting:
+        number = waiting.pop()
+        end = blocks[number].terminator
+        if isinstance(end, m.Suspend) and isinstance(end.action, m.CloseScope) and end.action.site == site:
+            close = number
+        elif number not in inside:
+            inside.add(number)
+            waiting += _targets(blocks[number])
+    return frozenset(inside), close
 
 
 def _strong(blocks: tuple[m.Block, ...]) -> list[frozenset[int]]:
