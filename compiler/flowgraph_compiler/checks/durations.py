@@ -1,9 +1,11 @@
-"""FG321 in bodies: durations of `sleep` and `wait_for` that are written out."""
+"""FG320, FG321 in bodies: durations of `sleep`, `wait_for` and `timeout` that are written out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
+from flowgraph.durations import parse_duration
 from flowgraph_compiler.checks.options import duration_error
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Captured, Const, Expr, Unary
@@ -20,6 +22,9 @@ def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
             if expr is not None and wrong is not None:
                 span = expr.span if expr.span.line else node.span
                 yield Diagnostic(RULES["FG321"], span, wrong, '"30s", "24h" or a timedelta', (), graph.name)
+            elif isinstance(node, Scope) and isinstance(expr, Const) and parse_duration(expr.value) <= timedelta(0):
+                message = f"'timeout({expr.value!r})' is over before its block begins"
+                yield Diagnostic(RULES["FG320"], node.span, message, 'async with timeout("1h"):', (), graph.name)
 
 
 def duration_of(node: AnyNode) -> Expr | None:
