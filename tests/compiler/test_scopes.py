@@ -131,7 +131,8 @@ def test_a_wait_inside_a_timeout_has_a_limit() -> None:
     ("duration", "code"), [("'soon'", "FG321"), ("5", "FG321"), ("'0s'", "FG320"), ("", "FG171"), ("'1h'", ""), ("order", "")]
 )
 def test_the_duration_of_a_timeout_is_one(duration: str, code: str) -> None:
-    codes(f"\n@workflow\nasync def pay(order: str) -> None:\n    async with timeout({duration}):  # {code}\n        await ship(order)\n")
+    block = f"    async with timeout({duration}):  # {code}\n        await ship(order)\n"
+    codes(f"\n@workflow\nasync def pay(order: str) -> None:\n{block}")
 
 
 # --- loaded machines

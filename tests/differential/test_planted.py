@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from tests.differential import planted_scopes
 from tests.differential.planted import PLANTS
 from tests.differential.record import RECORDED, finder
 
@@ -28,3 +30,9 @@ def test_a_planted_miscompilation_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_planted_miscompilation_is_found_by_searching(name: str) -> None:
     assert finder(name) is not None
+
+
+@pytest.mark.parametrize("plant", planted_scopes.PLANTS, ids=lambda plant: plant.__name__)
+def test_a_planted_bug_of_the_scopes_is_found(plant: Callable[[pytest.MonkeyPatch], None]) -> None:
+    seed = planted_scopes.PLANTS[plant]
+    assert planted_scopes.shows(plant, (seed,)) == seed

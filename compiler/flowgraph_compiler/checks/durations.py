@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from flowgraph.durations import parse_duration
 from flowgraph_compiler.checks.options import duration_error
@@ -22,7 +21,12 @@ def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
             if expr is not None and wrong is not None:
                 span = expr.span if expr.span.line else node.span
                 yield Diagnostic(RULES["FG321"], span, wrong, '"30s", "24h" or a timedelta', (), graph.name)
-            elif isinstance(node, Scope) and isinstance(expr, Const) and parse_duration(expr.value) <= timedelta(0):
+            elif (
+                isinstance(node, Scope)
+                and isinstance(expr, Const)
+                and isinstance(expr.value, str)
+                and not parse_duration(expr.value)
+            ):
                 message = f"'timeout({expr.value!r})' is over before its block begins"
                 yield Diagnostic(RULES["FG320"], node.span, message, 'async with timeout("1h"):', (), graph.name)
 
