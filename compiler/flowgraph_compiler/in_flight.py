@@ -20,6 +20,7 @@ from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.expressions import Matches, New
 from flowgraph_compiler.machine import Fail, Machine, Manifest, StepNeed
 from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.serialize import fingerprint
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.traversal import parts
 from flowgraph_compiler.type_texts import UnknownType, type_of_text
@@ -54,6 +55,11 @@ def exceptions_of(machine: Machine) -> tuple[str, ...]:
         if dataclasses.is_dataclass(part) and not isinstance(part, type):
             waiting.extend(parts(part))
     return tuple(sorted(name for name in found if not hasattr(builtins, name) and not hasattr(errors, name)))
+
+
+def deployed_as(machine: Machine, who: str) -> Deployed:
+    """A machine that is at hand; `who` has it."""
+    return Deployed(machine.workflow, fingerprint(machine), machine.manifest, exceptions_of(machine), who, {})
 
 
 def live_findings(deployed: Deployed, app: Application) -> list[Diagnostic]:

@@ -170,10 +170,8 @@ def _try(node: g.Try) -> Lines:
 
 def _machine(machine: m.Machine) -> Lines:
     yield f"machine {machine.workflow} by {machine.parameter_kind}"
-    for trigger in machine.triggers:
-        where = "" if trigger.where is None else f" where {trigger.parameter}: {expression(trigger.where)}"
-        yield f"on {' | '.join(trigger.names) or _schedule(trigger)}{where}"
-    yield from map(_limit, machine.limits)
+    yield from (f"on {trigger_text(trigger)}" for trigger in machine.triggers)
+    yield from (f"limit {limit_text(limit)}" for limit in machine.limits)
     yield from _handlers(machine)
     yield from (f"key {key.event}.{key.path}" for key in machine.key_paths)
     yield from (f"constant {name} = {text}" for name, text in machine.constants)
@@ -183,19 +181,31 @@ def _machine(machine: m.Machine) -> Lines:
             yield from _block(number, block)
 
 
+def trigger_text(trigger: m.Trigger) -> str:
+    """Events with their predicate, or a schedule."""
+    where = "" if trigger.where is None else f" where {trigger.parameter}: {expression(trigger.where)}"
+    return f"{' | '.join(trigger.names) or _schedule(trigger)}{where}"
+
+
 def _schedule(trigger: m.Trigger) -> str:
     jitter = "" if trigger.jitter is None else f" jitter {trigger.jitter:g}s"
     return f"{trigger.cron} {trigger.zone} catch_up {trigger.catch_up} overlap {trigger.overlap}{jitter}"
 
 
-def _limit(limit: m.Limit) -> str:
+def limit_text(limit: m.Limit) -> str:
+    """How many of what, counted by which key."""
     key = "" if limit.key is None else f" by {limit.parameter}: {expression(limit.key)}"
-    return f"limit {limit.limit} {limit.scope}s of {limit.pool}{key}"
+    return f"{limit.limit} {limit.scope}s of {limit.pool}{key}"
 
 
 def block_lines(block: m.Block) -> list[str]:
     """The ops and the terminator of a block."""
     return [line for op in block.ops for line in statement(op)] + [*_terminator(block.terminator)]
+
+
+def action_text(action: m.Action) -> str:
+    """An action, the branches of a group on lines of their own."""
+    return "\n".join(_action(action))
 
 
 def block_text(block: m.Block) -> str:

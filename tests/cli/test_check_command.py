@@ -185,7 +185,22 @@ def test_rules_lists_every_code_once(program: Program) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "check", "lock", "lsp", "compile", "render", "explain", "run", "dev", "serve", "send", "runs watch", "keys create"],
+    [
+        "init",
+        "check",
+        "lock",
+        "diff",
+        "lsp",
+        "compile",
+        "render",
+        "explain",
+        "run",
+        "dev",
+        "serve",
+        "send",
+        "runs watch",
+        "keys create",
+    ],
 )
 def test_help_teaches_with_an_example(program: Program, command: str) -> None:
     done = program(*command.split(), "--help")

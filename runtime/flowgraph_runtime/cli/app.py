@@ -8,6 +8,7 @@ import typer
 
 from flowgraph_runtime.cli import (
     checking,
+    differing,
     editing,
     events,
     explaining,
@@ -54,6 +55,7 @@ app.command("render", epilog="Example:  flowgraph render shop.py:pay_order -o pa
 app.command("explain", epilog="Example:  flowgraph explain FG113")(explaining.explain)
 app.command("rules", epilog="Example:  flowgraph rules")(explaining.rules)
 app.command("lock", epilog="Example:  flowgraph lock shop/")(locking.lock)
+app.command("diff", epilog="Example:  flowgraph diff machines/ shop/")(differing.diff)
 app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)
 app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{"order_id": "o-1"}\' --skip-time')(running.run)
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)
