@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -26,9 +27,10 @@ from flowgraph_runtime.cli.compiling import (
 )
 from flowgraph_runtime.cli.console import Exit, Failure, show, tell, write_file
 from flowgraph_runtime.cli.exploring import EXPLORE_HELP, MAX_STATES, explored
-from flowgraph_runtime.cli.locking import locked_findings, no_target
+from flowgraph_runtime.cli.locking import live_run_findings, locked_findings, no_target
 
 if TYPE_CHECKING:
+    from flowgraph_compiler.pipeline import Compilation
     from flowgraph_runtime.cli.remembered import Checked
 
 
@@ -67,6 +69,9 @@ def check(
     max_states: Annotated[
         int, typer.Option(metavar="N", min=1, help="With --explore: stop after so many states of a workflow, and say so.")
     ] = MAX_STATES,
+    against: Annotated[
+        str | None, typer.Option(metavar="DB", help="The same for the live runs of a database; prints what becomes of them.")
+    ] = None,
 ) -> None:
     """Compile everything and print what is wrong with it.
 
@@ -83,7 +88,7 @@ def check(
     if not chosen.targets:
         raise no_target()
     asked = choice(chosen)
-    checked = _checked(chosen.targets, stdin_filename, chosen.cache, locked)
+    checked = _checked(chosen.targets, stdin_filename, chosen.cache, _Live(locked, against))
     more = explored(chosen.targets, format is CheckFormat.JSON, max_states) if explore else []
     found = asked.shown([*checked.diagnostics, *more])
     _print(found, format)
@@ -92,7 +97,23 @@ def check(
         raise SystemExit(Exit.FAILED)
 
 
-def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool, locked: bool) -> Checked:
+@dataclass(frozen=True)
+class _Live:
+    """Which machines of runs that are under way the code is held against."""
+
+    locked: bool
+    against: str | None
+
+    @property
+    def asked(self) -> bool:
+        return self.locked or self.against is not None
+
+    def findings(self, compiled: Compilation) -> list[Diagnostic]:
+        found = locked_findings(compiled) if self.locked else []
+        return found + (live_run_findings(compiled, self.against) if self.against is not None else [])
+
+
+def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool, live: _Live) -> Checked:
     from flowgraph_compiler.source import TargetError
     from flowgraph_runtime.cli import remembered
 
@@ -102,10 +123,9 @@ def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool, l
         compiled = compile_targets(targets, texts)
         read = [*(module.file for module in compiled.application.modules), *(one.span.file for one in compiled.diagnostics)]
         files = frozenset(Path(file).resolve() for file in read if os.path.isfile(file))
-        live = locked_findings(compiled) if locked else []
-        return remembered.Checked((*compiled.diagnostics, *live), len(compiled.machines), files)
+        return remembered.Checked((*compiled.diagnostics, *live.findings(compiled)), len(compiled.machines), files)
 
-    if texts or locked or not cache:
+    if texts or live.asked or not cache:
         return check_now()
     try:
         return remembered.checked(targets, check_now)

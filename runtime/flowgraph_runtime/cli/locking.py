@@ -1,4 +1,4 @@
-"""`flowgraph lock`, and what `flowgraph check --locked` holds against the file."""
+"""`flowgraph lock`, and what `flowgraph check --locked` and `--against` hold the code against."""
 
 from __future__ import annotations
 
@@ -52,6 +52,24 @@ def locked_findings(compiled: Compilation, file: Path = LOCK) -> list[Diagnostic
     deployed = _read(file)
     _tell_changes(compiled, deployed)
     return [found for one in deployed for found in live_findings(one, compiled.application)]
+
+
+def live_run_findings(compiled: Compilation, url: str) -> list[Diagnostic]:
+    """FG400 to FG406 against the live runs of a database; tells what becomes of them. Raises `Failure` (exit 2)."""
+    from flowgraph_runtime.deploy_plan import plan, plan_text
+    from flowgraph_runtime.storage import StorageError
+    from flowgraph_runtime.storage.deployed import live_machines
+
+    try:
+        live = live_machines(url)
+    except (StorageError, ValueError) as error:
+        raise Failure(f"--against: {error}", "give sqlite:///path.db or postgresql://user@host/name", Exit.USAGE) from error
+    fates = plan(live, compiled.machines, compiled.application)
+    tell(plan_text(fates))
+    unreadable = [fate.live.fingerprint for fate in fates if fate.outcome == "breaks" and not fate.findings]
+    if unreadable:
+        raise Failure(f"this version cannot read the machine {unreadable[0]}, which live runs are on", code=Exit.FAILED)
+    return [found for fate in fates for found in fate.findings]
 
 
 def _read(file: Path) -> list[Deployed]:

@@ -9,7 +9,8 @@ from flowgraph_runtime.storage.errors import DatabaseUnavailable
 from flowgraph_runtime.storage.postgres import PostgresDatabase
 from flowgraph_runtime.storage.sqlite import SqliteDatabase
 
-_POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+"""Schemes of a PostgreSQL URL."""
 
 
 def open_database(url: str, durability: str, *, by_its_clock: bool) -> Database:
@@ -31,7 +32,7 @@ def _database(url: str, durability: str, *, by_its_clock: bool) -> Database:
         return SqliteDatabase("", durability)
     if url.startswith("sqlite:///"):
         return SqliteDatabase(url.removeprefix("sqlite:///"), durability)
-    scheme = next((scheme for scheme in _POSTGRES if url.startswith(scheme)), None)
+    scheme = next((scheme for scheme in POSTGRES if url.startswith(scheme)), None)
     if scheme is not None:
         return _postgres("postgresql://" + url.removeprefix(scheme), by_its_clock=by_its_clock)
     raise ValueError(f"a database is sqlite:///path.db, sqlite:// (in memory) or postgresql://user@host/name, not {url!r}")

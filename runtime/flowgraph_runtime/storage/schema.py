@@ -17,14 +17,15 @@ def create_schema(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":  # processes that start together do not make them twice
             session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         if inspect(session.connection()).has_table("fg_meta"):
-            _check(session)
+            check_schema(session)
             return
         METADATA.create_all(session.connection(), checkfirst=False)
         session.add(Meta(key="schema", value=str(SCHEMA_VERSION)))
         session.commit()
 
 
-def _check(session: Session) -> None:
+def check_schema(session: Session) -> None:
+    """Raises WrongSchema for tables of another version."""
     found = session.get(Meta, "schema")
     version = found.value if found else "unknown"
     if version != str(SCHEMA_VERSION):
