@@ -20,6 +20,8 @@ from flowgraph_runtime.api.shapes import (
     EventPage,
     EventsAccepted,
     JournalPage,
+    MachineList,
+    MachineOut,
     RunOut,
     RunPage,
     StepOut,
@@ -257,6 +259,10 @@ class Client:
     def workflows(self) -> list[WorkflowOut]:
         """Return the served workflows."""
         return self._ask(_Ask(WorkflowPage, "GET", "/v1/workflows")).items
+
+    def machines(self) -> list[MachineOut]:
+        """The machines that live runs are on, of earlier deployments too."""
+        return self._ask(_Ask(MachineList, "GET", "/v1/machines")).items
 
     def events(
         self,

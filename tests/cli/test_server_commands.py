@@ -311,3 +311,16 @@ def test_a_killed_supervisor_takes_its_server_along(tmp_path: Path) -> None:
             return True
 
     until(gone, lambda: "the server still answers")
+
+
+def test_code_is_checked_against_the_live_runs_of_a_server(shop: Program, dev: Server) -> None:
+    run = started(shop, "o-against")
+    until(lambda: json.loads(shop("runs", "show", run, "--json").stdout)["status"] == "waiting", lambda: dev.stderr)
+    done = shop("check", "shop.py", "--against", dev.address())
+    assert (done.code, done.stderr.splitlines()[0].startswith("order: ")) == (0, True)
+    assert " unaffected (m_" in done.stderr
+    shop.write("shop.py", SOURCE.replace("mail", "post"))
+    done = shop("check", "shop.py", "--against", dev.address(), "--format", "json")
+    assert done.code == 1
+    assert "FG400" in {one["code"] for one in json.loads(done.stdout)}
+    assert shop("check", "shop.py", "--against", "http://127.0.0.1:1").code == 2

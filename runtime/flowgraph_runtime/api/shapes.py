@@ -282,6 +282,23 @@ class WorkflowPage(Shape):
     next_cursor: str | None = None
 
 
+class MachineOut(Shape):
+    """A machine that live runs are on."""
+
+    workflow: str = Field(description="the name that its runs are stored under")
+    fingerprint: str
+    runs: int = Field(description="that are not over")
+    examples: list[str] = Field(description="ids of a few of them, the oldest ones")
+    machine: dict[str, Any]
+
+
+class MachineList(Shape):
+    """The machines that live runs are on, by workflow."""
+
+    items: list[MachineOut]
+    next_cursor: str | None = None
+
+
 class EventOut(Shape):
     """A stored event. `status`: `unknown` when no such event is declared, `invalid` when its data does not fit; such events start
     and wake nothing. `envelope`: what came beside the data. `runs`: those that it started or woke (single event only)."""

@@ -99,6 +99,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET", "/v1/workflows/{name}/diagram.svg", "read", "Draw a workflow", workflows.diagram, media=_SVG, errors=(404, 501)
     ),
+    Endpoint("GET", "/v1/machines", "read", "List the machines that live runs are on", workflows.deployed, answer=s.MachineList),
     Endpoint("GET", "/v1/runs", "read", "List runs, newest first", runs.listing, answer=s.RunPage, query=(*_RUN_FILTERS, *PAGE)),
     Endpoint("GET", "/v1/runs/{id}", "read", "Show a run", runs.single, answer=s.RunOut, query=(_WAIT,), errors=(404,)),
     Endpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,7 +15,7 @@ from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.machine import Limit, Machine, Trigger
 from flowgraph_runtime.api.endpoints import Call, answer
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.api.shapes import LimitOut, ScheduleOut, SkippedOut, WorkflowOut, WorkflowPage
+from flowgraph_runtime.api.shapes import LimitOut, MachineList, MachineOut, ScheduleOut, SkippedOut, WorkflowOut, WorkflowPage
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.intake import parameters_model
 from flowgraph_runtime.limits import key_text, limit_words
@@ -47,6 +48,22 @@ async def machine(call: Call) -> Response:
     """Return the workflow's machine as canonical JSON."""
     registry = call.service.registry
     return Response(registry.texts[registry.current[_known(call)]], media_type="application/json")
+
+
+async def deployed(call: Call) -> Response:
+    """List the machines that live runs are on, of earlier deployments too."""
+    found = await call.service.store.deployed_machines()
+    items = [
+        MachineOut(
+            workflow=one.workflow,
+            fingerprint=one.fingerprint,
+            runs=one.runs,
+            examples=list(one.examples),
+            machine=json.loads(one.text),
+        )
+        for one in found
+    ]
+    return answer(MachineList(items=items))
 
 
 async def diagram(call: Call) -> Response:

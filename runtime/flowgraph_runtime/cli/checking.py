@@ -70,7 +70,7 @@ def check(
         int, typer.Option(metavar="N", min=1, help="With --explore: stop after so many states of a workflow, and say so.")
     ] = MAX_STATES,
     against: Annotated[
-        str | None, typer.Option(metavar="DB", help="The same for the live runs of a database; prints what becomes of them.")
+        str | None, typer.Option(metavar="URL_OR_DB", help="The same for the live runs of a server or database; prints a plan.")
     ] = None,
 ) -> None:
     """Compile everything and print what is wrong with it.

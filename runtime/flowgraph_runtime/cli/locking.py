@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowgraph_compiler.diagnostics import Diagnostic
     from flowgraph_compiler.in_flight import Deployed
     from flowgraph_compiler.pipeline import Compilation
+    from flowgraph_runtime.storage.deployed import LiveMachine
 
 LOCK = Path("flowgraph.lock")
 
@@ -54,22 +55,44 @@ def locked_findings(compiled: Compilation, file: Path = LOCK) -> list[Diagnostic
     return [found for one in deployed for found in live_findings(one, compiled.application)]
 
 
-def live_run_findings(compiled: Compilation, url: str) -> list[Diagnostic]:
-    """FG400 to FG406 against the live runs of a database; tells what becomes of them. Raises `Failure` (exit 2)."""
+def live_run_findings(compiled: Compilation, where: str) -> list[Diagnostic]:
+    """FG400 to FG406 against the live runs of a database or a server; tells what becomes of them. Raises `Failure`."""
     from flowgraph_runtime.deploy_plan import plan, plan_text
-    from flowgraph_runtime.storage import StorageError
-    from flowgraph_runtime.storage.deployed import live_machines
 
-    try:
-        live = live_machines(url)
-    except (StorageError, ValueError) as error:
-        raise Failure(f"--against: {error}", "give sqlite:///path.db or postgresql://user@host/name", Exit.USAGE) from error
+    live = _of_server(where) if where.startswith(("http://", "https://")) else _of_database(where)
     fates = plan(live, compiled.machines, compiled.application)
     tell(plan_text(fates))
     unreadable = [fate.live.fingerprint for fate in fates if fate.outcome == "breaks" and not fate.findings]
     if unreadable:
         raise Failure(f"this version cannot read the machine {unreadable[0]}, which live runs are on", code=Exit.FAILED)
     return [found for fate in fates for found in fate.findings]
+
+
+def _of_database(url: str) -> list[LiveMachine]:
+    from flowgraph_runtime.storage import StorageError
+    from flowgraph_runtime.storage.deployed import live_machines
+
+    try:
+        return live_machines(url)
+    except (StorageError, ValueError) as error:
+        help_ = "give sqlite:///path.db, postgresql://user@host/name or the address of a server"
+        raise Failure(f"--against: {error}", help_, Exit.USAGE) from error
+
+
+def _of_server(url: str) -> list[LiveMachine]:
+    """By its API; the key is that of FLOWGRAPH_KEY or of pyproject.toml. A server that cannot be asked is wrong usage."""
+    import json
+    import os
+
+    from flowgraph_runtime.cli.connection import connected
+    from flowgraph_runtime.storage.deployed import LiveMachine
+
+    try:
+        with connected(url, os.environ.get("FLOWGRAPH_KEY")) as client:
+            found = client.machines()
+    except Failure as failure:
+        raise Failure(f"--against: {failure}", failure.help, Exit.USAGE) from failure
+    return [LiveMachine(one.workflow, one.fingerprint, json.dumps(one.machine), one.runs, tuple(one.examples)) for one in found]
 
 
 def _read(file: Path) -> list[Deployed]:

@@ -34,6 +34,12 @@ class LiveMachine:
     examples: tuple[str, ...]
 
 
+def read_machines(connection: Connection) -> list[LiveMachine]:
+    """By workflow, then fingerprint."""
+    with Session(connection) as session:
+        return sorted(_machines(session), key=lambda one: (one.workflow, one.fingerprint))
+
+
 def live_machines(url: str) -> list[LiveMachine]:
     """By workflow, then fingerprint. Raises `DatabaseUnavailable`, `WrongSchema`, and `ValueError` for what is no database."""
     try:
@@ -41,7 +47,7 @@ def live_machines(url: str) -> list[LiveMachine]:
             if not inspect(connection).has_table("fg_meta"):
                 raise DatabaseUnavailable("there are no tables of flowgraph in it")
             check_schema(session)
-            return sorted(_machines(session), key=lambda one: (one.workflow, one.fingerprint))
+            return read_machines(connection)
     except (DBAPIError, sqlite3.Error) as error:
         raise DatabaseUnavailable(f"cannot read the database: {str(error).splitlines()[0]}") from error
 

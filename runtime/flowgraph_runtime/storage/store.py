@@ -17,6 +17,7 @@ from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, LoadedRun,
 from flowgraph_runtime.storage import apikeys, events, loading, machines, ownership, reads, runs, timers
 from flowgraph_runtime.storage.apikeys import KeyRow
 from flowgraph_runtime.storage.database import Database
+from flowgraph_runtime.storage.deployed import read_machines
 from flowgraph_runtime.storage.errors import StorageError, StoreClosed, UnknownRun
 from flowgraph_runtime.storage.events import IngestResult
 from flowgraph_runtime.storage.keys import bucket
@@ -52,6 +53,7 @@ class Store:
         self._home: asyncio.AbstractEventLoop | None = None  # where news are told; heartbeats come from a loop of their own
         self._closed = False
         self.schedules = Schedules(self._write, self._read)
+        self.deployed_machines = partial(self._read, read_machines)
 
     @classmethod
     def open(
