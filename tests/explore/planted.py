@@ -238,6 +238,23 @@ async def flow(n: int) -> None:
     finally:
         await notify(n)
 """,
+    "a case for each size, and one of them twice": """
+once = at_most_once(charge)
+@workflow
+async def flow(n: int) -> None:
+    size = await measure(n)  # 1: step 'measure' completed
+    match size:  # 2: 'case Size.LARGE' is taken
+        case Size.SMALL:
+            await ship(n)
+        case Size.LARGE:
+            await charge(n)  # 3: step 'charge' completed
+    match n:  # 4: 'case 3 if n > 2' is taken
+        case 3 if n > 2:
+            if size == Size.LARGE:
+                await charge(n)  # 5: step 'charge' completed
+        case _:
+            await notify(n)
+""",
     "sent twice": """
 @invariant
 def told_once(history: History) -> bool:
@@ -251,6 +268,40 @@ async def flow(n: int) -> None:
 }
 
 HOLDING = {
+    "the same cases twice": """
+once = at_most_once(charge)
+@workflow
+async def flow(n: int) -> None:
+    size = await measure(n)
+    match size:
+        case Size.SMALL:
+            await charge(1)
+        case Size.LARGE:
+            await sleep("1s")
+    match size:
+        case Size.LARGE:
+            await charge(2)
+        case Size.SMALL:
+            await sleep("1s")
+""",
+    "what a case binds is not what the name was before": """
+@invariant
+def charged(history: History) -> bool:
+    return history.status != "completed" or history.started(charge) + history.started(ship) == 1
+@workflow
+async def flow(ns: list[int]) -> None:
+    paid = False
+    for n in ns:
+        match n:
+            case 0:
+                paid = True
+            case _:
+                pass
+    if paid:
+        await charge(1)
+    else:
+        await ship(1)
+""",
     "a flag that is set just before an error is raised": """
 back = always_compensated(charge, by=refund)
 @workflow

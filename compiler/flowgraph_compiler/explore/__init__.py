@@ -2,7 +2,7 @@
 
 values reading effects      what is known of data, and what conditions and statements make of it
 plan monitors tokens        a machine prepared; histories that are finite; runs in the abstract
-work blocks beginnings scopes joins choices      the engine's rules in the abstract: what may happen next
+work blocks cases beginnings scopes joins choices      the engine's rules in the abstract: what may happen next
 search                      breadth first, so that a trace that breaks an invariant is a shortest one
 worst                       attempts and wall time
 declared findings           invariants of modules in, diagnostics and reports out

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from flowgraph_compiler import expressions as e
 from flowgraph_compiler import machine as m
 from flowgraph_compiler.explore.beginnings import AT_ONCE, beginnings
+from flowgraph_compiler.explore.cases import cases
 from flowgraph_compiler.explore.effects import after_all, assign, forgotten
 from flowgraph_compiler.explore.plan import Place
 from flowgraph_compiler.explore.scopes import is_due, note_delivery
@@ -14,7 +15,7 @@ from flowgraph_compiler.explore.tokens import Frame, Token, block_of
 from flowgraph_compiler.explore.values import CANCELLED, FAILED, NONE, UNKNOWN, Facts, Known, Value, record_of
 from flowgraph_compiler.explore.work import Entry, NotUnderstood, Way, Work
 from flowgraph_compiler.jumps import successors
-from flowgraph_compiler.notation import expression
+from flowgraph_compiler.notation import case_text, expression
 from flowgraph_compiler.subexpressions import reads
 
 
@@ -46,6 +47,8 @@ def _ways(work: Work, token: Token, frame: Frame, block: m.Block, facts: Facts, 
             yield _to(work, frame, target, facts, None)
         case m.Test(test, then, orelse):
             yield from _test(work, frame, test, (then, orelse), facts, place)
+        case m.Choose():
+            yield from _choose(work, frame, block.terminator, facts, place)
         case m.Advance():
             yield from _advance(work, frame, block.terminator, facts, place)
         case m.Suspend():
@@ -93,6 +96,16 @@ def _told(test: e.Expr, holds: bool) -> str:
     if any(local.name.startswith("$") for local in reads(test)):
         return f"the condition is {'true' if holds else 'false'}"
     return f"'{expression(test)}' is {'true' if holds else 'false'}"
+
+
+def _choose(work: Work, frame: Frame, end: m.Choose, facts: Facts, place: Place) -> Iterator[Way]:
+    found = list(cases(end, facts, work.plan.reader))
+    for way, known in found:
+        if way is not None:
+            entry = Entry(place, f"'{case_text(way.pattern, way.guard)}' is taken")
+            yield _to(work, frame, way.block, known, entry if len(found) > 1 else None)
+        elif end.orelse is not None:
+            yield _to(work, frame, end.orelse, known, Entry(place, "no case is taken") if len(found) > 1 else None)
 
 
 def _advance(work: Work, frame: Frame, end: m.Advance, facts: Facts, place: Place) -> Iterator[Way]:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flowgraph_compiler import expressions as e
+from flowgraph_compiler import patterns as p
 from flowgraph_compiler import statements as s
 from flowgraph_compiler.explore.reading import Reader
 from flowgraph_compiler.explore.values import NO_FACTS, UNKNOWN, Facts, Record, Value
 from flowgraph_compiler.subexpressions import bound_by, walruses
 from flowgraph_compiler.traversal import parts
 
-_VOCABULARY = (e.__name__, s.__name__)
+_VOCABULARY = (e.__name__, s.__name__, p.__name__)
 
 
 def after_all(statements: Iterable[s.Statement], facts: Facts, reader: Reader, read: frozenset[str]) -> Facts:
@@ -101,6 +102,8 @@ def _assigned(tree: Any) -> Iterator[str]:
             yield from (local.name for local in bound_by(target))
         case s.Delete(name):
             yield name
+        case s.MatchCase(pattern):
+            yield from p.captures(pattern)
         case s.Except(_, variable) if variable is not None:
             yield variable
         case e.Assigned():

@@ -120,7 +120,7 @@ class Plan:
                 return type(action) in KNOWN_ACTIONS
 
 
-KNOWN_TERMINATORS = (m.Goto, m.Test, m.Advance, m.Suspend, m.Finish, m.Fail, m.Reraise, m.Resume)
+KNOWN_TERMINATORS = (m.Goto, m.Test, m.Choose, m.Advance, m.Suspend, m.Finish, m.Fail, m.Reraise, m.Resume)
 
 
 ANY_EVENT = "*"
@@ -206,8 +206,13 @@ def _arguments(action: m.Action) -> Iterator[str]:
 
 def _tests(tree: Any) -> Iterator[e.Expr]:
     for part in _everything(tree):
-        if isinstance(part, s.If | s.While | e.Conditional):
-            yield part.test
+        match part:
+            case s.If(test) | s.While(test) | e.Conditional(test):
+                yield test
+            case s.Match(subject):
+                yield subject
+            case _:
+                pass
 
 
 def _flows(block: m.Block) -> Iterator[tuple[set[str], set[str]]]:

@@ -156,7 +156,7 @@ class Reader:
             return None if found is None else found is (op == "in")
         one, other = self.value(left, facts), self.value(right, facts)
         if op in _EQUAL:
-            found = _same(one, other)
+            found = same(one, other)
             return None if found is None else found is _EQUAL[op]
         if op in _ORDER and isinstance(one, Known) and isinstance(other, Known) and one.kind == other.kind in ("int", "str"):
             return _ORDER[op](one.value, other.value)
@@ -166,7 +166,7 @@ class Reader:
         if not isinstance(right, e.TupleOf | e.ListOf | e.SetOf):
             return None
         one = self.value(left, facts)
-        found = [_same(one, self.value(item, facts)) for item in right.items]
+        found = [same(one, self.value(item, facts)) for item in right.items]
         return True if True in found else None if None in found else False
 
     # --- what a condition tells
@@ -247,7 +247,7 @@ def _arithmetic(op: Callable[[Any, Any], Any], one: Value, other: Value) -> Valu
     return UNKNOWN
 
 
-def _same(one: Value, other: Value) -> bool | None:
+def same(one: Value, other: Value) -> bool | None:
     """Whether two values are equal; None: they may be."""
     if isinstance(one, Known) and isinstance(other, Known):
         if (one.kind == "enum") is not (other.kind == "enum"):

@@ -75,6 +75,10 @@ def check(
 ) -> None:
     """Compile everything and print what is wrong with it.
 
+    With --explore an invariant is a function marked with @invariant, or at_most_once(step), never_after(step, other) or
+    always_compensated(step, by=other) of flowgraph.invariants, in a name of the workflow's module. stderr has a report of each
+    workflow: states, invariants (holds, broken, unknown), worst wall time, attempts of each step.
+
     Exit code 0: clean (warnings allowed), 1: errors, 2: a target that cannot be used. What neither arguments nor options say
     is taken from FLOWGRAPH_SELECT, FLOWGRAPH_IGNORE and FLOWGRAPH_WARNINGS_AS_ERRORS, then from [tool.flowgraph] in
     pyproject.toml: targets, select, ignore, per_file_ignores, warnings_as_errors, cache.
