@@ -203,6 +203,9 @@ def _shape(node: FunctionNode, kind: str, inside: str | None, span: Span) -> Ite
         yield Diagnostic(RULES["FG104"], span, message, "keep only flowgraph's decorator; wrap the steps instead")
     if is_flow and isinstance(node, ast.FunctionDef):
         yield Diagnostic(RULES["FG105"], span, f"{kind} '{node.name}' is a plain function", f"async def {node.name}(...)")
+    if kind == "pure" and isinstance(node, ast.AsyncFunctionDef):
+        message = f"an async '@pure' function, '{node.name}', is not in the language"
+        yield Diagnostic(RULES["FG100"], span, message, f"def {node.name}(...), or make it a '@subflow'")
     if node.args.vararg or node.args.kwarg:
         stars = " and ".join(f"'{star}{arg.arg}'" for star, arg in (("*", node.args.vararg), ("**", node.args.kwarg)) if arg)
         yield Diagnostic(

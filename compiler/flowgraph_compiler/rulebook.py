@@ -42,6 +42,7 @@ FG140 E nondeterministic-call
 FG141 E identity-test
 FG142 E set-iteration
 FG143 E mutated-while-iterated
+FG144 E parameter-mutated
 FG150 E value-not-storable
 FG151 E naive-datetime
 FG152 E private-attributes

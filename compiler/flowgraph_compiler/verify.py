@@ -80,12 +80,21 @@ class _Verification:
             self._binding((limit.parameter or "",), limit.key)
         for function in machine.functions:
             self._function(function)
+        self._check_recursion()
 
     def _schedule(self, trigger: m.Trigger) -> None:
         self._check(bool(trigger.cron) and bool(trigger.zone), "has a schedule without an expression or a zone")
         self._check((trigger.jitter or 0) >= 0, "has a schedule with a negative jitter")
         self.one_of(trigger.catch_up or "", {"skip", "latest", "all"})
         self.one_of(trigger.overlap or "", {"allow", "skip", "cancel_old"})
+
+    def _check_recursion(self) -> None:
+        """Pure functions call one another on Python's stack: none may come back to itself."""
+        left = {each.name: {*_pure_calls(each.blocks)} for each in self._machine.functions if each.kind == "pure"}
+        while done := [name for name, calls in left.items() if not calls & left.keys()]:
+            for name in done:
+                del left[name]
+        self._check(not left, f"the pure functions {sorted(left)} call themselves")
 
     def _function(self, function: m.Function) -> None:
         self._place = f"function '{function.name}'"
@@ -97,6 +106,8 @@ class _Verification:
         for number, block in enumerate(function.blocks):
             self._place = f"function '{function.name}' block {number}"
             self._block(block, len(function.blocks))
+        if function.kind == "pure":
+            self._check(not any(isinstance(b.terminator, m.Suspend) for b in function.blocks), "a pure function waits")
         missing = set(range(len(function.blocks))) - _reached(function.blocks)
         self._check(not missing, f"blocks {sorted(missing)} of function '{function.name}' cannot be reached")
         self._scopes(function)
@@ -345,6 +356,17 @@ def _bound_names(tree: Any) -> Iterator[str]:
     elif isinstance(tree, e.TupleOf | e.ListOf | e.Starred):
         for part in parts(tree):
             yield from _bound_names(part)
+
+
+def _pure_calls(tree: Any) -> Iterator[str]:
+    """The pure functions that are called anywhere in a tree."""
+    if is_tuple(tree):
+        for item in tree:
+            yield from _pure_calls(item)
+    elif hasattr(tree, "__dataclass_fields__"):
+        if isinstance(tree, e.PureCall):
+            yield tree.function
+        yield from _pure_calls(tuple(parts(tree)))
 
 
 def _is_variable(name: str) -> bool:

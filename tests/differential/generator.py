@@ -16,18 +16,21 @@ from typing import Any
 from tests.differential.prelude import PRELUDE, SUBFLOWS
 from tests.differential.programs import Program, Scope
 from tests.differential.random_matches import Matches
+from tests.differential.random_pures import Pures
 from tests.differential.random_scopes import Scopes
 
 DEEPEST = 9
 """Indentation from which on nothing compound is nested: Python takes 20 blocks, a try counts as several."""
 
 
-class Generator(Scopes, Matches):
+class Generator(Scopes, Matches, Pures):
     """Writes one program from one seed."""
 
     # --- the program
 
     def program(self) -> Program:
+        for _ in range(self.random.randint(1, 3) if "pure" in self.features else 0):
+            self.pure_function()
         if "subflow" in self.features:
             for _ in range(self.random.randint(1, 2)):
                 self.subflow()
@@ -109,10 +112,16 @@ class Generator(Scopes, Matches):
                 break
             self.budget -= 1
             self.statement(scope, result)
-        if len(self.lines) == before:
+        if len(self.lines) == before and self.in_pure:
+            self.emit("pass")
+        elif len(self.lines) == before:
             self.emit(f"await record({self.value(scope, 'str', 0)})")
 
     def statement(self, scope: Scope, result: str) -> None:
+        if self.in_pure:
+            write = self.pure_statement if self.indent < DEEPEST else self.assign
+            write(scope, result)
+            return
         choices: list[tuple[Callable[[Scope, str], None], int]] = [(self.assign, 6), (self.bare_await, 2)]
         if self.indent < DEEPEST:
             choices.append((self.if_, 3))
@@ -139,7 +148,7 @@ class Generator(Scopes, Matches):
         existing = [n for n, k in scope.variables.items() if k == kind and n not in scope.frozen]
         fresh = not existing or self.random.random() < 0.6
         name = self.name() if fresh else self.random.choice(existing)
-        shown = kind == "int" and "effects" in self.features and self.random.random() < 0.3
+        shown = kind == "int" and "effects" in self.features and self.random.random() < 0.3 and not self.in_pure
         value = self.effect(scope, 1) if shown else self.value(scope, kind, 2)
         annotation = {"list": "list[int]", "dict": "dict[str, int]", "maybe": "int | None"}.get(kind)
         self.emit(f"{name}: {annotation} = {value}" if annotation and fresh else f"{name} = {value}")

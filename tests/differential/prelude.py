@@ -11,8 +11,8 @@ from datetime import timedelta
 from enum import Enum, IntEnum
 from typing import Any
 from pydantic import BaseModel
-from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, saga, send, sleep, step, subflow, timeout, uuid
-from flowgraph import wait_for, workflow
+from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, pure, saga, send, sleep, step, subflow, timeout
+from flowgraph import uuid, wait_for, workflow
 
 CALLS: list[tuple[object, ...]] = []
 HELD: list[Callable[[], Awaitable[None]]] = []  # what the call that a test singled out awaits

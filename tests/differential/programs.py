@@ -16,9 +16,9 @@ SCOPE_FEATURES = ("timeout_block", "saga_block")
 SCOPED = 1_000_000
 """The seed from which on programs may have scopes: those before it stay what they are, and so do the seeds that are recorded."""
 
-MATCH_FEATURES = ("match",)
+MATCH_FEATURES = ("match", "pure")
 MATCHED = 2_000_000
-"""The seed from which on programs may have matches."""
+"""The seed from which on programs may have matches and call `@pure` functions."""
 
 
 @dataclass

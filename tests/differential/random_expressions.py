@@ -25,6 +25,7 @@ class Expressions:
         self.indent = 0
         self.fresh = 0
         self.subflows: list[str] = []
+        self.pures: list[str] = []  # calls of `@pure` functions
         self.budget = self.random.randint(6, 28)
         self.pure_depth = self.iterable_depth = 0
         self.in_group = False
@@ -122,6 +123,8 @@ class Expressions:
             options += [lambda: self.effect(scope, depth)] * 3
         if self.on("walrus", 0.3) and not self.iterable_depth:
             options.append(lambda: f"({self.name('w')} := {v('int')})")
+        if self.pures:
+            options += [lambda: self.random.choice(self.pures).format(n=v("int"), xs=v("list"))] * 2
         if self.on("model"):
             options.append(lambda: f"{self.leaf(scope, 'item')}.n")
         if self.on("dict"):

@@ -52,7 +52,7 @@ class Matches(Suspensions):
             shapes.append((v(scope, "pair", 1), "pair"))
         if self.on("dict"):
             shapes.append((v(scope, "dict", 1), "dict"))
-        if self.on("await_in_expression"):
+        if self.on("await_in_expression") and self.pure_depth == 0:
             shapes.append((f"await maybe({v(scope, 'int', 1)})", "maybe"))
         if {"model", "dataclass"} <= self.features and self.pick(scope, "bool") is not None:
             test = self.pick(scope, "bool")

@@ -21,9 +21,11 @@ from flowgraph_compiler.build.keys import limit_keys
 from flowgraph_compiler.build.watches import after_watches, watches
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
-from flowgraph_compiler.expressions import Expr, Local
-from flowgraph_compiler.graph import AnyNode, FlowGraph, Step, Subflow, WorkflowGraph, walk
+from flowgraph_compiler.expressions import Expr, Local, PureCall
+from flowgraph_compiler.graph import AnyNode, FlowGraph, Step, Subflow, WorkflowGraph
 from flowgraph_compiler.rulebook import RULES
+from flowgraph_compiler.spans import Span
+from flowgraph_compiler.subexpressions import inside
 
 ON_FAILURE = "$on_failure"
 """The function that runs the handler of `on_failure=`; its parameters are `trigger` and `error`."""
@@ -41,13 +43,13 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
     watched = watches(session, decl)
     main = _function(session, decl)
     functions = [after_watches(main) if watched else main]
+    where = _trigger_where(session, decl)
+    keys = limit_keys(session, decl)
     built: set[str] = set()
     while waiting := [name for name in session.called if name not in built]:
         built.update(waiting)
         functions += [_function(session, session.called[name]) for name in waiting]
     session.found.extend(_recursions(functions))
-    where = _trigger_where(session, decl)
-    keys = limit_keys(session, decl)
     if session.is_incomplete or has_errors(session.found):
         return None, session.found
     names = {made.name for made in handlers}
@@ -65,9 +67,9 @@ def build(app: Application, workflow: str) -> tuple[WorkflowGraph | None, list[D
 
 
 def subflow_findings(app: Application, known: Collection[str] = ()) -> list[Diagnostic]:
-    """What is wrong in subflows, whether or not a workflow reaches them, except in the `known` ones."""
+    """What is wrong in subflows and `@pure` functions, whether or not a workflow reaches them, except in the `known` ones."""
     session = Session(app, "")
-    for decl in app.subflows.values():
+    for decl in (*app.subflows.values(), *app.pures.values()):
         if decl.name not in known:
             _function(session, decl)
     return session.found
@@ -158,20 +160,31 @@ def _trigger_where(session: Session, decl: FlowDecl) -> tuple[str, Expr] | None:
 
 
 def _recursions(functions: list[FlowGraph]) -> Iterator[Diagnostic]:
-    """FG116 at each call that closes a cycle of subflows."""
-    calls = {each.name: [node for node in walk(each.body) if isinstance(node, Subflow)] for each in functions}
+    """FG116 at each call that closes a cycle of subflows or of `@pure` functions."""
+    calls = {each.name: [*_calls(each)] for each in functions}
     finished: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> Iterator[Diagnostic]:
-        for call in calls.get(name, ()):
-            if call.callee in path:
-                cycle = " -> ".join((*path[path.index(call.callee) :], call.callee))
-                message = f"subflow '{call.callee}' is called from itself: {cycle}"
-                yield Diagnostic(RULES["FG116"], call.span, message, "use a loop, or make it a workflow")
-            elif call.callee not in finished:
-                yield from visit(call.callee, (*path, call.callee))
+        for kind, callee, span in calls.get(name, ()):
+            if callee in path:
+                cycle = " -> ".join((*path[path.index(callee) :], callee))
+                message = f"{kind} '{callee}' is called from itself: {cycle}"
+                help_ = "use a loop, or make it a workflow" if kind == "subflow" else "use a loop"
+                yield Diagnostic(RULES["FG116"], span, message, help_)
+            elif callee not in finished:
+                yield from visit(callee, (*path, callee))
         finished.add(name)
 
     for name in calls:
         if name not in finished:
             yield from visit(name, (name,))
+
+
+def _calls(function: FlowGraph) -> Iterator[tuple[str, str, Span]]:
+    """Kind, name and place of each function of the machine that a function calls."""
+    for node in function.body:
+        for part in inside(node):
+            if isinstance(part, Subflow):
+                yield "subflow", part.callee, part.span
+            elif isinstance(part, PureCall):
+                yield "pure function", part.function, part.span

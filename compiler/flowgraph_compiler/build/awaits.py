@@ -75,7 +75,14 @@ class Awaits(Calls):
         match callee:
             case callees.Refused(code=code, message=message, help=help_):
                 self.report(code, node, message, help_)
-            case callees.Primitive() | callees.Function() | callees.Class() | callees.ClassMethod() | callees.Typing():
+            case (
+                callees.Durable(kind="pure")
+                | callees.Primitive()
+                | callees.Function()
+                | callees.Class()
+                | callees.ClassMethod()
+                | callees.Typing()
+            ):
                 self.report(
                     "FG110",
                     node,

@@ -242,7 +242,7 @@ def classify(context: Context, found: Static) -> Callee:
     decl = context.session.declared(value)
     if decl is not None:
         return Durable(decl)
-    if is_refused_durable(value):
+    if is_refused_durable(value) or hasattr(value, "__flowgraph_pure__"):
         return Misdeclared(text)
     key = id(value)
     if key in _PRIMITIVES:
@@ -317,7 +317,7 @@ def _foreign(value: Any, text: str) -> Refused:
     return Refused(
         "FG112",
         f"'{text}' is neither a step nor a listed pure function",
-        f"add '@step' (effects) to '{text}', or write it out here",
+        f"add '@step' (effects) or '@pure' (none) to '{text}'",
     )
 
 

@@ -1,4 +1,4 @@
-"""Calls that are not awaited: listed pure functions and methods, constructors, `now()`, `uuid()`, `run_info()`."""
+"""Calls that are not awaited: listed pure functions and methods, `@pure` ones, constructors, `now()`, `uuid()`, `run_info()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.constructors import user_code
 from flowgraph_compiler.build.known import Known
-from flowgraph_compiler.expressions import Call, ClassRef, Const, Expr, Keyword, Method, New, Recorded
+from flowgraph_compiler.declarations import FlowDecl
+from flowgraph_compiler.expressions import Call, ClassRef, Const, Expr, Keyword, Method, New, PureCall, Recorded
 from flowgraph_compiler.reachable import is_storable_class
 from flowgraph_compiler.vocabulary import METHOD_NAMES, PURE_CLASS_METHODS
 
@@ -52,8 +53,10 @@ class Calls(Known):
                 return self._class_method(node, cls, name)
             case callees.OnValue(name=name):
                 return self._method(node, name)
-            case callees.Primitive(name=name) if name in callees.RECORDED:
+            case callees.Primitive(name=name) if name in callees.RECORDED and self.decl.kind != "pure":
                 return Recorded(name, self.span(node))
+            case callees.Durable(kind="pure") as called:
+                return self.pure_call(node, called)
             case callees.Typing(name=name):
                 return self._typing(node, name)
             case other:
@@ -62,12 +65,12 @@ class Calls(Known):
     def _refused_call(self, node: ast.Call, callee: callees.Callee) -> Expr:
         text = ast.unparse(node.func)
         match callee:
-            case callees.Durable(kind="pure"):
-                self.refuse(
-                    node,
-                    f"calling the '@pure' function '{text}' (not yet)",
-                    "write its expression out here, or make it a '@step'",
-                )
+            case callees.Primitive(name=name) if name in callees.RECORDED:
+                message = f"'{name}' in the '@pure' function '{self.decl.name}' gives another answer each time"
+                self.report("FG140", node, message, "call it in the workflow and pass its result")
+            case callees.Durable() | callees.Primitive() if self.decl.kind == "pure":
+                message = f"'{text}' is called in the '@pure' function '{self.decl.name}', which cannot wait"
+                self.report("FG112", node, message, "call it in the workflow and pass its result")
             case callees.Durable(kind=kind):
                 self.report("FG113", node, f"{kind} '{text}' is called but not awaited", f"await {ast.unparse(node)}")
             case callees.Primitive(name=name) if name in callees.SCOPES:
@@ -110,6 +113,13 @@ class Calls(Known):
         return Keyword(keyword.arg, value, self.span(keyword))
 
     # --- kinds of calls
+
+    def pure_call(self, node: ast.Call, called: callees.Durable, receiver: Sequence[ast.expr] = ()) -> Expr:
+        """A call of a `@pure` function, which joins the machine; `receiver`: what is passed before the arguments."""
+        assert isinstance(called.decl, FlowDecl)
+        self.session.called.setdefault(called.decl.name, called.decl)
+        first, arguments, keywords = self.arguments(node, receiver=receiver)
+        return PureCall(called.decl.name, (*first, *arguments), keywords, self.span(node))
 
     def _function(self, node: ast.Call, name: str, *, lazy: bool) -> Expr:
         if lazy or name in ("sum", "math.fsum"):

@@ -180,12 +180,14 @@ class Comprehensions(ShortCircuits):
             return self.translate(node)
         items = [ast.Name(f"item{index}", ast.Load()) for index in range(arity)]
         match callees.callee(self, node):
-            case callees.Class() | callees.Function(lazy=False):
+            case callees.Class() | callees.Function(lazy=False) | callees.Durable(kind="pure"):
                 return self._wrapped(node, ast.Call(node, list(items), []), items)
             case callees.ClassMethod(name=name):
                 return self._wrapped(node, ast.Call(ast.Attribute(items[0], name, ast.Load()), list(items[1:]), []), items)
             case callees.Refused(code=code, message=message, help=help_):
                 self.report(code, node, message, help_)
+            case callees.Misdeclared():
+                self.session.is_incomplete = True
             case _:
                 self.report(
                     "FG112", node, f"'{ast.unparse(node)}' is called here and is no listed pure function", "write a lambda"

@@ -21,6 +21,7 @@ from flowgraph_compiler.checks import (
     names,
     options,
     overrides,
+    purity,
     reaching,
     schedules,
     storing,
@@ -38,7 +39,7 @@ def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
     flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
     for by_structure in (looping, durations, fan_outs, overrides):
         yield from by_structure.check(graph)
-    for by_types in (bindings, reaching, conditions, emptiness, growth, matches, waiting):
+    for by_types in (bindings, reaching, conditions, emptiness, growth, matches, purity, waiting):
         yield from by_types.check(graph, flows)
     yield from storing.check(graph, app, flows)
     yield from copies.check(graph, app, flows)
