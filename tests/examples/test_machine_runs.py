@@ -172,3 +172,10 @@ def test_the_monthly_clean_up_has_three_steps(program: Program) -> None:
     code, result, log = run(program, "booking:monthly_cleanup", {})
     assert (code, result) == (0, 47)
     assert "archive compacted after 40 new bookings" in log
+
+
+def test_a_trip_that_nobody_confirms_is_given_back_after_an_hour(program: Program) -> None:
+    code, result, log = run(program, "trips:book_trip", {"trip_id": "t-1", "traveller": "ada", "city": "Lisbon"})
+    assert (code, result) == (0, {"flight": None, "hotel": None, "problem": "nobody has confirmed"})
+    assert "compensation cancel_flight: completed" in log
+    assert "hotel in Lisbon of t-1 cancelled" in log
