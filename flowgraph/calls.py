@@ -38,6 +38,23 @@ def _signature(fn: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(fn)
 
 
+def left_coroutine(error: BaseException) -> BaseException:
+    """Return what an exception is once it has left a function that is awaited: Python lets no `StopIteration` out of it."""
+    if not isinstance(error, StopIteration):
+        return error
+    outside = RuntimeError("coroutine raised StopIteration")
+    outside.__cause__ = error
+    return outside
+
+
+def call_sync(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a synchronous step in its thread; what it raises is what a coroutine would have raised."""
+    try:
+        return fn(*args, **kwargs)
+    except StopIteration as stop:  # a future does not take it: who waits for the thread would wait for ever
+        raise left_coroutine(stop) from stop
+
+
 def bind(fn: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Bind and copy the arguments of a call of `name`, together, so that sharing between them survives.
 

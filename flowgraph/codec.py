@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from flowgraph.decoding import Decoder
-from flowgraph.encoding import MAX_DEPTH, Encoder, is_frozen_class
+from flowgraph.encoding import MAX_DEPTH, Encoder, is_frozen_class, undeclared_attributes
 from flowgraph.errors import CodecError, RegistryError, error_names
 from flowgraph.plain import plain
 from flowgraph.registry import TypeRegistry
+from flowgraph.zones import is_storable_zone
 
 T = TypeVar("T")
 
-_ATOMS = {type(None), bool, int, float, bytes, Decimal, UUID, date, timedelta, range}
+_ATOMS = {type(None), bool, float, bytes, Decimal, UUID, date, timedelta}
+_SMALL_BITS = 1_000
+"""A larger integer goes the long way, which knows how large a stored one may be."""
 _SHARED_DEPTH = 20
 """Deeper values go the long way, which knows the real limit."""
 
@@ -79,10 +81,10 @@ def _unchangeable(value: Any, depth: int) -> bool:
         return True
     if kind is str:
         return bool(value.isascii())
+    if kind is int:
+        return bool(value.bit_length() <= _SMALL_BITS)
     if kind is datetime or kind is time:
-        return (
-            value.tzinfo is None or type(value.tzinfo) is timezone or (type(value.tzinfo) is ZoneInfo and bool(value.tzinfo.key))
-        )
+        return is_storable_zone(value.tzinfo)
     if depth > _SHARED_DEPTH:
         return False
     if kind is tuple or kind is frozenset:
@@ -96,8 +98,9 @@ def _frozen_instance(value: Any, depth: int) -> bool:
         return False
     if isinstance(value, BaseModel):
         parts = [*value.__dict__.values(), *(value.__pydantic_extra__ or {}).values()]
-        return not value.__pydantic_private__ and all(_unchangeable(part, depth + 1) for part in parts)
-    return all(_unchangeable(getattr(value, field.name, None), depth + 1) for field in dataclasses.fields(kind))
+        return not kind.__private_attributes__ and all(_unchangeable(part, depth + 1) for part in parts)
+    names = [field.name for field in dataclasses.fields(kind)]
+    return not undeclared_attributes(value, names) and all(_unchangeable(getattr(value, name, None), depth + 1) for name in names)
 
 
 __all__ = [

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -13,13 +14,15 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, CodecError, FailureInfo, ForeignError
 from flowgraph.events import Event, EventMeta, attach_meta
 from flowgraph.exception_parts import build_shell, default_text, fill
 from flowgraph.registry import TypeRegistry
+from flowgraph.type_arguments import arguments_of, is_generic
+from flowgraph.zones import offset_zone, with_zone
 
 Tree = Any
 Reader = Callable[["Decoder", dict[str, Any], int | None], Any]
@@ -128,17 +131,13 @@ def _set(decoder: Decoder, tree: dict[str, Any], number: int | None) -> set[Any]
 
 
 def _datetime(_: Decoder, tree: dict[str, Any], __: int | None) -> datetime:
-    value = datetime.fromisoformat(tree["$datetime"])
-    if "zone" in tree:
-        value = value.replace(tzinfo=ZoneInfo(tree["zone"]))
-    return value.replace(fold=tree.get("fold", 0))
+    value: datetime = with_zone(datetime.fromisoformat(tree["$datetime"]), tree)
+    return value.replace(fold=1) if "fold" in tree else value
 
 
 def _time(_: Decoder, tree: dict[str, Any], __: int | None) -> time:
-    value = time.fromisoformat(tree["$time"])
-    if "zone" in tree:
-        value = value.replace(tzinfo=ZoneInfo(tree["zone"]))
-    return value.replace(fold=tree.get("fold", 0))
+    value: time = with_zone(time.fromisoformat(tree["$time"]), tree)
+    return value.replace(fold=1) if "fold" in tree else value
 
 
 def _enum(decoder: Decoder, tree: dict[str, Any], _: int | None) -> Any:
@@ -153,7 +152,13 @@ def _enum(decoder: Decoder, tree: dict[str, Any], _: int | None) -> Any:
 
 def _named(decoder: Decoder, tree: dict[str, Any], _: int | None) -> Any:
     cls = decoder.class_of(tree["$named"], tuple, "a named tuple")
-    return tuple.__new__(cls, [decoder.visit(item, None) for item in tree["v"]])  # pyright: ignore[reportUnknownMemberType]
+    items = [decoder.visit(item, None) for item in tree["v"]]
+    names: tuple[str, ...] = cls._fields
+    missing = [name for name in names[len(items) :] if name not in cls._field_defaults]
+    if len(items) > len(names) or missing:
+        raise CodecError(f"a stored '{cls.__name__}' has {len(items)} items, the class {len(names)}: give new fields defaults")
+    items += [copy.deepcopy(cls._field_defaults[name]) for name in names[len(items) :]]
+    return tuple.__new__(cls, items)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _data(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
@@ -162,25 +167,49 @@ def _data(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
         raise CodecError(f"class '{cls.__name__}' is stored as a dataclass but is none any more")
     value = object.__new__(cls)
     decoder.name(number, value)
-    names = {field.name for field in dataclasses.fields(cls)}
-    for name, item in tree["v"].items():
-        if name in names:
-            object.__setattr__(value, name, decoder.visit(item, None))
+    stored = _kept(decoder, tree["v"], {field.name for field in dataclasses.fields(cls)})
+    for name, item in stored.items():
+        object.__setattr__(value, name, item)
+    for field in dataclasses.fields(cls):
+        if field.name not in stored:
+            _give_default(value, field)
     return value
+
+
+def _give_default(value: Any, field: dataclasses.Field[Any]) -> None:
+    """Give a field that is newer than the stored value its constant default."""
+    if field.default_factory in _SAFE_FACTORIES:
+        factory: Any = field.default_factory
+        object.__setattr__(value, field.name, factory())
+    elif field.default is not dataclasses.MISSING:
+        object.__setattr__(value, field.name, copy.deepcopy(field.default))
+
+
+def _kept(decoder: Decoder, tree: dict[str, Any], names: Container[str]) -> dict[str, Any]:
+    """Decode stored fields. One that the class has no more is read, too: others may refer to what it holds."""
+    kept: dict[str, Any] = {}
+    for name, item in tree.items():
+        if name in names:
+            kept[name] = decoder.visit(item, None)
+        else:
+            with contextlib.suppress(CodecError):
+                decoder.visit(item, None)
+    return kept
 
 
 def _model(decoder: Decoder, tree: dict[str, Any], number: int | None) -> Any:
     cls = decoder.class_of(tree["$model"], BaseModel, "a model")
+    if "of" in tree and is_generic(cls):
+        cls = cls[arguments_of(tree["of"], lambda name: decoder.class_of(name, object, "a type argument"))]
     value = object.__new__(cls)
     decoder.name(number, value)
     fields: dict[str, Any] = {}
     put = object.__setattr__
     put(value, "__dict__", fields)
-    put(value, "__pydantic_private__", None)
-    put(value, "__pydantic_extra__", {} if cls.model_config.get("extra") == "allow" else None)
-    for name, item in tree["v"].items():
-        if name in cls.model_fields:
-            fields[name] = decoder.visit(item, None)
+    if not issubclass(cls, RootModel):  # that has both on the class
+        put(value, "__pydantic_private__", None)
+        put(value, "__pydantic_extra__", {} if cls.model_config.get("extra") == "allow" else None)
+    fields.update(_kept(decoder, tree["v"], cls.model_fields))
     put(value, "__pydantic_fields_set__", set(tree.get("set", fields)))
     for name, field in cls.model_fields.items():
         if name not in fields:
@@ -205,7 +234,7 @@ def _meta(tree: dict[str, Any]) -> EventMeta:
 
 
 def _error(decoder: Decoder, tree: dict[str, Any], number: int | None) -> BaseException:
-    cls = decoder.error_class(tree["$error"])
+    cls = None if "other" in tree else decoder.error_class(tree["$error"])
     is_group = cls is not None and issubclass(cls, BaseExceptionGroup)
     args = tuple(decoder.visit(arg, None) for arg in tree["args"]) if is_group else ()
     shell = build_shell(cls, args) if cls is not None else None  # pyright: ignore[reportUnknownArgumentType]
@@ -216,6 +245,7 @@ def _error(decoder: Decoder, tree: dict[str, Any], number: int | None) -> BaseEx
     attributes = {name: decoder.visit(item, None) for name, item in tree.get("attrs", {}).items()}
     if isinstance(error, ForeignError) and shell is None:
         error.original_args = args
+        error.name_taken = "other" in tree
         error.text = tree["text"] if "text" in tree else default_text(args)
         vars(error).update(attributes)
     else:
@@ -225,9 +255,9 @@ def _error(decoder: Decoder, tree: dict[str, Any], number: int | None) -> BaseEx
 
 def _finish_error(decoder: Decoder, error: BaseException, tree: dict[str, Any]) -> BaseException:
     if "cause" in tree:
-        error.__cause__ = decoder.visit(tree["cause"], None)
-    for note in tree.get("notes", ()):
-        error.add_note(note)
+        object.__setattr__(error, "__cause__", decoder.visit(tree["cause"], None))  # its class may be frozen
+    if "notes" in tree:
+        vars(error)["__notes__"] = list(tree["notes"])
     if "traceback" in tree:
         vars(error)[TRACEBACK_ATTRIBUTE] = tree["traceback"]
     if "flowgraph" in tree:
@@ -246,6 +276,8 @@ _READERS: dict[str, Reader] = {
     "$time": _time,
     "$date": lambda _, tree, __: date.fromisoformat(tree["$date"]),
     "$timedelta": lambda _, tree, __: timedelta(*tree["$timedelta"]),
+    "$zone": lambda _, tree, __: ZoneInfo(tree["$zone"]),
+    "$offset": lambda _, tree, __: offset_zone(tree),
     "$decimal": lambda _, tree, __: Decimal(tree["$decimal"]),
     "$uuid": lambda _, tree, __: UUID(tree["$uuid"]),
     "$bytes": lambda _, tree, __: base64.b64decode(tree["$bytes"], validate=True),

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from flowgraph.branches import Branch, Request, boundary, branch_scope, current_branch
-from flowgraph.calls import Call, bind
+from flowgraph.calls import Call, bind, call_sync
 from flowgraph.codec import copy_value
 from flowgraph.context import RunInfo, StepContext, current_step, resources_scope, run_scope, step_scope
 from flowgraph.durations import format_duration, parse_duration
@@ -282,7 +282,7 @@ async def _timed(step: StepLike, call: Call, context: StepContext) -> Any:
     except TimeoutError:
         if not scope.expired():
             raise
-        raise StepTimeout(f"step '{step.name}' timed out after {format_duration(limit)}") from None
+        raise StepTimeout.of(step.name, limit) from None
 
 
 async def _invoke(call: Call, context: StepContext) -> Any:
@@ -292,7 +292,7 @@ async def _invoke(call: Call, context: StepContext) -> Any:
         with step_scope(context), run_scope(None), branch_scope(None):
             if inspect.iscoroutinefunction(call.fn):
                 return await call.fn(*call.args, **call.kwargs)
-            return await asyncio.to_thread(call.fn, *call.args, **call.kwargs)
+            return await asyncio.to_thread(call_sync, call.fn, call.args, call.kwargs)
     finally:
         _RUN.reset(run)
 

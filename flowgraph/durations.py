@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 Duration = str | timedelta
 
@@ -32,6 +32,16 @@ def parse_duration(duration: Duration) -> timedelta:
     if not _WHOLE.fullmatch(duration):
         raise DurationError(f"{duration!r} is no duration: {_EXAMPLES}")
     return _add_up(duration)
+
+
+def aware(when: object) -> datetime:
+    """Return the moment that `sleep_until` was given. Raises `TypeError` for what is no datetime, `ValueError` for one without a
+    zone."""
+    if not isinstance(when, datetime):
+        raise TypeError(f"sleep_until() takes an aware datetime, not a value of type {type(when).__name__}")
+    if when.utcoffset() is None:
+        raise ValueError(f"sleep_until({when.isoformat()}) has no time zone: add tzinfo=UTC or tzinfo=ZoneInfo(...)")
+    return when
 
 
 def format_duration(duration: timedelta) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import inspect
 import json
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
+from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,9 +25,11 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import TzInfo
 
-from flowgraph.errors import CodecError
+from flowgraph.errors import CodecError, error_names
 from flowgraph.events import Event, meta_of
-from flowgraph.exception_parts import ErrorParts, parts_of
+from flowgraph.exception_parts import ErrorParts, parts_of, text_of
+from flowgraph.type_arguments import arguments_tree, origin_of
+from flowgraph.zones import beside_text, zone_tree
 
 T = TypeVar("T")
 Handler = Callable[["Encoder", Any, int], Any]
@@ -124,10 +128,13 @@ class Encoder:
 
     def class_name(self, cls: type) -> str:
         """Return the persisted name of `cls`. Raises `CodecError` when another class in this document has it."""
-        name = cls.__name__
-        if self.classes.setdefault(name, cls) is not cls:
-            raise CodecError(f"two classes are called '{name}': stored values name their class, so rename one of them")
-        return name
+        if not self.takes_name(cls):
+            raise CodecError(f"two classes are called '{cls.__name__}': stored values name their class, so rename one of them")
+        return cls.__name__
+
+    def takes_name(self, cls: type) -> bool:
+        """Note that `cls` is met; False when another class in this document has its name."""
+        return self.classes.setdefault(cls.__name__, cls) is cls
 
     def attempt(self, value: object, depth: int) -> tuple[bool, Any]:
         """Encode `value` if it can be stored: (True, tree) or (False, None), then with nothing left behind."""
@@ -138,6 +145,20 @@ class Encoder:
             _cut(self._memo, written)
             _cut(self._shared, shared)
             return False, None
+
+    def attempt_alone(self, values: Iterable[object], depth: int) -> tuple[bool, list[Any]]:
+        """Encode `values` if they can be stored and hold nothing that is referred to: (True, trees) or (False, []), then with
+        nothing left behind."""
+        written, shared = len(self._memo), len(self._shared)
+        try:
+            trees = [self.visit(value, depth) for value in values]
+        except (CodecError, RecursionError):
+            trees = None
+        if trees is not None and (len(self._memo), len(self._shared)) == (written, shared):
+            return True, trees
+        _cut(self._memo, written)
+        _cut(self._shared, shared)
+        return False, []
 
 
 def _cut(entries: dict[int, Any], length: int) -> None:
@@ -231,47 +252,37 @@ def _named(encoder: Encoder, value: tuple[Any, ...], depth: int) -> Any:
 
 
 def _set(encoder: Encoder, value: set[Any], depth: int) -> Any:
+    _nested(depth)
     again = encoder.reference(value)
     if again is not None:
         return again
     out: dict[str, Any] = {"$set": []}
     encoder.remember(value, out)
-    encoder.visit_all(_in_order(value), out["$set"], depth)
+    out["$set"] = _members(encoder, value, depth)
     return out
 
 
 def _frozenset(encoder: Encoder, value: frozenset[Any], depth: int) -> Any:
+    _nested(depth)
+    return {"$frozenset": _members(encoder, value, depth)}
+
+
+def _members(encoder: Encoder, values: Iterable[Any], depth: int) -> list[Any]:
+    """Encode the members of a set in the order of their texts: hash order differs from process to process, stored texts may not.
+
+    Members that share mutable objects are put in order first, because the first one met is the one that holds the object."""
+    alone, trees = encoder.attempt_alone(values, depth)
+    if alone:
+        return sorted(trees, key=json.dumps)
     out: list[Any] = []
-    encoder.visit_all(_in_order(value), out, depth)
-    return {"$frozenset": out}
-
-
-def _in_order(values: Iterable[Any]) -> list[Any]:
-    """Sort members by their encoded text: hash order differs from process to process, stored texts may not."""
-
-    def text(value: Any) -> str:
-        return json.dumps(Encoder().encode(value, by=""))
-
-    return sorted(values, key=text)
-
-
-def _zone(value: datetime | time) -> str | None:
-    zone = value.tzinfo
-    if zone is None or type(zone) in (timezone, TzInfo):  # the second is what pydantic makes of an offset in JSON
-        return None
-    if type(zone) is ZoneInfo and zone.key:
-        return zone.key
-    raise CodecError(
-        f"a time zone of type {type(zone).__name__} cannot be stored: use zoneinfo.ZoneInfo(...) or datetime.timezone"
-    )
+    encoder.visit_all(sorted(values, key=lambda value: json.dumps(Encoder().encode(value, by=""))), out, depth)
+    return out
 
 
 def _moment(tag: str) -> Handler:
     def encode(_: Encoder, value: datetime | time, __: int) -> Any:
-        zone = _zone(value)
-        out: dict[str, Any] = {tag: value.isoformat()}
-        if zone is not None:
-            out["zone"] = zone
+        zone = beside_text(value.tzinfo)
+        out: dict[str, Any] = {tag: value.isoformat(), **zone}
         if value.fold:
             out["fold"] = 1
         return out
@@ -292,10 +303,10 @@ def _model(encoder: Encoder, value: BaseModel, depth: int) -> Any:
     if again is not None:
         return again
     kind: type[BaseModel] = type(value)
-    out: dict[str, Any] = {"$model": encoder.class_name(kind)}
+    out = _model_head(encoder, kind)
     if not is_frozen_class(kind):
         encoder.remember(value, out)
-    if value.__pydantic_private__:
+    if kind.__private_attributes__:
         raise CodecError(f"model '{kind.__name__}' has private attributes, which are not stored: make them fields")
     out["v"] = encoder.visit_fields(value.__dict__, kind.model_fields, depth)
     if value.__pydantic_fields_set__ != out["v"].keys():
@@ -308,6 +319,15 @@ def _model(encoder: Encoder, value: BaseModel, depth: int) -> Any:
     return out
 
 
+def _model_head(encoder: Encoder, kind: type[BaseModel]) -> dict[str, Any]:
+    """Name the class; `Box[int]` by what it was made of, because the process that reads it may not have made it yet."""
+    origin, arguments = origin_of(kind)
+    of = arguments_tree(arguments, encoder.class_name) if arguments else None
+    if of is None:
+        return {"$model": encoder.class_name(kind)}
+    return {"$model": encoder.class_name(origin), "of": of}
+
+
 def _data(encoder: Encoder, value: Any, depth: int) -> Any:
     _nested(depth)
     again = encoder.reference(value)
@@ -318,6 +338,11 @@ def _data(encoder: Encoder, value: Any, depth: int) -> Any:
     if not is_frozen_class(kind):
         encoder.remember(value, out)
     names = [field.name for field in dataclasses.fields(kind)]
+    undeclared = undeclared_attributes(value, names)
+    if undeclared:
+        raise CodecError(
+            f"dataclass '{kind.__name__}' has the attribute '{undeclared[0]}', which is no field and would be lost: declare it"
+        )
     out["v"] = encoder.visit_fields({name: getattr(value, name) for name in names if hasattr(value, name)}, names, depth)
     return out
 
@@ -328,9 +353,9 @@ def _error(encoder: Encoder, value: BaseException, depth: int) -> Any:
     if again is not None:
         return again
     parts = parts_of(value)
-    if parts.cls is not None:
-        encoder.class_name(parts.cls)
     out: dict[str, Any] = {"$error": parts.name, "mro": list(parts.type_names)}
+    if parts.name_taken if parts.cls is None else not encoder.takes_name(parts.cls):
+        out["other"] = True
     encoder.remember(value, out)
     out["args"] = [_or_text(encoder, arg, depth) for arg in parts.args]
     _error_extras(encoder, parts, out, depth)
@@ -345,7 +370,8 @@ def _error_extras(encoder: Encoder, parts: ErrorParts, out: dict[str, Any], dept
     if attributes:
         out["attrs"] = attributes
     if parts.cause is not None:
-        out["cause"] = encoder.visit(parts.cause, depth)
+        storable, tree = encoder.attempt(parts.cause, depth)
+        out["cause"] = tree if storable else _in_brief(parts.cause)
     if parts.notes:
         out["notes"] = list(parts.notes)
     if parts.traceback:
@@ -360,12 +386,29 @@ def _or_text(encoder: Encoder, value: Any, depth: int) -> Any:
     return tree if storable else ascii(value)[:1000]
 
 
+def _in_brief(error: BaseException) -> dict[str, Any]:
+    """Return the form of a cause that cannot be stored as it is (nested too deeply): its names and text."""
+    names = error_names(error)
+    return {"$error": names[0], "mro": names, "args": [text_of(error)[:1000]]}
+
+
 def is_frozen_class(cls: type[Any]) -> bool:
     """Say whether instances of a model or dataclass cannot be changed; their identity then does not matter."""
     if issubclass(cls, BaseModel):
         return bool(cls.model_config.get("frozen"))
     parameters: Any = getattr(cls, "__dataclass_params__", None)
     return parameters is not None and bool(parameters.frozen)
+
+
+def undeclared_attributes(value: Any, fields: Iterable[str]) -> list[str]:
+    """Return the attributes of a dataclass instance that are no fields and that nothing can make again."""
+    own: dict[str, Any] = getattr(value, "__dict__", {})
+    extra = own.keys() - set(fields)
+    return sorted(name for name in extra if name != "__orig_class__" and not _is_cached(type(value), name))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _is_cached(cls: type[Any], name: str) -> bool:
+    return isinstance(inspect.getattr_static(cls, name, None), cached_property)
 
 
 def _refuse(_: Encoder, value: Any, __: int) -> Any:
@@ -412,6 +455,9 @@ _HANDLERS: dict[type, Handler] = {
     time: _moment("$time"),
     date: lambda _, value, __: {"$date": value.isoformat()},
     timedelta: lambda _, value, __: {"$timedelta": [value.days, value.seconds, value.microseconds]},
+    timezone: lambda _, value, __: zone_tree(value),
+    TzInfo: lambda _, value, __: zone_tree(value),
+    ZoneInfo: lambda _, value, __: zone_tree(value),
     Decimal: lambda _, value, __: {"$decimal": str(value)},
     UUID: lambda _, value, __: {"$uuid": str(value)},
     bytes: lambda _, value, __: {"$bytes": base64.b64encode(value).decode()},

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from flowgraph.durations import Duration
+from flowgraph.durations import Duration, format_duration
 
 TRACEBACK_ATTRIBUTE = "__traceback_text__"
 
@@ -41,6 +41,11 @@ class StepFailed(Exception):
 
 class StepTimeout(StepFailed, TimeoutError):
     """One attempt of a step took longer than its `timeout=`."""
+
+    @classmethod
+    def of(cls, step: str, limit: timedelta) -> StepTimeout:
+        """Return the error of a step that was given so much time."""
+        return cls(f"step '{step}' timed out after {format_duration(limit)}")
 
 
 class StepInterrupted(StepFailed):
@@ -93,7 +98,8 @@ class NotInStep(RuntimeError):
 class ForeignError(Exception):
     """Stands for a stored exception whose class this code no longer has (or cannot build without running its constructor).
 
-    `type_name` and `mro_names` are the original's, so handlers still match by name; `str()` is the original's text.
+    `type_name` and `mro_names` are the original's, so handlers still match by name; `str()` is the original's text. `name_taken`:
+    another class in the same document has the name.
     """
 
     def __init__(self, type_name: str, mro_names: tuple[str, ...], text: str) -> None:
@@ -102,6 +108,7 @@ class ForeignError(Exception):
         self.mro_names = mro_names
         self.text = text
         self.original_args: tuple[object, ...] = ()
+        self.name_taken = False
 
     def __str__(self) -> str:
         return self.text
@@ -121,7 +128,7 @@ def error_names(error: BaseException) -> list[str]:
 def capture_traceback(error: BaseException) -> None:
     """Keep the text of `error`'s traceback on it, so that it is stored with the error and survives decoding."""
     if error.__traceback__ is not None:
-        setattr(error, TRACEBACK_ATTRIBUTE, "".join(traceback.format_tb(error.__traceback__)))
+        vars(error)[TRACEBACK_ATTRIBUTE] = "".join(traceback.format_tb(error.__traceback__))
 
 
 COMPENSATION_FAILED = "compensation failed"
@@ -138,4 +145,5 @@ def add_other_failure(error: BaseException, other: BaseException, role: str = "a
 
     Used for siblings in a group, compensations and handlers.
     """
-    error.add_note(f"{role}: {error_names(other)[0]}: {other}")
+    notes = vars(error).setdefault("__notes__", [])  # not `add_note`: the class may be a frozen dataclass
+    notes.append(f"{role}: {error_names(other)[0]}: {other}")

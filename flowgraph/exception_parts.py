@@ -10,19 +10,21 @@ from typing import Any
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, FailureInfo, ForeignError, error_names
 
 _KEPT_APART = {"__notes__", TRACEBACK_ATTRIBUTE, "flowgraph"}
-_OF_FOREIGN = {"type_name", "mro_names", "text", "original_args"}
+_OF_FOREIGN = {"type_name", "mro_names", "text", "original_args", "name_taken"}
 _NOT_STORED = {"obj", "exceptions", "message", "print_file_and_line"}
 """Slots of built-in exceptions that hold foreign objects (`AttributeError.obj`) or repeat the arguments (groups)."""
 
 
 @dataclass(frozen=True)
 class ErrorParts:
-    """An exception as data; `cls` is None when the original's class is not known here.
+    """An exception as data; `cls` is None when the original's class is not known here (`name_taken`: because another one has its
+    name).
 
     `text` is None when it is what Python makes of the arguments: written again it could differ (the order of a set is by hash).
     """
 
     cls: type[BaseException] | None
+    name_taken: bool
     name: str
     type_names: tuple[str, ...]
     args: tuple[Any, ...]
@@ -38,20 +40,21 @@ def parts_of(error: BaseException) -> ErrorParts:
     """Take `error` apart. Its `__str__` is called; a failing one counts as empty."""
     foreign = isinstance(error, ForeignError)
     apart = _KEPT_APART | _OF_FOREIGN if foreign else _KEPT_APART
-    own = {_text_of(name): value for name, value in vars(error).items() if name not in apart}
+    own = {text_of(name): value for name, value in vars(error).items() if name not in apart}
     failure = getattr(error, "flowgraph", None)
     args = error.original_args if isinstance(error, ForeignError) else error.args
-    text = _text_of(error)
+    text = text_of(error)
     return ErrorParts(
         cls=None if foreign else type(error),
+        name_taken=isinstance(error, ForeignError) and error.name_taken,
         name=error.type_name if isinstance(error, ForeignError) else type(error).__name__,
         type_names=tuple(error_names(error)),
         args=args,
         text=None if text == default_text(args) else text,
         attributes=own if foreign else _slots(error) | own,
         cause=error.__cause__,
-        notes=tuple(_text_of(note) for note in getattr(error, "__notes__", ())),
-        traceback=_text_of(getattr(error, TRACEBACK_ATTRIBUTE, "")),
+        notes=tuple(text_of(note) for note in getattr(error, "__notes__", ())),
+        traceback=text_of(getattr(error, TRACEBACK_ATTRIBUTE, "")),
         failure=failure if isinstance(failure, FailureInfo) else None,
     )
 
@@ -69,20 +72,21 @@ def build_shell(cls: type[BaseException], args: tuple[Any, ...]) -> BaseExceptio
 
 def fill(error: BaseException, args: tuple[Any, ...], attributes: Mapping[str, Any]) -> None:
     """Give a shell its arguments and attributes."""
-    error.args = args
+    object.__setattr__(error, "args", args)
     for name, value in attributes.items():
         if name in vars(error) or not _is_slot(type(error), name):
             vars(error)[name] = value
         else:
-            setattr(error, name, value)
+            object.__setattr__(error, name, value)
 
 
 def default_text(args: tuple[Any, ...]) -> str:
     """Return the text of an exception with these arguments whose class has no `__str__` of its own."""
-    return _text_of(args[0] if len(args) == 1 else args or "")
+    return text_of(args[0] if len(args) == 1 else args or "")
 
 
-def _text_of(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return `str(value)` as text that can be stored; empty when it fails."""
     try:
         text = str(value)
     except Exception:  # a broken __str__ must not hide the failure that it describes
@@ -91,12 +95,15 @@ def _text_of(value: object) -> str:
 
 
 def _slots(error: BaseException) -> dict[str, Any]:
-    """Return what built-in exceptions keep outside `__dict__` (`OSError.errno`, `StopIteration.value`, ...)."""
-    names = {
-        name for base in type(error).__mro__[:-2] if base.__module__ == "builtins" for name in vars(base) if _is_slot(base, name)
-    }
-    found = {name: getattr(error, name, None) for name in sorted(names)}
-    return {name: value for name, value in found.items() if value is not None}
+    """Return what an exception keeps outside `__dict__`: built-in ones (`OSError.errno`, `StopIteration.value`, ...) where it is
+    not None, the author's `__slots__` where they are set."""
+    found: dict[str, Any] = {}
+    for base in type(error).__mro__[:-2]:
+        is_builtin = base.__module__ == "builtins"
+        for name in vars(base):
+            if _is_slot(base, name) and hasattr(error, name) and not (is_builtin and getattr(error, name) is None):
+                found[name] = getattr(error, name)
+    return dict(sorted(found.items()))
 
 
 def _is_slot(cls: type, name: str) -> bool:

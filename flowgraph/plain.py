@@ -89,6 +89,14 @@ def _span(_: _Reader, tree: dict[str, Any], __: int) -> Any:
     return f"{days * 86_400 + seconds + micros / 1_000_000:g}s"
 
 
+def _offset(_: _Reader, tree: dict[str, Any], __: int) -> Any:
+    if isinstance(tree.get("name"), str):
+        return tree["name"]
+    days, seconds, _micros = tree["$offset"]
+    minutes = (days * 86_400 + seconds) // 60
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
 _SHOW: dict[str, Callable[[_Reader, dict[str, Any], int], Any]] = {
     **{
         tag: _text(tag)
@@ -97,6 +105,8 @@ _SHOW: dict[str, Callable[[_Reader, dict[str, Any], int], Any]] = {
     "$int": lambda _, tree, __: int(tree["$int"]),
     "$timedelta": _span,
     "$range": _text("$range"),
+    "$zone": _text("$zone"),
+    "$offset": _offset,
     "$enum": lambda _, tree, __: tree["$enum"][1] or str(tree["$enum"][2]),
     "$named": lambda reader, tree, depth: reader.visit(tree["v"], depth + 1),
     "$dict": _pairs,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from flowgraph.branches import current_branch, pause
 from flowgraph.codec import copy_value
 from flowgraph.direct import DirectRun, current_run
-from flowgraph.durations import Duration, parse_duration
+from flowgraph.durations import Duration, aware, parse_duration
 from flowgraph.errors import CodecError
 from flowgraph.events import Event
 from flowgraph.world import Wait
@@ -65,10 +65,8 @@ def _own(value: Any) -> Any:
 
 async def pause_until(when: datetime) -> None:
     """Suspend until `when` (aware), at once when it has passed. Raises `ValueError` for a naive datetime."""
-    if when.tzinfo is None:
-        raise ValueError(f"sleep_until({when.isoformat()}) has no time zone: add tzinfo=ZoneInfo(...)")
     run, branch = current_run("sleep_until()"), current_branch("sleep_until()")
-    await pause(branch, (when - run.world.clock()).total_seconds())
+    await pause(branch, (aware(when) - run.world.clock()).total_seconds())
 
 
 async def publish(event: Event) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing
 from typing import Any, get_args, get_origin
 
+from typing_extensions import is_typeddict
+
 from flowgraph_compiler.types import (
     NONE,
     base,
@@ -52,9 +54,9 @@ def _fits_class(source: Any, target: Any) -> bool:
     have, want = class_of(source), class_of(target)
     if have is None or want is None or getattr(want, "_is_protocol", False):
         return True
-    if typing.is_typeddict(want):
-        return have is dict or typing.is_typeddict(have)
-    if typing.is_typeddict(have):
+    if is_typeddict(want):
+        return have is dict or is_typeddict(have)
+    if is_typeddict(have):
         return issubclass(dict, want)
     if want in _PROMOTIONS.get(have, ()):
         return True

@@ -53,8 +53,8 @@ def compile_application(
 ) -> Compilation:
     """Compile every workflow of the modules, or the selected ones. `found`: what was wrong before, in modules left out."""
     app, misread = read(modules, selected)
-    misdeclared = list(check_declarations(app))
-    diagnostics = [*found, *misread, *misdeclared]
+    misdeclared = [*misread, *check_declarations(app)]
+    diagnostics = [*found, *misdeclared]
     graphs: dict[str, WorkflowGraph] = {}
     machines: dict[str, Machine] = {}
     for name in selected or app.workflows:
@@ -69,7 +69,7 @@ def compile_application(
 def _compile(
     name: str, app: Application, graphs: dict[str, WorkflowGraph], machines: dict[str, Machine], misdeclared: list[Diagnostic]
 ) -> list[Diagnostic]:
-    """One workflow through the phases. Options that are wrong stop it before `lower`, which takes them as they are."""
+    """One workflow through the phases. Wrong options and defaults stop it before `lower`, which takes them as they are."""
     built, found = build(app, name)
     if built is None or has_errors(found):
         return found

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any, get_args
 from uuid import UUID
 
+from typing_extensions import is_typeddict
+
 from flowgraph_compiler.types import UNKNOWN, class_of, element, generic, is_namedtuple, mapping_of, members, union
 
 Given = Sequence[Any]
@@ -257,7 +259,7 @@ def subscripted(container: Any, index: Any, at: int | str | None, sliced: bool) 
         return container
     if cls is dict:
         return args[1] if len(args) == 2 else UNKNOWN
-    if typing.is_typeddict(cls) and isinstance(at, str):
+    if is_typeddict(cls) and isinstance(at, str):
         return typing.get_type_hints(cls).get(at, UNKNOWN)
     if is_namedtuple(cls) or cls is tuple:
         return _tuple_item(container, index, at, sliced)

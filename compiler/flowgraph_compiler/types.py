@@ -16,6 +16,7 @@ from functools import reduce
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel, EmailStr, FutureDate, FutureDatetime, NaiveDatetime, PastDate, PastDatetime
+from typing_extensions import is_typeddict  # knows those of `typing_extensions`, too, which pydantic wants before Python 3.12
 
 
 class Unknown:
@@ -177,20 +178,37 @@ def fields(tp: Any) -> dict[str, Any] | None:
     if cls is None:
         return None
     if is_model(cls):
-        return substituted(tp, {name: field.annotation for name, field in cls.model_fields.items()})  # type: ignore[attr-defined]
+        return {name: field.annotation for name, field in cls.model_fields.items()}  # type: ignore[attr-defined]
     if dataclasses.is_dataclass(cls):
-        known = hints(cls)
-        return substituted(tp, {field.name: known.get(field.name, UNKNOWN) for field in dataclasses.fields(cls)})
+        known, own = declared(tp), dataclasses.fields(cast("Any", cls))
+        return {field.name: known.get(field.name, UNKNOWN) for field in own}
     if is_namedtuple(cls):
-        known = hints(cls)
+        known = declared(tp)
         return {name: known.get(name, UNKNOWN) for name in cls._fields}  # type: ignore[attr-defined]
-    return hints(tp) if typing.is_typeddict(tp) else None
+    return declared(tp) if is_typeddict(cast("Any", cls)) else None
 
 
-def substituted(tp: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """The fields of `Box[int]`: those of `Box` with its type variables replaced."""
-    arguments = dict(zip(getattr(get_origin(tp), "__parameters__", ()), get_args(tp), strict=False))
-    return {name: arguments.get(field, field) for name, field in found.items()} if arguments else found
+def declared(tp: Any) -> dict[str, Any]:
+    """The annotations of a class and its bases, those of `Box[int]` with the type variables of `Box` replaced."""
+    cls = class_of(tp)
+    if cls is None:
+        return {}
+    variables: tuple[Any, ...] = getattr(cls, "__parameters__", ())
+    given: dict[Any, Any] = dict(zip(variables, get_args(normal(tp)), strict=False))
+    found: dict[str, Any] = {}
+    for parent in reversed(vars(cls).get("__orig_bases__", cls.__bases__)):
+        if get_origin(parent) is not typing.Generic:
+            found |= declared(substituted(parent, given))
+    known = hints(cls)
+    return found | {name: substituted(known[name], given) for name in vars(cls).get("__annotations__", ()) if name in known}
+
+
+def substituted(tp: Any, given: dict[Any, Any]) -> Any:
+    """A type with its type variables replaced."""
+    if isinstance(tp, TypeVar):
+        return given.get(tp, tp)
+    variables = getattr(tp, "__parameters__", ()) if get_origin(tp) is not None else ()
+    return tp[tuple(given.get(one, one) for one in variables)] if variables else tp
 
 
 def hints(cls: Any) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
 
 from flowgraph import Event
-from flowgraph.codec import dumps, loads
+from flowgraph.codec import CodecError, Encoder, dumps, loads, to_text
 from flowgraph.events import EventMeta, attach_meta
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_runtime.clock import Clock
@@ -20,6 +22,7 @@ from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.moments import microseconds, moment
+from flowgraph_runtime.pointers import escaped, pointer
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.schedules import schedules_of
@@ -101,13 +104,14 @@ class Intake:
             return
         try:
             event = validated(self._event_adapter(cls), row.data, "/data")
+            attach_meta(event, EventMeta(row.id, posted.name, moment(row.ts), posted.source))
+            with _storable(event, "/data"):
+                known = self._distribution.event_row(event, row.id, ts=row.ts, source=posted.source)
         except InputRejected as rejected:
             if not lenient:
                 raise
             row.status, row.reason = "invalid", str(rejected)[:REASON_LIMIT]
             return
-        attach_meta(event, EventMeta(row.id, posted.name, moment(row.ts), posted.source))
-        known = self._distribution.event_row(event, row.id, ts=row.ts, source=posted.source)
         row.payload, row.keys, row.names = known.payload, known.keys, known.names
         row.dedup = "start" if lenient else None
         runs.extend(self._distribution.runs(event, row))
@@ -174,11 +178,14 @@ class Intake:
         declared = self._registry.application.workflows[workflow]
         kind = self._registry.machine_of(workflow).parameter_kind
         if kind == "event":
-            return dumps([self._event(workflow, given, now)])
+            return self._event(workflow, given, now)
         if kind == "cron":
             return self._scheduled(workflow, given, now)
         filled = validated(self._parameters_adapter(declared), text, "")
-        return dumps([getattr(filled, parameter.name) for parameter in declared.parameters])
+        arguments = {parameter.name: getattr(filled, parameter.name) for parameter in declared.parameters}
+        encoder = Encoder()
+        with _storable(arguments, ""):
+            return to_text(encoder.finish([encoder.encode(value, by=f".{name}") for name, value in arguments.items()]))
 
     def _scheduled(self, workflow: str, given: object, now: int) -> str:
         """A run by hand of a workflow with a schedule: it is scheduled for now."""
@@ -197,15 +204,16 @@ class Intake:
             self._events[cls] = TypeAdapter(cls)
         return self._events[cls]
 
-    def _event(self, workflow: str, given: object, now: int) -> Event:
+    def _event(self, workflow: str, given: object, now: int) -> str:
         triggers = self._registry.machine_of(workflow).triggers
         names = list(dict.fromkeys(name for trigger in triggers for name in trigger.names))
         wrapped = len(names) > 1 or _names_its_event(given, names[0])
         name, data = _chosen(workflow, given, names) if wrapped else (names[0], given)
-        pointer = "/data" if wrapped else ""
-        event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), pointer)
+        prefix = "/data" if wrapped else ""
+        event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), prefix)
         attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
-        return event
+        with _storable(event, prefix):
+            return f"[{dumps(event)}]"
 
 
 def _compact(value: object) -> str:
@@ -243,7 +251,7 @@ def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:
         return adapter.validate_json(text)
     except ValidationError as error:
         faults = [
-            (prefix + "".join(f"/{_escaped(part)}" for part in fault["loc"]), fault["msg"])
+            (prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), fault["msg"])
             for fault in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise InputRejected("the data does not fit", faults) from None
@@ -251,5 +259,12 @@ def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:
         raise InputRejected("the data does not fit", [(prefix, f"{type(error).__name__}: {error}")]) from error
 
 
-def _escaped(part: int | str) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
+@contextmanager
+def _storable(value: object, prefix: str) -> Generator[None]:
+    """What is written inside is `value`, which fits its type. Raises `InputRejected` with a pointer where it cannot be stored."""
+    try:
+        yield
+    except CodecError as refused:
+        raise InputRejected("the data cannot be stored", [(prefix + pointer(value, refused.path), refused.reason)]) from None
+    except PydanticSerializationError as refused:
+        raise InputRejected("the data cannot be stored", [(prefix, str(refused))]) from None

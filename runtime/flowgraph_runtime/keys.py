@@ -12,6 +12,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def key_text(value: Any) -> str:
     """Return the text under which a key value is indexed. Raises TypeError for what cannot be a key.
@@ -28,7 +30,7 @@ def key_text(value: Any) -> str:
     if isinstance(value, UUID):
         return f"u:{value}"
     if isinstance(value, datetime):
-        return f"t:{value.isoformat() if value.utcoffset() is None else value.astimezone(UTC).isoformat()}"
+        return f"t:{_moment(value)}"
     if isinstance(value, date):
         return f"d:{value.isoformat()}"
     if isinstance(value, bytes):
@@ -38,6 +40,15 @@ def key_text(value: Any) -> str:
     raise TypeError(
         f"a value of type '{type(value).__name__}' cannot be a key: use str, int, Enum, UUID, date or a tuple of them"
     )
+
+
+def _moment(value: datetime) -> str:
+    if value.utcoffset() is None:
+        return value.isoformat()
+    try:
+        return value.astimezone(UTC).isoformat()
+    except OverflowError:  # in UTC it is before the year 1 or after 9999
+        return repr(value - _EPOCH)
 
 
 def _number(value: float | Decimal) -> str:

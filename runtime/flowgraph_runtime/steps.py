@@ -13,6 +13,7 @@ from functools import partial
 from types import TracebackType, coroutine
 from typing import Any, TypeAlias
 
+from flowgraph.calls import left_coroutine
 from flowgraph.codec import dumps
 from flowgraph.context import StepContext, enter_step, enter_surroundings
 from flowgraph.durations import parse_duration
@@ -217,7 +218,7 @@ def _call(context: Context, fn: Callable[..., Any], arguments: tuple[Any, ...], 
             raise _Raised(_ArgumentError(str(error))) from error
         raise _Raised(error) from error
     except BaseException as error:
-        raise _Raised(error) from error
+        raise _Raised(left_coroutine(error)) from error
 
 
 def _leave(hold: Hold, loop: asyncio.AbstractEventLoop, _: object) -> None:
@@ -232,7 +233,7 @@ async def _limited(running: Awaitable[Any], deadline: float, command: RunStep) -
             return await running
     except TimeoutError:
         if limit.expired():
-            raise StepTimeout(f"step '{command.step}' took longer than {command.timeout:g} s") from None
+            raise StepTimeout.of(command.step, timedelta(seconds=command.timeout or 0)) from None
         raise
 
 
@@ -256,7 +257,7 @@ def retry_moment(delay: str | timedelta | datetime, now: int) -> int:
 
 def _done(command: RunStep, result: object) -> StepDone:
     """The outcome of an attempt that returned. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
-    text, kept = encoded_and_kept(result)
+    text, kept = encoded_and_kept(result, command.step)
     if len(text) > RESULT_LIMIT // 4:
         size = len(text.encode())
         if size > RESULT_LIMIT:

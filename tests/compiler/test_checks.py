@@ -137,10 +137,25 @@ STORED = {
         return 0
     """,
     "used before the next await only": """
-        key = await secret()
+        dots = ...
+        n = len(str(dots))
+        await sleep("1h")
+        return n
+    """,
+    "used after the next await": """
+        dots = ...  # error: FG150
+        await sleep("1h")
+        return len(str(dots))
+    """,
+    "a result of a step, which is stored in any case": """
+        key = await secret()  # error: FG150
         n = len(str(key))
         await sleep("1h")
         return n
+    """,
+    "a result that nobody keeps": """
+        await locked()  # error: FG150
+        return 1
     """,
     "field of a dataclass": """
         box = await locked()  # error: FG150
@@ -197,11 +212,11 @@ STORED = {
         return n
     """,
     "rebound first": """
-        key = await secret()
-        n = len(str(key))
+        dots = ...
+        n = len(str(dots))
         await tell("a")
-        key = await secret()
-        return n + len(str(key))
+        dots = ...
+        return n + len(str(dots))
     """,
     "alive around the loop": """
         key = await secret()  # error: FG150
@@ -498,6 +513,66 @@ def test_body(name: str) -> None:
     codes = [*CODES, *(["FG211"] if name == "unused" else [])]
     body = "@workflow\nasync def flow(a: int) -> int:\n" + textwrap.indent(textwrap.dedent(text).strip("\n"), "    ") + "\n"
     assert codes_by_line(body, *codes) == marked(body)
+
+
+BOUNDARIES = """
+class Hidden(BaseModel):
+    name: str = ""
+    _seen: int = PrivateAttr(default=0)
+
+
+class Holder(BaseModel):
+    parts: list[Hidden] = []
+
+
+@dataclass
+class Placed:
+    at: Path
+
+
+class Moved(Event, name="moved"):
+    to: Placed
+
+
+@step
+async def hide(holder: Holder) -> None: ...
+@step
+async def walk(path: Path) -> None: ...
+@step
+async def where() -> Path: ...
+@subflow
+async def inner(path: Path) -> int:  # error: FG150
+    return await number()
+
+
+@workflow(on=Moved)
+async def by_event(event: Moved) -> int:  # error: FG150
+    return await number()
+
+
+@workflow
+async def by_hand(holder: Holder) -> int:  # error: FG152
+    return await number()
+
+
+@workflow
+async def calls(path: str) -> Holder:  # error: FG152
+    moved = await wait_for(Moved, timeout="1h")  # error: FG150
+    await sleep("1h")
+    await hide(Holder())  # error: FG152
+    return Holder()
+
+
+@workflow
+async def groups(path: str) -> int:
+    await parallel(number(), secret())  # error: FG150
+    return await inner(await where())  # error: FG150
+"""
+
+
+def test_what_crosses_the_edge_of_a_flow_must_be_storable() -> None:
+    body = "from pathlib import Path\nfrom pydantic import PrivateAttr\n" + BOUNDARIES
+    assert codes_by_line(body, "FG150", "FG152") == marked(body)
 
 
 def test_a_wait_that_may_time_out_is_named_where_its_result_is_used() -> None:

@@ -161,6 +161,11 @@ CHANGED = {
         xs.append(1)
         return xs
     """,
+    "taken from": """
+        xs = await use([])
+        await use(xs)
+        return xs.pop(0) if xs else 0
+    """,
     "collected in a loop": """
         xs: list[int] = []
         for n in range(3):

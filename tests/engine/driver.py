@@ -22,6 +22,7 @@ from datetime import timedelta
 from typing import Any
 
 from flowgraph import Event
+from flowgraph.calls import left_coroutine
 from flowgraph.codec import TypeRegistry, dumps, loads
 from flowgraph.context import StepContext, resources_scope, step_scope
 from flowgraph.errors import NEVER_RETRIED, RetryAfter, StepTimeout, capture_traceback
@@ -182,9 +183,9 @@ class _StepCalls:
         context = StepContext(command.attempt, f"{run_id}:{command.site}:{command.visit}", run_id, command.step)
         try:
             with resources_scope(self._resources), step_scope(context):
-                return StepDone(command.serial, command.attempt, dumps(self._call(command)))
+                return StepDone(command.serial, command.attempt, dumps(self._call(command), by=f"result of {command.step}"))
         except BaseException as error:
-            return self._failed(command, error, at)
+            return self._failed(command, left_coroutine(error), at)
 
     def _call(self, command: c.RunStep) -> Any:
         declared = self._steps[command.step]
@@ -216,7 +217,7 @@ async def _limited(coroutine: Any, command: c.RunStep) -> Any:
         async with asyncio.timeout(command.timeout):
             return await coroutine
     except TimeoutError:
-        raise StepTimeout(f"step '{command.step}' took longer than {command.timeout:g} s") from None
+        raise StepTimeout.of(command.step, timedelta(seconds=command.timeout)) from None
 
 
 class _Programs:

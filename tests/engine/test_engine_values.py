@@ -52,7 +52,7 @@ def test_both_ways_agree_with_the_codec(value: Any) -> None:
 @example({"a": 2**64})
 @example({"a": 1, "b": None, "c": "x", "d": True})
 def test_what_is_kept_beside_the_text_is_what_the_text_says(value: Any) -> None:
-    text, kept = encoded_and_kept(value)
+    text, kept = encoded_and_kept(value, "charge")
     assert text == dumps(value)
     if kept is not NOT_KEPT:
         assert repr(kept) == repr(loads(text, TYPES))

@@ -1,5 +1,7 @@
 """Exceptions as data: what survives, and what stands for a class that is gone."""
 
+import dataclasses
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -24,7 +26,19 @@ class Number(BaseModel):
     n: int
 
 
-TYPES = TypeRegistry(Declined, Mute)
+class Slotted(ValueError):
+    __slots__ = ("code", "unset")
+
+    def __init__(self, code: int | None) -> None:
+        self.code = code
+
+
+@dataclasses.dataclass(frozen=True)
+class Told(Exception):
+    reason: str
+
+
+TYPES = TypeRegistry(Declined, Mute, Slotted, Told)
 
 
 def there_and_back(error: BaseException) -> BaseException:
@@ -133,3 +147,48 @@ def test_sharing_inside_an_attribute_that_is_dropped_leaves_no_trace() -> None:
     error = ValueError("x")
     vars(error)["dropped"] = [shared, shared, print]
     assert encode([error, shared]) == [encode(ValueError("x")), [1]]
+
+
+@pytest.mark.parametrize("code", [3, None])
+def test_the_authors_slots_survive(code: int | None) -> None:
+    read = there_and_back(Slotted(code))
+    assert isinstance(read, Slotted)
+    assert read.code == code
+    assert not hasattr(read, "unset")
+
+
+def test_a_frozen_dataclass_that_is_an_exception_survives() -> None:
+    read = there_and_back(Told("why"))
+    assert isinstance(read, Told)
+    assert (read.reason, read.args) == ("why", ("why",))
+
+
+def test_two_exceptions_of_one_name_in_a_chain_are_both_kept() -> None:
+    """Libraries wrap errors in their own of the same name (`JSONDecodeError`): neither may make the other impossible to store."""
+
+    def declined() -> type[Exception]:
+        class Declined(ValueError):
+            pass
+
+        return Declined
+
+    error = Declined("1", 2)
+    error.__cause__ = declined()("theirs")
+    read = there_and_back(error)
+    assert isinstance(read, Declined)
+    assert isinstance(read.__cause__, ForeignError)
+    assert (str(read.__cause__), error_names(read.__cause__)[:2]) == ("theirs", ["Declined", "ValueError"])
+    assert isinstance(copy_value(error).__cause__, ForeignError)
+
+
+def test_a_chain_that_is_too_long_is_cut_and_the_error_kept() -> None:
+    error = first = ValueError("0")
+    for n in range(1, 400):
+        error.__cause__ = ValueError(str(n))
+        error = error.__cause__
+    read: BaseException | None = there_and_back(first)
+    length = 0
+    while read is not None:
+        length, last, read = length + 1, read, read.__cause__
+    assert 100 < length < 400
+    assert str(last) == str(length - 1)

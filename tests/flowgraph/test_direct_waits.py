@@ -163,7 +163,7 @@ def test_sleep_until_needs_a_zone_and_passes_at_once_when_it_is_late() -> None:
     assert given(until(START + timedelta(days=3))) == timedelta(days=3)
     assert given(until(datetime(2026, 3, 1, 12, tzinfo=ZoneInfo("Europe/Paris")))) == timedelta(hours=11)
     assert given(until(START - timedelta(days=3))) == timedelta()
-    with pytest.raises(ValueError, match=r"no time zone: add tzinfo=ZoneInfo"):
+    with pytest.raises(ValueError, match="no time zone: add tzinfo=UTC or"):
         given(until(datetime(2026, 3, 1)))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-import typing
 from collections.abc import Sequence
 from datetime import datetime
+
+from typing_extensions import is_typeddict
 
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.constructors import user_code
@@ -129,7 +130,7 @@ class Calls(Known):
 
     def _construct(self, node: ast.Call, cls: type) -> Expr:
         span = self.span(node)
-        if typing.is_typeddict(cls):
+        if is_typeddict(cls):
             return New("dict", (), self.arguments(node)[2], span)
         name = callees.type_name(cls)
         if name is None and not self._is_allowed(node, cls):

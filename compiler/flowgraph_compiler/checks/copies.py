@@ -39,7 +39,7 @@ from flowgraph_compiler.infer.nodes import FlowTypes
 from flowgraph_compiler.patterns import captures
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
-from flowgraph_compiler.statements import Assign, Augment
+from flowgraph_compiler.statements import Assign, Augment, Evaluate
 from flowgraph_compiler.subexpressions import inside
 from flowgraph_compiler.types import class_of
 from flowgraph_compiler.variables import bound_names, expressions_of, targets_of
@@ -173,16 +173,15 @@ def _augments(node: AnyNode) -> bool:
 
 
 def _changed(node: AnyNode) -> Iterator[str]:
-    """The variables whose value a node changes in place."""
-    for expr in expressions_of(node):
-        for part in inside(expr):
-            if isinstance(part, Method) and part.name in _MUTATING and (root := _root(part.value)) is not None:
-                yield root
-    for target in targets_of(node):
-        if isinstance(target, Attribute | Subscript) and (root := _root(target.value)) is not None:
-            yield root
-        elif isinstance(target, Local) and _augments(node):
-            yield target.name
+    """The variables whose value a statement changes in place and does nothing else with."""
+    match node:
+        case Pure(statement=Evaluate(value=Method(value=value, name=method))) if method in _MUTATING:
+            changed = [_root(value)]
+        case Pure(statement=Augment(target=Local(name))):
+            changed = [name]
+        case _:
+            changed = [_root(target.value) for target in targets_of(node) if isinstance(target, Attribute | Subscript)]
+    yield from (name for name in changed if name is not None)
 
 
 def _root(expr: Expr) -> str | None:

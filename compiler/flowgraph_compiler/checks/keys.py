@@ -14,6 +14,7 @@ from flowgraph_compiler.declared_at import option_node
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.infer.findings import meant
 from flowgraph_compiler.infer.members import attribute
+from flowgraph_compiler.results import binary
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.types import UNKNOWN, class_of, fields, is_any, members, show, union
 
@@ -74,6 +75,11 @@ def _type(node: ast.expr, parameter: str | None, event: Any) -> Any:
             return UNKNOWN if owner is UNKNOWN else attribute(owner, name)
         case ast.Constant(value=constant):
             return type(constant)
+        case ast.JoinedStr():
+            return str
+        case ast.BinOp(left, ast.Div(), right):
+            sides = _type(left, parameter, event), _type(right, parameter, event)
+            return UNKNOWN if UNKNOWN in sides else binary("/", *sides)
         case _:
             return UNKNOWN
 

@@ -9,7 +9,7 @@ from typing import Any
 from flowgraph_compiler.checks.liveness import Liveness
 from flowgraph_compiler.declarations import Application, FlowDecl
 from flowgraph_compiler.diagnostics import Diagnostic, Related
-from flowgraph_compiler.graph import AnyNode, FlowGraph, For, Handler, Try, WorkflowGraph, suspends, walk
+from flowgraph_compiler.graph import AnyNode, FlowGraph, For, Handler, Step, Try, Wait, WorkflowGraph, suspends, walk
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings
@@ -20,14 +20,52 @@ from flowgraph_compiler.storability import obstacle, private_attributes, width
 from flowgraph_compiler.types import UNKNOWN, partial, show
 from flowgraph_compiler.variables import bound_names
 
+_STORING = ("FG150", "FG152")
+
 
 def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
     """Report each variable once, at its assignment, with the await that it lives across."""
     for function in graph.functions:
         if function.kind != "pure":
-            yield from _function(function, flows[function.name], graph.name)
+            found = list(_function(function, flows[function.name], graph.name))
+            yield from found
+            yield from _boundaries(function, app, graph.name, [each.message for each in found if each.rule.code in _STORING])
     for decl in declarations(graph, app):
         yield from _result(decl, graph)
+
+
+def _boundaries(function: FlowGraph, app: Application, workflow: str, told: list[str]) -> Iterator[Diagnostic]:
+    """Arguments, results and events are stored whatever lives across an await: the types of what a function calls and gets.
+
+    A part that a message of `told` names already is not repeated."""
+    for title, span, tp in _received(function, app):
+        for code, part, message, help_ in _unstorable(title, tp):
+            if not any(part in text for text in told):
+                told.append(message)
+                yield Diagnostic(RULES[code], span, message, help_, (), workflow)
+
+
+def _unstorable(title: str, tp: Any) -> Iterator[tuple[str, str, str, str]]:
+    blocked, private = obstacle(tp), private_attributes(tp)
+    if blocked is not None:
+        yield "FG150", blocked, f"{title} cannot be stored: {blocked}", "keep it inside a step, or pass what is needed of it"
+    if private is not None:
+        yield "FG152", private, f"{title} has the private attribute {private}, which is not stored", "make it a field"
+
+
+def _received(function: FlowGraph, app: Application) -> Iterator[tuple[str, Span, Any]]:
+    """What crosses the edge of a function: a title, the place and the declared type."""
+    decl = {"workflow": app.workflows, "subflow": app.subflows}.get(function.kind, {}).get(function.name)
+    for parameter in decl.parameters if decl is not None else ():
+        yield f"parameter '{parameter.name}' of {function.kind} '{function.name}'", parameter.span, parameter.type
+    for node in walk(function.body):
+        called = app.steps.get(node.callee) if isinstance(node, Step) else None
+        if called is not None:
+            yield f"the result of step '{called.name}'", node.span, called.result
+            for parameter in called.parameters:
+                yield f"argument '{parameter.name}' of step '{called.name}'", node.span, parameter.type
+        if isinstance(node, Wait) and node.event in app.events:
+            yield f"event '{node.event}'", node.span, app.events[node.event]
 
 
 def declarations(graph: WorkflowGraph, app: Application) -> list[FlowDecl]:
@@ -42,11 +80,11 @@ def _result(decl: FlowDecl, graph: WorkflowGraph) -> Iterator[Diagnostic]:
     title = f"the result of {decl.kind} '{decl.name}'"
     if decl.result is None:
         return
-    wide, blocked = width(decl.result), obstacle(decl.result)
+    wide = width(decl.result)
     if wide is not None:
         yield Diagnostic(RULES["FG163"], decl.span, f"{title} is '{wide}', which is too wide", "-> SomeModel", (), graph.name)
-    if blocked is not None:
-        yield Diagnostic(RULES["FG150"], decl.span, f"{title} cannot be stored: {blocked}", "-> SomeModel", (), graph.name)
+    for code, _, message, help_ in _unstorable(title, decl.result):
+        yield Diagnostic(RULES[code], decl.span, message, "-> SomeModel" if code == "FG150" else help_, (), graph.name)
 
 
 def _function(function: FlowGraph, flow: FlowTypes, workflow: str) -> Iterator[Diagnostic]:

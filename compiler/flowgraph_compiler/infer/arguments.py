@@ -56,7 +56,9 @@ def check_call(called: Called, positional: Sequence[Given], keywords: Sequence[t
         bound[parameter.name] = given
     known = [parameter.name for parameter in called.parameters]
     for name, given in keywords:
-        if name in known:
+        if name in bound:
+            findings.add("FG172", given.span, f"{called.title} gets argument '{name}' twice", f"leave out one '{name}'")
+        elif name in known:
             bound[name] = given
         elif not called.open_keywords:
             findings.add("FG172", given.span, f"{called.title} has no parameter '{name}'", meant(name, known, "{}=..."))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from flowgraph import Err, Ok
 from flowgraph_compiler.assignability import assignable
 from flowgraph_compiler.declarations import FlowDecl, StepDecl
 from flowgraph_compiler.expressions import Call as CallExpr
-from flowgraph_compiler.expressions import Compare, Expr, Local, Logical, Unary
+from flowgraph_compiler.expressions import Compare, Const, Expr, Local, Logical, Unary
 from flowgraph_compiler.graph import (
     AnyNode,
     Branch,
@@ -201,7 +202,11 @@ class FlowTypes(MatchTypes):
         match node:
             case Invocation():
                 evaluator.arguments(self._called(node), node.arguments, node.keywords)
-            case Sleep(duration=expr) | SleepUntil(when=expr) | Send(event=expr):
+            case Sleep(duration=expr):
+                self._moment(evaluator, node, expr, "sleep", str | timedelta)
+            case SleepUntil(when=expr):
+                self._moment(evaluator, node, expr, "sleep_until", datetime)
+            case Send(event=expr):
                 evaluator.of(expr)
             case Wait():
                 self._wait(evaluator, node)
@@ -212,6 +217,14 @@ class FlowTypes(MatchTypes):
                 self._fan_out(evaluator, node)
             case _:
                 pass
+
+    def _moment(self, evaluator: Evaluator, node: AnyNode, expr: Expr, callee: str, wanted: Any) -> None:
+        """How long or until when; a duration that is written out is left to FG321."""
+        given, sleeps = evaluator.of(expr), callee == "sleep"
+        if not assignable(given, wanted) and not (sleeps and isinstance(expr, Const)):
+            message = f"'{callee}' takes '{show(wanted)}', got '{show(given)}'"
+            help_ = 'sleep("90m")' if sleeps else "datetime(..., tzinfo=UTC)"
+            evaluator.findings.add("FG170", expr.span if expr.span.line else node.span, message, help_)
 
     def _fan_out(self, evaluator: Evaluator, node: FanOut) -> None:
         limit = None if node.limit is None else evaluator.of(node.limit)

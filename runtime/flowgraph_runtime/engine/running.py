@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowgraph.calls import left_coroutine
 from flowgraph.codec import copy_value
 from flowgraph.errors import TRACEBACK_ATTRIBUTE, Cancelled
 from flowgraph_runtime.engine.blocks import (
@@ -143,6 +144,7 @@ def _caught(turn: Turn, token: Token, error: BaseException) -> bool:
             frame.block = block.handler
             return True
         frames.pop()
+        error = left_coroutine(error)
     turn.messages.append((token, False, error, None))
     return False
 

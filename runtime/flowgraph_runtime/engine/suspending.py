@@ -7,12 +7,12 @@ it raises is raised at the await.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flowgraph import Event
 from flowgraph.codec import copy_value, dumps
-from flowgraph.durations import parse_duration
+from flowgraph.durations import aware, parse_duration
 from flowgraph.events import EventMeta, attach_meta, meta_of
 from flowgraph.fan_outs import check_fan_out
 from flowgraph_runtime.engine.blocks import (
@@ -69,19 +69,11 @@ def begin_flow(_: Turn, token: Token, action: FlowAction, payload: Any) -> objec
 
 def begin_sleep(turn: Turn, token: Token, action: SleepAction, payload: Any) -> object:
     """Set a timer; one that is due already fires at once."""
-    due = _moment(payload) if action.until else turn.at + parse_duration(payload) // _MICROSECOND
+    due = (aware(payload) - EPOCH) // _MICROSECOND if action.until else turn.at + parse_duration(payload) // _MICROSECOND
     pending = SleepPending(turn.state.new_serial(), token, turn.at, action, due)
     turn.state.suspend(pending)
     turn.commands.append(SetTimer(pending.serial, due, "sleep"))
     return SUSPENDED
-
-
-def _moment(when: Any) -> int:
-    if not isinstance(when, datetime):
-        raise TypeError(f"sleep_until() needs an aware datetime, not {type(when).__name__!r}")
-    if when.utcoffset() is None:
-        raise ValueError("sleep_until() needs an aware datetime: give it a time zone, e.g. tzinfo=UTC")
-    return (when - EPOCH) // _MICROSECOND
 
 
 def begin_wait(turn: Turn, token: Token, action: WaitAction, payload: Any) -> object:

@@ -28,13 +28,12 @@ def encoded(value: object, *, by: str = "value") -> str:
     return dumps(value, by=by) if text is None else text
 
 
-def encoded_and_kept(value: object) -> tuple[str, object]:
-    """Return the codec text of a value, and what that text decodes to where a copy is cheaper than decoding, else `NOT_KEPT`.
-
-    Raises `CodecError`."""
+def encoded_and_kept(value: object, step: str) -> tuple[str, object]:
+    """Return the codec text of a step's result, and what that text decodes to where a copy is cheaper than decoding, else
+    `NOT_KEPT`. Raises `CodecError`."""
     text = _plain_text(value)
     if text is None:
-        return dumps(value), NOT_KEPT
+        return dumps(value, by=f"result of {step}"), NOT_KEPT
     return text, cast("dict[str, object]", value).copy() if type(value) is dict else value
 
 
