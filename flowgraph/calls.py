@@ -28,6 +28,12 @@ class Call:
         """Return the keyword arguments."""
         return self.arguments.kwargs
 
+    def by_name(self) -> dict[str, Any]:
+        """Return every argument by its parameter's name, defaults filled in."""
+        whole = inspect.BoundArguments(self.arguments.signature, dict(self.arguments.arguments))  # type: ignore[arg-type]
+        whole.apply_defaults()
+        return dict(whole.arguments)
+
     def copy(self, name: str) -> Call:
         """Return the call with arguments of its own, as each attempt gets them."""
         return bind(self.fn, name, self.args, self.kwargs)

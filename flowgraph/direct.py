@@ -184,7 +184,7 @@ class DirectRun:
         """
         triggers = self.options.triggers()
         if not triggers:
-            return dict(self._call.arguments.arguments)
+            return self._call.by_name()
         if self._call.args:
             return self._call.args[0]
         return self.started_at if any(isinstance(trigger, Cron) for trigger in triggers) else {}

@@ -76,6 +76,8 @@ FG232 N argument-mutated-after-call
 FG240 W grows-in-endless-loop
 FG241 N state-may-exceed-limit
 FG250 E duplicate-name
+FG260 E workflow-cycle
+FG261 E limit-deadlock
 FG301 E key-type
 FG310 E cron-invalid
 FG311 E cron-never-fires

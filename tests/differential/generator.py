@@ -13,17 +13,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tests.differential.prelude import PRELUDE, SUBFLOWS
+from tests.differential.prelude import PRELUDE, SUBFLOWS, WORKFLOWS
 from tests.differential.programs import Program, Scope
 from tests.differential.random_matches import Matches
 from tests.differential.random_pures import Pures
+from tests.differential.random_runs import Runs
 from tests.differential.random_scopes import Scopes
 
 DEEPEST = 9
 """Indentation from which on nothing compound is nested: Python takes 20 blocks, a try counts as several."""
 
 
-class Generator(Scopes, Matches, Pures):
+class Generator(Runs, Scopes, Matches, Pures):
     """Writes one program from one seed."""
 
     # --- the program
@@ -34,6 +35,8 @@ class Generator(Scopes, Matches, Pures):
         if "subflow" in self.features:
             for _ in range(self.random.randint(1, 2)):
                 self.subflow()
+        if self.features & {"child", "start"}:
+            self.workflows()
         triggered = "trigger" in self.features and self.random.random() < 0.5
         if triggered:
             self.function(self.decorator("on=Ping"), "flow", "event: Ping", "str", Scope({"n": "int"}), "n = event.n")
@@ -41,6 +44,7 @@ class Generator(Scopes, Matches, Pures):
             self.function(self.decorator(), "flow", "n: int", "str", Scope({"n": "int"}))
         text = "\n".join(self.lines) + "\n"
         called = "".join(declared for name, declared in SUBFLOWS.items() if f"{name}(" in text or f"={name}" in text)
+        called += "".join(declared for name, declared in WORKFLOWS.items() if f"{name}(" in text or f"start({name}" in text)
         text = PRELUDE + called.replace("TRIGGER", "Ping" if triggered else "dict[str, int]") + text
         events = [(self.random.randint(0, 4), self.random.choice("abc")) for _ in range(self.random.randint(0, 4))]
         program = Program(self.seed, text, self.random.randint(-3, 9), events, self.features)
@@ -131,8 +135,8 @@ class Generator(Scopes, Matches, Pures):
             ("wait", self.wait, 2), ("send", self.send, 1), ("alias", self.alias, 2), ("mutate", self.mutate, 3),
             ("augment", self.augment, 2), ("unpack", self.unpack, 2), ("assert", self.assert_, 1), ("delete", self.delete, 1),
             ("chain", self.chain, 1), ("recorded", self.recorded, 1), ("optional", self.optional, 2),
-            ("parallel_waits", self.parallel_waits, 1), ("fan_out", self.fan_out, 3),
-            ("match", self.match_, 3),
+            ("parallel_waits", self.parallel_waits, 1), ("fan_out", self.fan_out, 3), ("settle", self.settle, 2),
+            ("race", self.race, 2), ("child", self.child, 3), ("start", self.start, 1), ("match", self.match_, 3),
         ):  # fmt: skip
             if feature in self.features and self.indent < DEEPEST:
                 choices.append((make, weight))

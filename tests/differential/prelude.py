@@ -12,7 +12,7 @@ from enum import Enum, IntEnum
 from typing import Any
 from pydantic import BaseModel
 from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, pure, saga, send, sleep, step, subflow, timeout
-from flowgraph import uuid, wait_for, workflow
+from flowgraph import Err, Ok, race, settle, start, uuid, wait_for, workflow
 
 CALLS: list[tuple[object, ...]] = []
 HELD: list[Callable[[], Awaitable[None]]] = []  # what the call that a test singled out awaits
@@ -273,3 +273,37 @@ async def saved(n: int, *, failing: bool = False) -> int:
 """.split("@subflow")[1:]
 }
 """Subflows by name, declared in the programs that call them."""
+
+WORKFLOWS = {
+    text.split("async def ")[1].split("(")[0]: f"@workflow{text}"
+    for text in """
+@workflow
+async def napping(n: int, m: int = 3, *, nap: str = "1h") -> int:
+    try:
+        await sleep(nap)
+        return await add(n, m)
+    finally:
+        await record(f"napping {n}")
+
+@workflow(on=Ping, on_failure=alert, on_cancel=cleaned)
+async def pinged(event: Ping) -> int:
+    await sleep(event.text)
+    return await very(event.n)
+
+@workflow(on_failure=broken_alert, on_cancel=cleaned, retries=1)
+async def resting(n: int, text: str = "r", *, nap: str = "1h") -> str:
+    got = ""
+    try:
+        await sleep(nap)
+        got = await label(await strict(n))
+        await sleep("1h")
+    except Cancelled:
+        await record(f"resting {n} {text}")
+        raise
+    finally:
+        got += text + await label(n)
+    return got
+
+""".split("@workflow")[1:]
+}
+"""Workflows by name, declared in the programs that call or start them."""

@@ -10,11 +10,14 @@ FEATURES = (
     "augment", "unpack", "model", "dataclass", "dict", "fstring", "optional", "assert", "delete", "recorded", "nested_group",
     "chain", "starred", "slices", "cancel_step", "cancel_time", "late", "on_failure", "on_cancel", "flow_branches",
     "parallel_waits", "effects", "workflow_retries", "trigger", "subflow_shapes", "fan_out", "nested_fan_out",
+    "settle", "race", "child", "start",
 )  # fmt: skip
 
 SCOPE_FEATURES = ("timeout_block", "saga_block")
 SCOPED = 1_000_000
 """The seed from which on programs may have scopes: those before it stay what they are, and so do the seeds that are recorded."""
+RUNS = frozenset({"settle", "race", "child", "start"})
+"""Features that let runs work side by side."""
 
 MATCH_FEATURES = ("match", "pure")
 MATCHED = 2_000_000

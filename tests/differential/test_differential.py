@@ -70,7 +70,7 @@ def test_the_generator_is_deterministic_and_uses_every_feature() -> None:
 
 
 def test_the_generator_writes_both_scopes_in_each_other_and_in_all_that_can_hold_them() -> None:
-    text = "".join(generate(seed).text for seed in range(SCOPED, SCOPED + 150))
+    text = "".join(generate(seed).text for seed in range(SCOPED, SCOPED + 300))
     around = [
         r"for .*",
         r"while .*",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from flowgraph_compiler.checks import (
     bindings,
+    calling,
     compensations,
     conditions,
     copies,
@@ -59,3 +60,4 @@ def check_declarations(app: Application) -> Iterator[Diagnostic]:
 def check_together(graphs: Mapping[str, WorkflowGraph], app: Application) -> Iterator[Diagnostic]:
     """The findings about all workflows together; `graphs` may lack those that errors stopped."""
     yield from events.check(graphs, app)
+    yield from calling.check(graphs, app)

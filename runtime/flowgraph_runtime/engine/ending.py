@@ -97,11 +97,11 @@ def _cancelled_as(error: BaseException) -> str:
 
 
 def _trigger(turn: Turn) -> Any:
-    """What the workflow received: its event, batch or time, else its arguments by name."""
+    """What the workflow received: its event, batch or time, else its arguments by name, defaults filled in."""
     machine, arguments = turn.program.machine, loads(turn.state.trigger, turn.program.types)
     if machine.parameter_kind == "parameters":
-        main = machine.functions[0]
-        return dict(zip((*main.parameters, *main.keyword_only), arguments, strict=False))
+        main = turn.program.functions[0]
+        return dict(main.bind((), dict(zip(main.parameters, arguments, strict=False))))
     return arguments[0] if arguments else EPOCH + timedelta(microseconds=turn.state.started_at)
 
 
