@@ -15,6 +15,7 @@ from booking.reminders import remind_of_check_in
 from booking.reports import Report, daily_report, monthly_cleanup, remind_of_expiry
 from booking.workflows import Outcome, Receipt, await_payment, process_booking
 from hello.hello import hello
+from shipping.shipping import Parcel, ship_order
 
 from flowgraph import NonRetriable
 from flowgraph.direct import direct_run
@@ -40,6 +41,13 @@ def booking(**changes: object) -> BookingCreated:
 
 def test_hello_sleeps_for_three_days_in_no_time() -> None:
     assert run_virtual(hello("Ada")) == "Hello, Ada! Still there?"
+
+
+def test_a_parcel_that_goes_wrong_does_not_hold_up_the_others() -> None:
+    parcels = [Parcel(id="p-1", weight=2), Parcel(id="lost", weight=2), Parcel(id="p-3", weight=40)]
+    shipment = run_virtual(ship_order("o-1", parcels))
+    assert [delivery.label for delivery in shipment.delivered] == ["Swift-p-1"]
+    assert shipment.problems == ["nobody has seen parcel lost for five days", "Swift takes nothing over 30 kg: p-3"]
 
 
 def test_a_booking_is_confirmed() -> None:

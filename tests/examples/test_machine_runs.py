@@ -41,7 +41,7 @@ def program(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_every_example_is_looked_at() -> None:
-    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "hello", "trips"}
+    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "hello", "shipping", "trips"}
 
 
 def test_no_finding(compiled: Compilation) -> None:
@@ -71,6 +71,21 @@ def run(program: Program, target: str, given: object, *arguments: str) -> tuple[
 
 def test_hello(program: Program) -> None:
     assert run(program, "hello:hello", {"name": "Ada"})[:2] == (0, "Hello, Ada! Still there?")
+
+
+ORDER = {"order_id": "o-1", "parcels": [{"id": "p-1", "weight": 2}, {"id": "lost", "weight": 2}, {"id": "p-3", "weight": 40}]}
+PROBLEMS = ["nobody has seen parcel lost for five days", "Swift takes nothing over 30 kg: p-3"]
+
+
+def test_a_parcel_that_goes_wrong_does_not_hold_up_the_others(program: Program) -> None:
+    code, result, log = run(program, "shipping:ship_order", ORDER)
+    assert code == 0
+    assert isinstance(result, dict)
+    assert [delivery["label"] for delivery in result["delivered"]] == ["Swift-p-1"]
+    assert result["problems"] == PROBLEMS
+    assert result["claim"].startswith("run_")
+    assert "child ship_parcel: failed" in log
+    assert "start claim_losses: completed" in log
 
 
 @pytest.mark.feature(12, 13)
