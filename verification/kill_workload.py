@@ -37,6 +37,11 @@ async def twice(n: int) -> int:
     return await effect(first)
 
 
+@workflow
+async def apart(n: int) -> int:
+    return await effect(n)
+
+
 @workflow(on=Job)
 async def handle(event: Job) -> int:
     total = event.n
@@ -44,7 +49,7 @@ async def handle(event: Job) -> int:
         total = await effect(total)
     a, b, c = await parallel(effect(total), twice(total), threaded(total))
     await sleep("200ms")
-    return await effect(a + b + c)
+    return await apart(a + b + c)
 
 
 @workflow(on=Job)
