@@ -30,7 +30,7 @@ class Call:
 
     def by_name(self) -> dict[str, Any]:
         """Return every argument by its parameter's name, defaults filled in."""
-        whole = inspect.BoundArguments(self.arguments.signature, dict(self.arguments.arguments))  # type: ignore[arg-type]
+        whole = inspect.BoundArguments(self.arguments.signature, dict(self.arguments.arguments))
         whole.apply_defaults()
         return dict(whole.arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, TypeAlias
 
 from flowgraph import Concurrency
@@ -59,7 +60,11 @@ def _holds_a_limit(workflow: str, app: Application) -> bool:
     """Whether its live runs are limited, all of them together: with a key, a run below may count for another one."""
     given = app.workflows[workflow].target.options.concurrency
     policies: Sequence[Any] = () if given is UNSET else items_of(given)
-    return any(isinstance(policy, Concurrency) and policy.scope == "run" and policy.key is None for policy in policies)
+    return any(_is_limit(policy) and policy.scope == "run" and policy.key is None for policy in policies)
+
+
+def _is_limit(policy: object) -> bool:
+    return isinstance(policy, Concurrency)
 
 
 def _cycles(calls: Calls, matters: Callable[[str], bool]) -> Iterator[tuple[str, tuple[str, ...], Child]]:
@@ -111,7 +116,7 @@ class Certain(Forward["frozenset[str]"]):
         """The workflows that are called before the function ends, however it ends by its own code."""
         end = self.run(function.body, frozenset())
         ends = [state for state in (end, self.exits.returned, *self._raised) if state is not None]
-        return frozenset.intersection(*ends) if ends else frozenset()
+        return reduce(self.join, ends) if ends else frozenset()
 
     def join(self, left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
         """Called on both paths."""
