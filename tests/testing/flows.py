@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from flowgraph import Cron, Event, NonRetriable, now, on, resource, send, sleep, step, wait_for, workflow
+from flowgraph import Cron, Err, Event, NonRetriable, Ok, now, on, resource, send, settle, sleep, start, step, wait_for, workflow
 
 
 class Placed(Event, name="order.placed"):
@@ -112,3 +112,18 @@ async def keep(event: Reserved) -> str:
     paid = await convert(500)
     await sleep("30d")
     return f"kept for {paid}"
+
+
+@workflow
+async def pay(order_id: str, cents: int) -> str:
+    await sleep("1h")
+    return (await charge(order_id, cents)).payment
+
+
+@workflow
+async def pay_all(order_ids: list[str]) -> list[str]:
+    paid = await settle(pay(order_id, 100) for order_id in order_ids)
+    await start(pay, "tip", 1)
+    return [outcome.value for outcome in paid if isinstance(outcome, Ok)] + [
+        str(outcome.error) for outcome in paid if isinstance(outcome, Err)
+    ]

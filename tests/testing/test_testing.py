@@ -33,6 +33,8 @@ from tests.testing.flows import (
     keep,
     nap,
     order,
+    pay,
+    pay_all,
     price,
     waits_for_ever,
 )
@@ -230,3 +232,21 @@ def test_the_interpreter_is_left_as_it_was() -> None:
     before = sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()
     assert testing.run(nap, 1) == "1 days"
     assert (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_children_and_started_runs_run_on_the_same_clock_with_the_same_fakes() -> None:
+    def charged(order_id: str, cents: int, currency: str = "EUR") -> Receipt:
+        if order_id == "bad":
+            raise Declined(order_id)
+        return Receipt(payment=f"p-{order_id}")
+
+    async def scenario() -> None:
+        async with testing.engine(flows, steps={charge: charged}, skip_time=True, on_schedule=False) as app:
+            started = await app.start(pay_all, ["a", "bad"])
+            assert await started.result() == ["p-a", "bad"]
+            children = await app.runs(pay)
+            assert [await child.status() for child in children] == ["completed", "failed", "sleeping"]
+            assert await children[2].result() == "p-tip"
+            assert len(app.calls(charge)) == 5, "three attempts of the one that fails"
+
+    asyncio.run(scenario())
