@@ -347,7 +347,11 @@ async def _child(parent: DirectRun, workflow: WorkflowLike, call: Call) -> Any:
     run = DirectRun(parent.world, workflow.name, workflow.options, call, starter=parent.id)
     group = Group([run.as_branch()], "all")
     await group.run(current_branch(workflow.name))
-    return group.results()[0]
+    try:
+        return group.results()[0]
+    except Exception as error:
+        own = _error_by_value(error)
+        raise own from own.__cause__
 
 
 async def _root(name: str, options: WorkflowOptions, call: Call) -> Any:
