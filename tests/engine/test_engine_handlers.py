@@ -45,7 +45,7 @@ async def flow(n: int, m: int = 2) -> None:
 """
     )
     drive(compilation, "flow", [5])
-    assert calls_of(compilation)[-1] == "{'n': 5} flaky 3 run_01DRIVEN"
+    assert calls_of(compilation)[-1] == "{'n': 5, 'm': 2} flaky 3 run_01DRIVEN"
 
 
 def test_its_own_failure_is_a_note_on_the_error() -> None:
