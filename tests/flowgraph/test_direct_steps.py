@@ -260,7 +260,7 @@ def test_the_failure_handler_gets_the_trigger_and_the_error_with_its_step() -> N
 def test_without_an_event_the_trigger_is_the_input_and_the_body_has_no_step() -> None:
     with pytest.raises(KeyError):
         run_virtual(fails_by_hand(1))
-    assert CALLS == [({"a": 1}, (None, 0))]
+    assert CALLS == [({"a": 1, "b": 2}, (None, 0))]
 
 
 @workflow(on_failure=stubborn.fn)
