@@ -56,6 +56,16 @@ async def flow(n: int) -> int:
             return n
 """,
 }
+ENDLESS["in every case"] = """
+@workflow
+async def flow(n: int) -> int:
+    match n:
+        case 0:
+            found = await flow(1)  # error: FG260
+        case _:
+            found = await flow(n - 1)
+    return found
+"""
 
 FINE = {
     "guarded by an early return": """
@@ -103,6 +113,15 @@ async def flow(n: int) -> int:
 @workflow
 async def flow(n: int) -> str:
     return await start(flow, n)
+""",
+    "guarded by a case": """
+@workflow
+async def flow(n: int) -> int:
+    match n:
+        case 0:
+            return 0
+        case _:
+            return await flow(n - 1)
 """,
     "the same workflow twice, and no way back": """
 @workflow

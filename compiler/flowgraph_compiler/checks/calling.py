@@ -15,10 +15,12 @@ from flowgraph_compiler.flow import Forward
 from flowgraph_compiler.graph import (
     AnyNode,
     Branch,
+    Case,
     Child,
     FlowGraph,
     For,
     Handler,
+    Match,
     Parallel,
     Raise,
     Subflow,
@@ -26,6 +28,7 @@ from flowgraph_compiler.graph import (
     WorkflowGraph,
     walk,
 )
+from flowgraph_compiler.patterns import is_irrefutable
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.types import items_of
 
@@ -144,6 +147,14 @@ class Certain(Forward["frozenset[str]"]):
         if isinstance(expr, Const):
             return (state, None) if expr.value else (None, state)
         return state, state
+
+    def subject(self, node: Match, state: frozenset[str]) -> frozenset[str]:  # noqa: ARG002
+        """What is matched calls nothing."""
+        return state
+
+    def case(self, node: Match, case: Case, state: frozenset[str]) -> tuple[Called, Called]:  # noqa: ARG002
+        """A case that takes everything leaves nothing to the next one."""
+        return state, None if case.guard is None and is_irrefutable(case.pattern) else state
 
     def bind(self, node: For, state: frozenset[str]) -> frozenset[str]:  # noqa: ARG002
         """An item calls nothing."""
