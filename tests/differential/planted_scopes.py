@@ -40,10 +40,10 @@ def attempts_are_let_finish(patch: Patch) -> None:
 
 
 PLANTS: dict[Callable[[Patch], None], int] = {
-    every_cancel_is_the_deadline: 1_000_028,
-    sagas_hand_nothing_over: 1_000_248,
-    sagas_see_their_own_token_only: 1_000_032,
-    attempts_are_let_finish: 1_000_027,
+    every_cancel_is_the_deadline: 1_000_022,
+    sagas_hand_nothing_over: 1_000_031,
+    sagas_see_their_own_token_only: 1_000_114,
+    attempts_are_let_finish: 1_000_057,
 }
 """With the seeds: search for others with `shows` when the generator draws other programs."""
 
