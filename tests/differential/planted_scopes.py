@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -50,7 +51,8 @@ PLANTS: dict[Callable[[Patch], None], int] = {
 
 def shows(plant: Callable[[Patch], None], seeds: Iterable[int]) -> int | None:
     """The first of the seeds whose program shows the bug."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
         plant(patch)
         for seed in seeds:
             try:
