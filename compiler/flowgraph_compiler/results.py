@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from enum import Enum
 from typing import Any, get_args
 from uuid import UUID
 
 from typing_extensions import is_typeddict
 
-from flowgraph_compiler.types import UNKNOWN, class_of, element, generic, is_namedtuple, mapping_of, members, union
+from flowgraph_compiler.types import (
+    UNKNOWN,
+    class_of,
+    element,
+    fields,
+    generic,
+    is_namedtuple,
+    joined_items,
+    mapping_of,
+    members,
+    union,
+)
 
 Given = Sequence[Any]
 """The types of a call's positional arguments."""
@@ -101,6 +113,13 @@ CLASS_METHODS: dict[type, dict[str, Any]] = {
     timezone: {"utc": timezone},
 }
 """Results of listed class methods."""
+
+
+def class_method_result(cls: type, name: str, given: Given) -> Any:
+    """The result of a method called on a class."""
+    if cls is dict and name == "fromkeys" and given:
+        return generic(dict, element(given[0]), given[1] if len(given) > 1 else Any | None)
+    return lookup(CLASS_METHODS, cls, name)
 
 
 def method_result(receiver: Any, name: str, given: Given) -> Any:
@@ -190,13 +209,13 @@ _FIXED: dict[str, Any] = (
 
 def _extreme(given: Given, keywords: dict[str, Any]) -> Any:
     items = [element(given[0])] if len(given) == 1 else list(given)
-    return union([*items, *([keywords["default"]] if "default" in keywords else [])])
+    return joined_items([*items, *([keywords["default"]] if "default" in keywords else [])])
 
 
 def _sum(given: Given, keywords: dict[str, Any]) -> Any:
-    start = given[1] if len(given) > 1 else keywords.get("start", int)
+    start = given[1] if len(given) > 1 else keywords.get("start", typing.Literal[0])
     item = element(given[0])
-    return int if item is bool and start is int else union([item, start])
+    return int if item is bool and start == typing.Literal[0] else union([item, start])
 
 
 def _round(given: Given, keywords: dict[str, Any]) -> Any:
@@ -229,14 +248,14 @@ _COMPUTED: dict[str, Callable[[Given, dict[str, Any]], Any]] = {
 # --- constructors of builtin types
 
 
-def constructed(cls: type, given: Given) -> Any:
+def constructed(cls: type, given: Given, named: Mapping[str | None, Any]) -> Any:
     """What calling a class gives: containers take the element type of their argument."""
     if cls in (list, set, frozenset):
         return generic(cls, element(given[0]) if given else UNKNOWN)
     if cls is tuple:
         return generic(tuple, element(given[0]), ...) if given else tuple[()]
     if cls is dict:
-        return _dict(given)
+        return _dict(given) if given or not named or None in named else generic(dict, str, joined_items(named.values()))
     return cls
 
 
@@ -260,7 +279,7 @@ def subscripted(container: Any, index: Any, at: int | str | None, sliced: bool) 
     if cls is dict:
         return args[1] if len(args) == 2 else UNKNOWN
     if is_typeddict(cls) and isinstance(at, str):
-        return typing.get_type_hints(cls).get(at, UNKNOWN)
+        return (fields(container) or {}).get(at, UNKNOWN)
     if is_namedtuple(cls) or cls is tuple:
         return _tuple_item(container, index, at, sliced)
     return element(container) if cls in (str, bytes, list, range) else UNKNOWN
@@ -268,7 +287,7 @@ def subscripted(container: Any, index: Any, at: int | str | None, sliced: bool) 
 
 def _tuple_item(container: Any, index: Any, at: int | str | None, sliced: bool) -> Any:  # noqa: ARG001
     cls = class_of(container)
-    items = tuple(typing.get_type_hints(cls).values()) if is_namedtuple(cls) else get_args(container)
+    items = tuple((fields(container) or {}).values()) if is_namedtuple(cls) else get_args(container)
     if Ellipsis in items:
         return container if sliced else items[0]
     if sliced:
@@ -293,21 +312,37 @@ def _binary(op: str, left: Any, right: Any) -> Any:
     have, other = class_of(left), class_of(right)
     if have is None or other is None:
         return UNKNOWN
+    have, other = _plain(have), _plain(other)
     if have in _NUMBERS and other in _NUMBERS:
         return _arithmetic(op, have, other)
     if Decimal in (have, other) and {have, other} <= {Decimal, int, bool}:
         return Decimal
     if have in (str, bytes) and (op == "%" or (op == "+" and other is have) or (op == "*" and other is int)):
         return have
+    if op == "+" and have is other is tuple:
+        return _longer(get_args(left), get_args(right))
     if op == "+" and have is other is list:
         return generic(list, union([element(left), element(right)]))
     if op == "*" and {have, other} <= {list, int, str, bytes}:
         return left if have is not int else right
     if op in "|&-^" and have in (set, frozenset) and other in (set, frozenset):
-        return left if op in "&-" else generic(have, union([element(left), element(right)]))
+        return left if op in "&-" or element(right) is UNKNOWN else generic(have, union([element(left), element(right)]))
     if op == "|" and have is other is dict:
         return left
     return _moments(op, have, other)
+
+
+def power(base: Any, exponent: Any, literal: int | str | None) -> Any:
+    """The type of `base ** exponent`: of integers it depends on the sign of the exponent, which is known where it is written."""
+    if isinstance(literal, int) and all(_plain(class_of(member) or object) in (int, bool) for member in members(base)):
+        return int if literal >= 0 else float
+    return binary("**", base, exponent)
+
+
+def _plain(cls: type) -> type:
+    """What a member of an `IntEnum` or `StrEnum` is in arithmetic."""
+    bases: tuple[type, ...] = (int, str)
+    return next((one for one in bases if Enum in cls.__mro__ and one in cls.__mro__), cls)
 
 
 def _arithmetic(op: str, left: type, right: type) -> Any:
@@ -317,6 +352,12 @@ def _arithmetic(op: str, left: type, right: type) -> Any:
     if op == "/" and wider is int:
         return float
     return UNKNOWN if op == "**" and wider is not float else wider
+
+
+def _longer(left: tuple[Any, ...], right: tuple[Any, ...]) -> Any:
+    if Ellipsis not in (*left, *right):
+        return generic(tuple, *left, *right)
+    return generic(tuple, union(part for part in (*left, *right) if part is not Ellipsis), ...)
 
 
 def _moments(op: str, left: type, right: type) -> Any:

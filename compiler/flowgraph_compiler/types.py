@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
-from enum import Enum
+from enum import Enum, Flag
 from functools import reduce
 from typing import Any, TypeVar, cast, get_args, get_origin
 
@@ -92,12 +92,41 @@ def members(tp: Any) -> tuple[Any, ...]:
 
 
 def union(parts: Iterable[Any]) -> Any:
-    """The union of types without the members that another one covers."""
+    """The union of types without the members that another one covers; literals are one member, all those of an enum or of `bool`
+    the class."""
     flat = list(dict.fromkeys(member for part in parts for member in members(part)))
     if len(flat) == 1:
         return flat[0]
+    flat = _contracted(flat)
     kept = [tp for i, tp in enumerate(flat) if not any(covers(other, tp) for j, other in enumerate(flat) if j != i)]
     return reduce(lambda left, right: typing.Union[left, right], kept) if kept else NEVER  # noqa: UP007  (works on classes of any metaclass)
+
+
+def _contracted(flat: list[Any]) -> list[Any]:
+    literals = [tp for tp in flat if get_origin(tp) is typing.Literal]
+    if not literals:
+        return flat
+    plain = [tp for tp in flat if tp not in literals]
+    values = [value for tp in literals for value in get_args(tp) if not any(covers(one, typing.Literal[value]) for one in plain)]
+    if not values:
+        return plain
+    merged: Any = typing.Literal[tuple(values)]
+    complete = [cls for cls in dict.fromkeys(map(kind, get_args(merged))) if _is_complete(cls, get_args(merged))]
+    left = tuple(value for value in get_args(merged) if type(value) not in complete)
+    whole = [*complete, *([typing.Literal[left]] if left else [])]
+    at = flat.index(literals[0])
+    return [*flat[:at], *whole, *(tp for tp in flat[at:] if tp not in literals)]
+
+
+def _is_complete(cls: Any, values: tuple[Any, ...]) -> bool:
+    every: Iterable[Any] = (True, False) if cls is bool else cls if is_enum(cls) and not issubclass(cls, Flag) else ()
+    return bool(tuple(every)) and all(any(one is value for value in values) for one in every)
+
+
+def joined_items(parts: Iterable[Any]) -> Any:
+    """The type of the items of a display: a union, in which `float` stands for `int`, too."""
+    joined = union(parts)
+    return without(joined, lambda tp: tp in (int, bool)) if float in members(joined) else joined
 
 
 def covers(wide: Any, narrow: Any) -> bool:

@@ -559,7 +559,7 @@ async def by_hand(holder: Holder) -> int:  # error: FG152
 async def calls(path: str) -> Holder:  # error: FG152
     moved = await wait_for(Moved, timeout="1h")  # error: FG150
     await sleep("1h")
-    await hide(Holder())  # error: FG152
+    await hide(Holder())
     return Holder()
 
 

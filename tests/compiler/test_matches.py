@@ -19,7 +19,7 @@ from flowgraph_compiler.serialize import from_json, to_json
 from flowgraph_compiler.source import from_text
 from flowgraph_compiler.verify import MachineError, verify
 from tests.compiler.compiled import PRELUDE, checked
-from tests.compiler.test_infer_oracle import mypys, ours, same
+from tests.compiler.revealing import mypys, ours, revealing, same
 
 HEAD = """
 from dataclasses import dataclass
@@ -235,14 +235,16 @@ RECORDED = Path(__file__).with_name("match_corpus.revealed.txt")
 
 def test_captures_have_the_types_that_mypy_revealed() -> None:
     theirs = dict(line.split(": ", 1) for line in RECORDED.read_text().splitlines())
-    mine = ours(CORPUS)
+    mine = ours([from_text(CORPUS.read_text(), "match_corpus_text")])
     assert len(theirs) > 35
     assert {name: (mine.get(name), tp) for name, tp in theirs.items() if not same(mine.get(name), tp)} == {}
 
 
 @pytest.mark.ci
 def test_captures_have_the_types_that_mypy_reveals(tmp_path: Path) -> None:
-    text = "".join(f"{name}: {tp}\n" for name, tp in mypys(tmp_path, CORPUS).items())
+    file = tmp_path / "match_corpus.py"
+    file.write_text(revealing(CORPUS.read_text()))
+    text = "".join(f"{name}: {tp}\n" for name, tp in mypys([file], tmp_path).items())
     if os.environ.get("FLOWGRAPH_UPDATE_GOLDEN"):
         RECORDED.write_text(text)
     assert text == RECORDED.read_text()

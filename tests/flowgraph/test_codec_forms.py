@@ -102,7 +102,7 @@ def test_the_form_of_a_value(value: object, tree: object) -> None:
     read = decode(tree, TypeRegistry(Size, Item, Box, Shelf))
     assert read == value
     assert type(read) is type(value)
-    assert repr(read) == repr(value)
+    assert isinstance(value, set | frozenset) or repr(read) == repr(value)
 
 
 def test_an_object_met_twice_is_written_once() -> None:

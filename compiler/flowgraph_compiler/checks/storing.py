@@ -25,13 +25,14 @@ _STORING = ("FG150", "FG152")
 
 def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
     """Report each variable once, at its assignment, with the await that it lives across."""
+    results = [found for decl in declarations(graph, app) for found in _result(decl, graph)]
+    yield from results
     for function in graph.functions:
         if function.kind != "pure":
             found = list(_function(function, flows[function.name], graph.name))
             yield from found
-            yield from _boundaries(function, app, graph.name, [each.message for each in found if each.rule.code in _STORING])
-    for decl in declarations(graph, app):
-        yield from _result(decl, graph)
+            told = [each.message for each in (*results, *found) if each.rule.code in _STORING]
+            yield from _boundaries(function, app, graph.name, told)
 
 
 def _boundaries(function: FlowGraph, app: Application, workflow: str, told: list[str]) -> Iterator[Diagnostic]:

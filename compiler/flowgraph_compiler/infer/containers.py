@@ -33,6 +33,7 @@ from flowgraph_compiler.types import (
     generic,
     is_any,
     is_namedtuple,
+    joined_items,
     mapping_of,
     members,
     normal,
@@ -65,7 +66,7 @@ _EMPTY = (ListOf(()), TupleOf(()), DictOf((), ()))
 
 def _items(asked: Asked, items: tuple[Expr, ...]) -> Any:
     kept = tuple(item for item in items if not (isinstance(item, Starred) and item.value in _EMPTY))
-    return union(asked.many(kept)) if kept else UNKNOWN
+    return joined_items(asked.many(kept)) if kept else UNKNOWN
 
 
 def _dict(asked: Asked, expr: DictOf) -> Any:
@@ -81,7 +82,7 @@ def _dict(asked: Asked, expr: DictOf) -> Any:
         else:
             keys.append(asked.of(key))
             values.append(asked.of(value))
-    return generic(dict, union(keys), union(values)) if keys else generic(dict, UNKNOWN, UNKNOWN)
+    return generic(dict, joined_items(keys), joined_items(values)) if keys else generic(dict, UNKNOWN, UNKNOWN)
 
 
 def comprehension(asked: Asked, expr: Comprehension) -> Any:
@@ -172,7 +173,7 @@ def _settled(declared: Any, value: Any) -> list[Any]:
 
 def unpacked(tp: Any, items: tuple[Expr, ...]) -> list[Any]:
     """The types of the targets that a value is unpacked into."""
-    named = is_namedtuple(tp)
+    named = is_namedtuple(class_of(tp))
     args = tuple((fields(tp) or {}).values()) if named else get_args(tp)
     exact = named or (get_origin(tp) is tuple and Ellipsis not in args)
     stars = [i for i, item in enumerate(items) if isinstance(item, Starred)]

@@ -49,16 +49,17 @@ from flowgraph_compiler.infer.arguments import Called, Given, check_call, constr
 from flowgraph_compiler.infer.containers import bind, comprehension, display, grown
 from flowgraph_compiler.infer.environment import Env, joined, path_of
 from flowgraph_compiler.infer.findings import Findings
+from flowgraph_compiler.infer.generics import parametrised
 from flowgraph_compiler.infer.members import attribute
-from flowgraph_compiler.infer.narrowing import falsy, narrow
+from flowgraph_compiler.infer.narrowing import falsy, narrow, truthy
 from flowgraph_compiler.infer.world import World, result_of
 from flowgraph_compiler.results import (
-    CLASS_METHODS,
     binary,
+    class_method_result,
     constructed,
     function_result,
-    lookup,
     method_result,
+    power,
     subscripted,
 )
 from flowgraph_compiler.spans import Span
@@ -196,6 +197,8 @@ class Evaluator:
             case Unary(_, operand):
                 tp = self.of(operand)
                 return int if tp is bool else tp
+            case Binary("**", left, right):
+                return power(self._operand(left), self._operand(right), literal_index(right))
             case Binary(op, left, right):
                 return binary(op, self._operand(left), self._operand(right))
             case Compare(left, _, operands):
@@ -220,7 +223,7 @@ class Evaluator:
         for operand in operands[:-1]:
             holds, fails, tp = self.split_typed(operand)
             decided, self_env = (fails, holds) if op == "and" else (holds, fails)
-            parts.append(falsy(tp) if op == "and" else truthy_part(tp))
+            parts.append(falsy(tp) if op == "and" else truthy(tp))
             ends.append(decided)
             if self_env is None:
                 self.env = _first(ends)
@@ -284,7 +287,7 @@ class Evaluator:
             holds, fails, tp = self.split_typed(operand)
             going, ended = (holds, fails) if test.op == "and" else (fails, holds)
             last = operand is test.operands[-1]
-            parts.append(tp if last else falsy(tp) if test.op == "and" else truthy_part(tp))
+            parts.append(tp if last else falsy(tp) if test.op == "and" else truthy(tp))
             decided = joined(decided, ended)
         holds, fails = (going, decided) if test.op == "and" else (decided, going)
         return holds, fails, union(parts)
@@ -303,17 +306,24 @@ class Evaluator:
         """An argument, evaluated."""
         return Given(expr, self.of(expr), self.timeout_of(expr))
 
-    def arguments(self, called: Called | None, arguments: tuple[Expr, ...], keywords: tuple[Keyword, ...]) -> None:
-        """Evaluate a call's arguments and check them against what is called."""
+    def arguments(
+        self, called: Called | None, arguments: tuple[Expr, ...], keywords: tuple[Keyword, ...]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Evaluate a call's arguments and check them against what is called; their types by position and by name."""
         positional = [self.given(argument) for argument in arguments]
         named = [(keyword.name or "", self.given(keyword.value)) for keyword in keywords]
         if called is not None and not has_star(arguments, keywords):
             check_call(called, positional, named, self.findings)
+        return [given.type for given in positional], {name: given.type for name, given in named}
 
     def _call(self, expr: Expr) -> Any:
         match expr:
             case Call(function, arguments, keywords):
                 given = self._consumed(arguments)
+                if function == "map" and isinstance(arguments[0], Lambda):
+                    return generic(Iterable, self._mapped(arguments[0], given[1:]))
+                if function == "pow" and len(given) == 2:
+                    return power(*given, literal_index(arguments[1]))
                 return function_result(function, given, {k.name: self.of(k.value) for k in keywords if k.name})
             case New():
                 return self._new(expr)
@@ -331,6 +341,11 @@ class Evaluator:
             case _:
                 return UNKNOWN
 
+    def _mapped(self, function: Lambda, iterables: tuple[Any, ...]) -> Any:
+        """What a function gives for the items of iterables."""
+        items = {f"^{name}": element(tp) for name, tp in zip(function.parameters, iterables, strict=False)}
+        return self.quiet(Env({**self.env.types, **items}, self.env.facts, self.env.timeouts)).of(function.body)
+
     def _consumed(self, arguments: tuple[Expr, ...]) -> tuple[Any, ...]:
         return tuple(self.many(arguments))
 
@@ -338,10 +353,10 @@ class Evaluator:
         cls = self.world.class_named(expr.cls)
         if cls is None or cls in PURE_TYPES.values():
             given = self._consumed(expr.arguments)
-            self.many(keyword.value for keyword in expr.keywords)
-            return UNKNOWN if cls is None else constructed(cls, given)
-        self.arguments(constructor(cls, expr.span), expr.arguments, expr.keywords)
-        return cls
+            by_name = {keyword.name: self.of(keyword.value) for keyword in expr.keywords}
+            return UNKNOWN if cls is None else constructed(cls, given, by_name)
+        positional, named = self.arguments(constructor(cls, expr.span), expr.arguments, expr.keywords)
+        return parametrised(cls, positional, named)
 
     def _method(self, expr: Method) -> Any:
         receiver = self.of(expr.value)
@@ -354,7 +369,7 @@ class Evaluator:
         if expr.name in ("append", "add") and (path := path_of(expr.value) or "").startswith("$"):
             self.env = self.env.narrowed(path, grown(receiver, *given))
         if get_origin(receiver) is type:
-            return lookup(CLASS_METHODS, get_args(receiver)[0], expr.name)
+            return class_method_result(get_args(receiver)[0], expr.name, given)
         return union(normal(method_result(one, expr.name, given)) for one in members(receiver))
 
 
@@ -363,11 +378,6 @@ def _first(ends: list[Env | None]) -> Env:
     for end in ends:
         env = joined(env, end)
     return env or Env()
-
-
-def truthy_part(tp: Any) -> Any:
-    """The type of a value that is true."""
-    return without_none(tp)
 
 
 def literal_index(expr: Expr) -> int | str | None:

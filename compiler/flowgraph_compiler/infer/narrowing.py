@@ -22,6 +22,7 @@ from flowgraph_compiler.expressions import (
 )
 from flowgraph_compiler.infer.asked import Asked
 from flowgraph_compiler.infer.environment import Env, Outcomes, path_of
+from flowgraph_compiler.infer.members import attribute
 from flowgraph_compiler.types import (
     NEVER,
     NONE,
@@ -32,7 +33,6 @@ from flowgraph_compiler.types import (
     is_enum,
     members,
     union,
-    without,
     without_none,
 )
 
@@ -67,22 +67,42 @@ def _restricted(env: Env, expr: Expr, before: Any, after: Any) -> Env | None:
 
 
 def _truthiness(env: Env, test: Expr, tp: Any, truth: bool) -> Env | None:
-    return _restricted(env, test, tp, without(tp, never_true) if truth else falsy(tp))
+    return _restricted(env, test, tp, truthy(tp) if truth else falsy(tp))
 
 
-def never_true(tp: Any) -> bool:
-    """Whether all values of a (non-union) type are false."""
-    return tp is NONE or tp == tuple[()] or (get_origin(tp) is typing.Literal and not any(get_args(tp)))
+_FALSE: dict[Any, Any] = {
+    str: typing.Literal[""],
+    bytes: typing.Literal[b""],
+    int: typing.Literal[0],
+    bool: typing.Literal[False],
+}
+
+
+def truthy(tp: Any) -> Any:
+    """The type of a value that is true: without what is always false."""
+    return union(_truthy(member) for member in members(tp))
+
+
+def _truthy(tp: Any) -> Any:
+    if tp is NONE or tp == tuple[()]:
+        return NEVER
+    if get_origin(tp) is typing.Literal:
+        return _literals([value for value in get_args(tp) if value])
+    return typing.Literal[True] if tp is bool else tp
 
 
 def falsy(tp: Any) -> Any:
     """The type of a value that is false: without the classes whose values are always true."""
-    return without(tp, _always_true)
+    return union(_falsy(member) for member in members(tp))
+
+
+def _falsy(tp: Any) -> Any:
+    if get_origin(tp) is typing.Literal:
+        return _literals([value for value in get_args(tp) if not value])
+    return NEVER if _always_true(tp) else _FALSE.get(tp, tp)
 
 
 def _always_true(tp: Any) -> bool:
-    if get_origin(tp) is typing.Literal:
-        return all(get_args(tp))
     if get_origin(tp) is tuple:
         return bool(get_args(tp)) and Ellipsis not in get_args(tp)
     cls = class_of(tp)
@@ -118,7 +138,18 @@ def _compared(evaluator: Asked, left: Expr, op: str, right: Expr, truth: bool) -
     if value is None:
         after = union([NONE]) if positive and has_none(before) else without_none(before) if not positive else _only_none(before)
         return _restricted(evaluator.env, left, before, after)
-    return _equal(evaluator.env, left, before, value, positive)
+    after = _equal(evaluator.env, left, before, value, positive)
+    return after if after is None or not isinstance(left, Attribute) else _discriminated(evaluator, after, left, value, positive)
+
+
+def _discriminated(evaluator: Asked, env: Env, left: Attribute, value: object, positive: bool) -> Env | None:
+    """`animal.kind == "cat"`: only those members of a union are left whose `kind` may be so."""
+    owner = evaluator.quiet(evaluator.env).of(left.value)
+    kinds = {member: attribute(member, left.name) for member in members(owner)}
+    if len(kinds) < 2 or not all(get_origin(tp) is typing.Literal for tp in kinds.values()):
+        return env
+    kept = [member for member, tp in kinds.items() if any((one == value) is positive for one in get_args(tp))]
+    return _restricted(env, left.value, owner, union(kept))
 
 
 def _only_none(before: Any) -> Any:
@@ -153,29 +184,38 @@ def equals(before: Any, value: object, positive: bool) -> Any:
     kept: list[Any] = []
     for member in members(before):
         if get_origin(member) is typing.Literal:
-            values = [one for one in get_args(member) if (one == value) is positive]
-            kept += [_literals(values)] if values else []
-        elif isinstance(value, Enum) and member is type(value):
-            left_over = [one for one in type(value) if (one is value) is positive]
-            kept += [_literals(left_over)] if left_over else []
+            kept.append(_literals([one for one in get_args(member) if (one == value) is positive]))
+        elif isinstance(value, Enum | bool) and member is type(value):
+            every: Any = type(value) if isinstance(value, Enum) else (True, False)
+            kept.append(_literals([one for one in every if (one is value) is positive]))
         elif not (positive and member is NONE):
             kept.append(member)
     return union(kept)
 
 
 def _literals(values: list[Any]) -> Any:
-    return typing.Literal[tuple(values)]
+    return typing.Literal[tuple(values)] if values else NEVER
 
 
 def _contained(evaluator: Asked, left: Expr, right: Expr, positive: bool) -> Env | None:
-    """`x in ("a", "b")`: x is not None where none of the values is."""
+    """`x in ("a", "b")`: x is not None where none of the values is; of literals those are left that may be found."""
     before = evaluator.quiet(evaluator.env).of(left)
+    if isinstance(right, TupleOf | ListOf | SetOf):
+        values = [literal(evaluator, item) for item in right.items]
+        if NOT_LITERAL not in values and any(get_origin(member) is typing.Literal for member in members(before)):
+            return _restricted(evaluator.env, left, before, union(_among(member, values, positive) for member in members(before)))
     if not positive or not isinstance(right, TupleOf | ListOf | SetOf):
         return evaluator.env
     options = union(evaluator.quiet(evaluator.env).many(right.items))
     if has_none(options) or any(is_any(member) for member in members(options)) or not has_none(before):
         return evaluator.env
     return _restricted(evaluator.env, left, before, without_none(before))
+
+
+def _among(member: Any, values: list[object], positive: bool) -> Any:
+    if get_origin(member) is typing.Literal:
+        return _literals([one for one in get_args(member) if (one in values) is positive])
+    return NEVER if member is NONE and (None in values) is not positive else member
 
 
 def _isinstance(evaluator: Asked, value: Expr, classes: Expr, truth: bool) -> Env | None:
