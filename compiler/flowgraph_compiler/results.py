@@ -6,6 +6,7 @@ A small table, not typeshed: what is not here is unknown, and the inference stay
 from __future__ import annotations
 
 import math
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
@@ -77,6 +78,7 @@ _METHODS: dict[type, list[tuple[str, Any]]] = {
     date: [("replace", date), ("ctime isoformat strftime", str), ("isoweekday toordinal weekday", int)],
     time: [("isoformat strftime", str), ("replace", time)],
     timedelta: [("total_seconds", float)],
+    re.Match: [("start end", int), ("span", tuple[int, int]), ("expand", str)],
     BaseException: [("add_note", None)],
 }
 METHODS: dict[type, dict[str, Any]] = {
@@ -201,8 +203,10 @@ def function_result(name: str, given: Given, keywords: dict[str, Any]) -> Any:
 _INT_RESULTS = "len ord math.ceil math.floor math.trunc math.comb math.perm math.factorial math.gcd math.lcm math.isqrt"
 _FIXED: dict[str, Any] = (
     _all("all any isinstance issubclass math.isclose math.isfinite math.isinf math.isnan", bool)
-    | _all("ascii bin chr format hex oct repr json.dumps", str)
+    | _all("ascii bin chr format hex oct repr json.dumps re.escape re.sub", str)
     | _all(_INT_RESULTS, int)
+    | _all("re.fullmatch re.match re.search", re.Match[str] | None)
+    | _all("re.findall re.split", generic(list, UNKNOWN))
     | {"math.modf": tuple[float, float], "math.prod": UNKNOWN}
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -33,6 +34,7 @@ PURE_FUNCTIONS: dict[str, Callable[..., Any]] = {
         )
     },
     "json.dumps": json.dumps,
+    **{f"re.{name}": getattr(re, name) for name in ("escape", "findall", "fullmatch", "match", "search", "split", "sub")},
     "pow": pow,
 }  # fmt: skip
 """Functions whose result can be kept. `pow` is capped by the engine like `**`."""
@@ -41,6 +43,9 @@ LAZY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (enumerate, filter, map, reversed, zip)
 }
 """Make iterators: only as the iterable of a `for` or as an argument of a call that consumes it, never kept (FG132)."""
+
+PATTERN_FUNCTIONS = frozenset(name for name in PURE_FUNCTIONS if name.startswith("re.")) - {"re.escape"}
+"""Functions whose first argument is a regular expression, written out."""
 
 PURE_TYPES: dict[str, type[Any]] = {
     cls.__name__: cls
@@ -54,6 +59,7 @@ PURE_TYPES: dict[str, type[Any]] = {
 PURE_CONSTANTS: dict[str, object] = {
     "UTC": UTC,
     **{f"math.{name}": getattr(math, name) for name in ("e", "inf", "nan", "pi", "tau")},
+    **{f"re.{name}": getattr(re, name) for name in ("ASCII", "DOTALL", "IGNORECASE", "MULTILINE", "VERBOSE")},
 }
 """Named values that are not captured but looked up by name (`NamedConstant`)."""
 
@@ -99,6 +105,7 @@ PURE_METHODS: dict[type[Any], frozenset[str]] = {
     time: frozenset({"isoformat", "replace", "strftime"}),
     timedelta: frozenset({"total_seconds"}),
     UUID: frozenset(),
+    re.Match: frozenset({"end", "expand", "group", "groupdict", "groups", "span", "start"}),
 }
 """Methods that change nothing, by the type of the receiver."""
 

@@ -16,7 +16,7 @@ from flowgraph_compiler.source import from_text
 from tests.compiler.planted import check, findings
 
 HEAD = """
-import asyncio, math, os, random, time, uuid as uuids
+import asyncio, math, os, random, re, time, uuid as uuids
 import datetime as dt
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -173,6 +173,10 @@ STATEMENTS = {
     "start with a star": "await start(other, *xs)  # error: FG115",
     "start not awaited": "start(other, 1)  # error: FG113",
     "with_": "await charge.with_(retries=len([1]))(1)  # error: FG100",
+    "computed pattern": "y = re.search(order.id, 'a')  # error: FG100",
+    "pattern of bytes": "y = re.sub(b'a', b'b', b'c')  # error: FG100",
+    "broken pattern": "y = re.match('(', 'a')  # error: FG170",
+    "compiled pattern": "y = re.compile('a')  # error: FG112",
     "pure call awaited": "y = await double(1)  # error: FG110",
     "pure function as a value": "y = double  # error: FG131",
     "iterator to a pure function": "y = double(z for z in xs)  # error: FG132",

@@ -27,7 +27,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 from uuid import UUID
-import math
+import json, math, re
 from flowgraph import Err, Ok, pure, settle
 
 class Point(NamedTuple):

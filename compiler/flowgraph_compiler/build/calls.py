@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from flowgraph_compiler.build.known import Known
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.expressions import Call, ClassRef, Const, Expr, Keyword, Method, New, PureCall, Recorded
 from flowgraph_compiler.reachable import is_storable_class
-from flowgraph_compiler.vocabulary import METHOD_NAMES, PURE_CLASS_METHODS
+from flowgraph_compiler.vocabulary import METHOD_NAMES, PATTERN_FUNCTIONS, PURE_CLASS_METHODS
 
 _CONSUMING = frozenset(["all", "any", "max", "min", "sorted", "sum", "len", "math.fsum", "math.prod"])
 _CONSUMING_TYPES = (list, tuple, set, frozenset, dict, bytes)
@@ -123,10 +124,26 @@ class Calls(Known):
         return PureCall(called.decl.name, (*first, *arguments), keywords, self.span(node))
 
     def _function(self, node: ast.Call, name: str, *, lazy: bool) -> Expr:
+        if name in PATTERN_FUNCTIONS:
+            self._check_pattern(node, name)
         if lazy or name in ("sum", "math.fsum"):
             self.check_order(*node.args)
         _, arguments, keywords = self.arguments(node, consumed=lazy or name in _CONSUMING, called=_CALLED.get(name, ""))
         return Call(name, tuple(arguments), keywords, self.span(node))
+
+    def _check_pattern(self, node: ast.Call, name: str) -> None:
+        """A regular expression is written out, or a text of the module, so that it can be read now."""
+        given = next((keyword.value for keyword in node.keywords if keyword.arg == "pattern"), None)
+        written = node.args[0] if node.args else given
+        found = None if written is None else callees.static(self, written)
+        value = written.value if isinstance(written, ast.Constant) else None if found is None else found.value
+        if not isinstance(value, str):
+            self.refuse(node, f"'{name}' with a pattern that is not written out", f"{name}(r'...', text)")
+            return
+        try:
+            re.compile(value)
+        except re.error as error:
+            self.report("FG170", node, f"{value!r} is no regular expression: {error}", "mend the pattern")
 
     def _construct(self, node: ast.Call, cls: type) -> Expr:
         span = self.span(node)

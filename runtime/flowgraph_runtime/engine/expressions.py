@@ -256,6 +256,10 @@ def _callback(expr: forms.Expr) -> None:
 
 
 def _check_callbacks(function: str, arguments: Sequence[forms.Expr], keywords: Sequence[forms.Keyword]) -> None:
+    if function in vocabulary.PATTERN_FUNCTIONS:
+        patterns = [*arguments[:1], *(keyword.value for keyword in keywords if keyword.name == "pattern")]
+        if not patterns or not isinstance(patterns[0], forms.Const | forms.Captured):
+            raise ProgramError(f"the machine computes the pattern of {function}")
     if function in ("map", "filter") and arguments:
         _callback(arguments[0])
     for keyword in keywords:

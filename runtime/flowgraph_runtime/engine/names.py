@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,6 +70,16 @@ def bound(name: str) -> str:
     return f"b_{name}"
 
 
+_IMPORTED = frozenset({"_strptime", "time"})
+"""What methods of the standard library import when they are called, on behalf of the code that calls them."""
+
+
+def _import_for_methods(name: str, *_: object) -> Any:
+    if name not in _IMPORTED:
+        raise ImportError(f"a machine imports nothing, least of all '{name}'")
+    return importlib.import_module(name)
+
+
 class Held:
     """The values that a machine's functions name, as attributes: for patterns, which take no plain names."""
 
@@ -83,7 +94,7 @@ class Names:
     """The namespace of one machine's generated functions."""
 
     def __init__(self, types: TypeRegistry, constants: Mapping[str, str]) -> None:
-        self.namespace: dict[str, Any] = {"__builtins__": {}, **_GIVEN}
+        self.namespace: dict[str, Any] = {"__builtins__": {"__import__": _import_for_methods}, **_GIVEN}
         self.namespace["HELD"] = Held(self.namespace)
         self._types = types
         self._constants = constants
