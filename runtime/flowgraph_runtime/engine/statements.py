@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from flowgraph_compiler import expressions as forms
 from flowgraph_compiler import statements as st
@@ -73,7 +73,7 @@ def at_line(statements: list[ast.stmt], line: int) -> list[ast.stmt]:
             if isinstance(value, ast.AST):
                 waiting.append(value)
             elif isinstance(value, list):
-                waiting.extend(each for each in value if isinstance(each, ast.AST))
+                waiting.extend(each for each in cast("list[object]", value) if isinstance(each, ast.AST))
     return statements
 
 
