@@ -132,7 +132,7 @@ def _before(op: Statement, live: Names, loop: After) -> Names:
             bound = every(writes(target) for target in targets)
             return evaluated(value, live - bound) | every(target_reads(target) for target in targets)
         case statements.Augment(target, _, value):
-            return evaluated(value, live | reads(target))
+            return evaluated(value, live) | reads(target)  # the target is read before a `:=` in the value binds it
         case statements.Evaluate(value):
             return evaluated(value, live)
         case statements.Delete(name, missing_ok):
