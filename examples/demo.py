@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,7 @@ def main() -> int:
     for old in db.parent.glob(f"{db.name}*"):  # every demo begins with an empty dashboard
         old.unlink()
     command = [*PROGRAM, "dev", "examples/booking", "--port", str(port), "--db", f"sqlite:///{db}"]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server ends with its demo
+    signal.signal(signal.SIGTERM, _end)
     server = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_until_ready(server, url)
@@ -59,6 +60,11 @@ def main() -> int:
     finally:
         stop(server)
     return code
+
+
+def _end(signum: int, _: FrameType | None) -> None:
+    """Leave as after Ctrl-C: the server ends with its demo."""
+    sys.exit(128 + signum)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
