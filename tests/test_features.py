@@ -38,7 +38,7 @@ def marks(node: ast.AST) -> set[str]:
 
 def feature_calls(node: ast.AST) -> Iterator[ast.Call]:
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "feature":
+        if isinstance(inner, ast.Call) and ast.unparse(inner.func) == "pytest.mark.feature":
             yield inner
 
 

@@ -73,6 +73,7 @@ def run(program: Program, plan: Plan, compilation: Any, seed: int) -> Outcome:
             *((delay, ping(namespace, n, text)) for delay, n, text in program.late),
         ],
         cancel_at=chance.randint(0, 20) if chance.random() < 0.3 else None,
+        others=compilation.machines,
     )
 
 
