@@ -94,7 +94,7 @@ class _Reading:
 
     def _declare(self, obj: Any, fn: FunctionType, node: FunctionNode, module: _Module) -> None:
         kind, head, source = _kind(obj), module.places.head(node), module.source
-        parameters, result, found = signatures.read(fn, node, module.places, kind)
+        parameters, result, found = signatures.read(fn, node, module.places, kind, _owner(fn, source.module))
         self.found.extend(found)
         if isinstance(obj, Step):
             is_async = isinstance(node, ast.AsyncFunctionDef)
@@ -103,7 +103,7 @@ class _Reading:
             return
         if isinstance(obj, Workflow):
             self.found.extend(signatures.trigger(cast(Workflow[..., Any], obj), parameters, head))
-        name = fn.__name__ if kind == "pure" else obj.name
+        name = pure_name(fn) if kind == "pure" else obj.name
         self._add(self.flows, FlowDecl(name, kind, parameters, result, node, head, vars(source.module), obj, source.name), kind)
 
     def _add(self, table: dict[str, Any], decl: StepDecl | FlowDecl, kind: str) -> None:
@@ -129,10 +129,29 @@ class _Reading:
 def _declared(module: ModuleType) -> Iterator[Any]:
     """Steps, flows and `@pure` functions that the module knows, in the order of the namespace."""
     for value in list(vars(module).values()):
-        if isinstance(value, Step | Subflow | Workflow) or (
-            isinstance(value, FunctionType) and hasattr(value, "__flowgraph_pure__")
-        ):
+        if isinstance(value, Step | Subflow | Workflow) or is_pure(value):
             yield value
+        elif isinstance(value, type):
+            getters = (member.fget for member in vars(value).values() if isinstance(member, property))
+            yield from (getter for getter in getters if is_pure(getter))
+
+
+def is_pure(obj: object) -> bool:
+    """Whether something is a function with `@pure`."""
+    return isinstance(obj, FunctionType) and hasattr(obj, "__flowgraph_pure__")
+
+
+def pure_name(fn: FunctionType) -> str:
+    """Return the name of a `@pure` function, or `Class.property`."""
+    return ".".join(fn.__qualname__.split(".")[-2:]) if "<" not in fn.__qualname__ else fn.__name__
+
+
+def _owner(fn: FunctionType, module: ModuleType) -> type | None:
+    """The class that a property's function stands in."""
+    found: object = module
+    for name in fn.__qualname__.split(".")[:-1]:
+        found = getattr(found, name, None)
+    return found if isinstance(found, type) else None
 
 
 def _kind(obj: object) -> str:
@@ -188,14 +207,21 @@ def _decorator(node: ast.expr, scope: dict[str, Any]) -> str | None:
             return None
 
 
+def _is_property(node: FunctionNode) -> bool:
+    """Whether `@pure` stands below `@property`, and nothing but pydantic's `@computed_field` above."""
+    above = [ast.unparse(decorator).partition("(")[0] for decorator in node.decorator_list[:-1]]
+    return above[-1:] == ["property"] and all(name.endswith("computed_field") for name in above[:-1])
+
+
 def _shape(node: FunctionNode, kind: str, inside: str | None, span: Span) -> Iterator[Diagnostic]:
     is_flow = kind in ("workflow", "subflow")
-    if inside is not None:
+    is_property = kind == "pure" and inside is not None and _is_property(node)
+    if inside is not None and not is_property:
         code = "FG103" if kind == "step" else "FG102"
         yield Diagnostic(
             RULES[code], span, f"{kind} '{node.name}' stands inside '{inside}'", "move it to the top level of the module"
         )
-    if kind != "step" and len(node.decorator_list) > 1:
+    if kind != "step" and len(node.decorator_list) > 1 and not is_property:
         others = ", ".join(
             f"'@{ast.unparse(decorator)}'" for decorator in node.decorator_list if len(ast.unparse(decorator)) < 60
         )

@@ -25,8 +25,12 @@ _TYPING = ("typing", "types", "typing_extensions")
 _LONE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def read(fn: FunctionType, node: FunctionNode, places: Places, kind: str) -> tuple[tuple[Parameter, ...], Any, list[Diagnostic]]:
-    """The parameters and the result type (None in place of a type that is missing or cannot be resolved), and the findings."""
+def read(
+    fn: FunctionType, node: FunctionNode, places: Places, kind: str, owner: type | None = None
+) -> tuple[tuple[Parameter, ...], Any, list[Diagnostic]]:
+    """The parameters and the result type (None in place of a type that is missing or cannot be resolved), and the findings.
+
+    `owner`: the class that a property stands in, whose `self` needs no annotation."""
     found: list[Diagnostic] = []
     arguments = {arg.arg: arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
     parameters: list[Parameter] = []
@@ -34,6 +38,9 @@ def read(fn: FunctionType, node: FunctionNode, places: Places, kind: str) -> tup
         if parameter.kind in _LONE:
             continue
         arg = arguments[parameter.name]
+        if owner is not None and not parameters and parameter.annotation is parameter.empty:
+            parameters.append(Parameter(parameter.name, owner, places.span(arg)))
+            continue
         kept, wrong = _parameter(fn, parameter, places.span(arg), f"{kind} '{node.name}'", is_flow=kind != "step")
         parameters.append(kept)
         found.extend(wrong)

@@ -134,3 +134,47 @@ def test_pure_functions_of_a_machine_neither_wait_nor_call_themselves() -> None:
     for blocks, problem in (((calls,), "call themselves"), ((waits, end), "waits")):
         with pytest.raises(MachineError, match=problem):
             verify(replace(machine, functions=(workflow, replace(pure, blocks=blocks))))
+
+
+PROPERTY = """
+from functools import cached_property
+from pydantic import BaseModel, computed_field
+from flowgraph import pure, workflow
+
+class Order(BaseModel):
+    n: int
+{decorators}
+    def twice(self) -> int:
+        return self.n * 2
+
+@workflow
+async def w(n: int) -> int:
+    return Order(n=n).twice
+"""
+
+
+@pytest.mark.parametrize(
+    ("decorators", "problem"),
+    [
+        ("@property\n@pure", None),
+        ("@computed_field\n@property\n@pure", None),
+        ("@property", "FG140 property 'Order.twice' runs code that the machine cannot pin"),
+        ("@cached_property\n@pure", "FG102 pure 'twice' stands inside 'Order'"),
+        ("@pure", "FG102 pure 'twice' stands inside 'Order'"),
+    ],
+)
+def test_a_property_is_pinned_by_pure_below_it(decorators: str, problem: str | None) -> None:
+    indented = "\n".join(f"    {line}" for line in decorators.splitlines())
+    compilation = compile_application([from_text(PROPERTY.format(decorators=indented), "properties")])
+    found = [f"{d.rule.code} {d.message}" for d in compilation.diagnostics]
+    assert (problem in found) if problem else found == []
+    if problem is None:
+        assert [f.name for f in compilation.machines["w"].functions] == ["w", "Order.twice"]
+
+
+def test_what_a_property_changes_of_its_object_is_told() -> None:
+    text = PROPERTY.format(decorators="    @property\n    @pure").replace(
+        "return self.n * 2", "self.n += 1\n        return self.n"
+    )
+    (found,) = compile_application([from_text(text, "properties")]).diagnostics
+    assert found.message == "'self' belongs to an argument of the '@pure' function 'Order.twice' and is changed here"
