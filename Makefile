@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3 || command -v python)
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8288
+PROGRAMS ?= 20000
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check docs bench verify format clean
@@ -49,7 +50,7 @@ bench: $(VENV)/.dev  ## measure, beside a raw loop on the same machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
 verify: $(VENV)/.dev  ## the long tier: fuzzing, kills, simulation
-	$(BIN)/python -m pytest -q -m verify $(ARGS)
+	FLOWGRAPH_PROGRAMS=$(PROGRAMS) $(BIN)/python -m pytest -q -m verify $(ARGS)
 
 format: $(VENV)/.dev  ## format and repair what can be repaired
 	$(BIN)/ruff format .

@@ -13,18 +13,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tests.differential.prelude import PRELUDE, SUBFLOWS, WORKFLOWS
+from tests.differential.kinds import KINDS
+from tests.differential.prelude import declarations
 from tests.differential.programs import Program, Scope
 from tests.differential.random_matches import Matches
 from tests.differential.random_pures import Pures
 from tests.differential.random_runs import Runs
 from tests.differential.random_scopes import Scopes
+from tests.differential.random_snippets import Snippets
 
 DEEPEST = 9
 """Indentation from which on nothing compound is nested: Python takes 20 blocks, a try counts as several."""
 
 
-class Generator(Runs, Scopes, Matches, Pures):
+class Generator(Runs, Scopes, Matches, Pures, Snippets):
     """Writes one program from one seed."""
 
     # --- the program
@@ -43,11 +45,9 @@ class Generator(Runs, Scopes, Matches, Pures):
         else:
             self.function(self.decorator(), "flow", "n: int", "str", Scope({"n": "int"}))
         text = "\n".join(self.lines) + "\n"
-        called = "".join(declared for name, declared in SUBFLOWS.items() if f"{name}(" in text or f"={name}" in text)
-        called += "".join(declared for name, declared in WORKFLOWS.items() if f"{name}(" in text or f"start({name}" in text)
-        text = PRELUDE + called.replace("TRIGGER", "Ping" if triggered else "dict[str, int]") + text
+        functions, text = text, declarations(text, "Ping" if triggered else "dict[str, int]") + text
         events = [(self.random.randint(0, 4), self.random.choice("abc")) for _ in range(self.random.randint(0, 4))]
-        program = Program(self.seed, text, self.random.randint(-3, 9), events, self.features)
+        program = Program(self.seed, text, self.random.randint(-3, 9), events, self.features, functions=functions)
         return replace(program, **self.surroundings(triggered))
 
     def surroundings(self, triggered: bool) -> dict[str, Any]:
@@ -77,49 +77,65 @@ class Generator(Runs, Scopes, Matches, Pures):
     def subflow(self) -> None:
         name = self.name("sub")
         saved, self.budget = self.budget, self.random.randint(2, 6)
-        parameters, scope = "n: int, xs: list[int]", Scope({"n": "int", "xs": "list"})
-        calls = [f"{name}({{n}}, {{xs}})", f"{name}(xs={{xs}}, n={{n}})"]
-        if self.on("subflow_shapes", 0.6):
+        parameters, scope, result = "n: int, xs: list[int]", Scope({"n": "int", "xs": "list"}), "int"
+        calls = [f"{name}(<int>, <list>)", f"{name}(xs=<list>, n=<int>)"]
+        if self.on("subflow_values", 0.6):
+            taken = self.random.sample(self.kinds(), 2)
+            result = self.random.choice([*self.kinds(), "int"])
+            names = [self.name("q") for _ in taken]
+            parameters = ", ".join(f"{n}: {self.annotation(kind)}" for n, kind in zip(names, taken, strict=True))
+            scope = Scope(dict(zip(names, taken, strict=True)))
+            calls = [f"{name}(<{taken[0]}>, <{taken[1]}>)", f"{name}({names[1]}=<{taken[1]}>, {names[0]}=<{taken[0]}>)"]
+        elif self.on("subflow_shapes", 0.6):
             parameters += ', m: int = BASE, *, k: int, tag: str = "t"'
             scope.variables.update({"m": "int", "k": "int", "tag": "str"})
             calls = [
-                f"{name}({{n}}, {{xs}}, k={{n}})",
-                f"{name}(k={{n}}, n={{n}}, xs={{xs}})",
-                f"{name}({{n}}, {{xs}}, {{n}}, tag={{s}}, k={{n}})",
-                f"{name}({{n}}, m={{n}}, k={{n}}, xs={{xs}}, tag={{s}})",
+                f"{name}(<int>, <list>, k=<int>)",
+                f"{name}(k=<int>, n=<int>, xs=<list>)",
+                f"{name}(<int>, <list>, <int>, tag=<str>, k=<int>)",
+                f"{name}(<int>, m=<int>, k=<int>, xs=<list>, tag=<str>)",
             ]
-        self.function("@subflow", name, parameters, "int", scope)
+        self.function("@subflow", name, parameters, result, scope)
         self.budget = saved
-        self.subflows += calls
+        self.subflows[result] = [*self.subflows.get(result, []), *calls]
+
+    def annotation(self, kind: str) -> str:
+        return {"list": "list[int]"}.get(kind, KINDS[kind].annotation if kind in KINDS else kind)
 
     def function(self, decorator: str, name: str, parameters: str, result: str, scope: Scope, first: str = "") -> None:
         self.emit(decorator)
-        kind = "str" if result == "str" else "int"
-        with self.block(f"async def {name}({parameters}) -> {result}:"):
+        with self.block(f"async def {name}({parameters}) -> {self.annotation(result)}:"):
+            if self.random.random() < 0.2:
+                self.emit('"""What it does."""')
             if first:
                 self.emit(first)
-            self.body(scope, kind)
-            self.emit(f"return {self.summary(scope) if kind == 'str' else self.value(scope, 'int', 1)}")
+            if self.on("frames", 0.5):
+                self.framed(scope, result)
+            if not scope.ended:
+                self.body(scope, result)
+            if not scope.ended:
+                self.emit(f"return {self.summary(scope) if name == 'flow' else self.value(scope, result, 1)}")
         self.emit("")
         self.emit("")
 
     def summary(self, scope: Scope) -> str:
-        names = [name for name, kind in scope.variables.items() if kind != "item"]
-        parts = "".join(f" {name}={{{name}!r}}" for name in self.random.sample(names, min(len(names), 6)))
-        items = "".join(f" {n}={{{n}.n}}{{{n}.tags}}" for n, kind in scope.variables.items() if kind == "item")
-        return f'f"end{parts}{items}"'
+        names = list(scope.variables)
+        names = self.random.sample(names, min(len(names), 7))
+        shown = {name: KINDS[kind].shown if (kind := scope.variables[name]) in KINDS else "<>!r" for name in names}
+        parts = "".join(f" {name}={{{text.replace('<>', name)}}}" for name, text in shown.items())
+        return f'f"end{parts}"'
 
     def body(self, scope: Scope, result: str) -> None:
         before = len(self.lines)
         for _ in range(self.random.randint(1, 5)):
-            if self.budget <= 0:
+            if self.budget <= 0 or scope.ended:
                 break
             self.budget -= 1
             self.statement(scope, result)
         if len(self.lines) == before and self.in_pure:
             self.emit("pass")
         elif len(self.lines) == before:
-            self.emit(f"await record({self.value(scope, 'str', 0)})")
+            self.emit(f"await record({self.value(scope, 'str', 0)})" if self.random.random() < 0.9 else "pass")
 
     def statement(self, scope: Scope, result: str) -> None:
         if self.in_pure:
@@ -135,8 +151,14 @@ class Generator(Runs, Scopes, Matches, Pures):
             ("wait", self.wait, 2), ("send", self.send, 1), ("alias", self.alias, 2), ("mutate", self.mutate, 3),
             ("augment", self.augment, 2), ("unpack", self.unpack, 2), ("assert", self.assert_, 1), ("delete", self.delete, 1),
             ("chain", self.chain, 1), ("recorded", self.recorded, 1), ("optional", self.optional, 2),
-            ("parallel_waits", self.parallel_waits, 1), ("fan_out", self.fan_out, 3), ("settle", self.settle, 2),
-            ("race", self.race, 2), ("child", self.child, 3), ("start", self.start, 1), ("match", self.match_, 3),
+            ("parallel_waits", self.parallel_waits, 1), ("fan_out", self.fan_out, 3), ("loop_else", self.loop_else, 3),
+            ("targets", self.targets, 4), ("kept_errors", self.kept_errors, 2), ("own_events", self.own_events, 1),
+            ("group_expressions", self.group_expression, 2), ("sleep_until", self.sleep_until, 1),
+            ("narrowing", self.narrowing, 2),
+            ("comprehensions", self.comprehension, 3), ("nested_try", self.nested_try, 4),
+            ("annotations", self.annotation_only, 1), ("awaits", self.awaits, 6), ("while", self.polled, 2),
+            ("match", self.match_, 4), ("settle", self.settle, 2), ("race", self.race, 2), ("child", self.child, 3),
+            ("start", self.start, 2), ("snippets", self.snippet, 5),
         ):  # fmt: skip
             if feature in self.features and self.indent < DEEPEST:
                 choices.append((make, weight))
@@ -154,14 +176,12 @@ class Generator(Runs, Scopes, Matches, Pures):
         name = self.name() if fresh else self.random.choice(existing)
         shown = kind == "int" and "effects" in self.features and self.random.random() < 0.3 and not self.in_pure
         value = self.effect(scope, 1) if shown else self.value(scope, kind, 2)
-        annotation = {"list": "list[int]", "dict": "dict[str, int]", "maybe": "int | None"}.get(kind)
-        self.emit(f"{name}: {annotation} = {value}" if annotation and fresh else f"{name} = {value}")
+        annotated = kind == "list" or (kind in KINDS and KINDS[kind].annotated) or self.random.random() < 0.1
+        self.emit(f"{name}: {self.annotation(kind)} = {value}" if annotated and fresh else f"{name} = {value}")
         scope.variables[name] = kind
 
     def kinds(self) -> list[str]:
-        kinds = ["int", "int", "int", "str", "bool", "list", "list"]
-        kinds += [k for k, f in (("item", "model"), ("pair", "dataclass"), ("dict", "dict")) if f in self.features]
-        return kinds
+        return ["int", "int", "int", "str", "bool", "list", "list", *(kind for kind in KINDS if self.kind_on(kind))]
 
     def bare_await(self, scope: Scope, _: str) -> None:
         self.emit(f"await {self.call(scope, self.random.choice(['int', 'none', 'list']), 1)}")
@@ -171,22 +191,28 @@ class Generator(Runs, Scopes, Matches, Pures):
         with self.block(f"if {self.value(scope, 'bool', 2)}:"):
             inner = scope.child()
             self.body(inner, result)
+            self.ending(inner, result)
             branches.append(inner)
         if self.random.random() < 0.3:
             with self.block(f"elif {self.value(scope, 'bool', 1)}:"):
                 inner = scope.child()
                 self.body(inner, result)
                 branches.append(inner)
-        if self.random.random() < 0.6:
+        if self.random.random() < 0.7:
             with self.block("else:"):
                 inner = scope.child()
                 self.body(inner, result)
+                self.ending(inner, result)
                 branches.append(inner)
         else:
             branches.append(scope)
         self.join(scope, branches)
 
     def join(self, scope: Scope, branches: list[Scope]) -> None:
+        branches = [branch for branch in branches if not branch.ended]
+        if not branches:
+            scope.ended = True
+            return
         common = set.intersection(*(set(b.variables) for b in branches))
         scope.variables = {n: k for n, k in branches[0].variables.items() if n in common}
 
@@ -207,7 +233,9 @@ class Generator(Runs, Scopes, Matches, Pures):
     def for_(self, scope: Scope, result: str) -> None:
         name = self.name("x")
         inner = scope.child(in_loop=True)
-        kind = self.random.choice(["list", "range", "enumerate", "items", "zip", "str", "names", "await", "growing", "growing"])
+        kind = self.random.choice(
+            ["list", "range", "enumerate", "items", "zip", "str", "names", "await", "await", "growing", "growing"]
+        )
         if kind == "await" and not self.on("await_in_expression"):
             kind = "range"
         other = self.name("k")
@@ -245,9 +273,9 @@ class Generator(Runs, Scopes, Matches, Pures):
         with self.block("try:"):
             body = scope.child()
             self.body(body, result)
-            if scope.in_loop and self.on("loop_jump", 0.4):
+            if scope.in_loop and not body.ended and self.on("loop_jump", 0.4):
                 self.jump(body, result)
-            if self.random.random() < 0.4:
+            if not body.ended and self.random.random() < 0.4:
                 self.emit(f"await {self.random.choice(['very(5)', 'only_even(1)', 'strict(1)', 'strict(2)'])}")
         handlers = self.random.randint(0 if "finally" in self.features else 1, 2)
         for clause in self.random.sample(["VeryOdd", "Odd", "NonRetriable", "(ValueError, Odd)", "Exception"], handlers):
@@ -257,31 +285,33 @@ class Generator(Runs, Scopes, Matches, Pures):
                 if self.random.random() < 0.5:
                     self.emit(f"await record(str({name}))")
                 self.body(inner, result)
-                if self.on("raise", 0.25):
+                if not inner.ended and self.on("raise", 0.25):
                     self.emit("raise")
+                    inner.ended = True
+                self.ending(inner, result)
             ends.append(inner)
         if self.cancels and self.random.random() < 0.3:
             with self.block("except Cancelled:"):
                 self.emit(f"await record({self.value(scope, 'str', 0)})")
                 self.emit("raise")
             handlers += 1
-        if handlers and self.random.random() < 0.4:
+        if handlers and not body.ended and self.random.random() < 0.6:
             with self.block("else:"):
                 self.body(body, result)
-                if self.random.random() < 0.4:
+                if not body.ended and self.random.random() < 0.4:
                     self.emit(f"await {self.random.choice(['very(5)', 'only_even(3)', 'strict(4)'])}")
         ends.append(body)
-        if not handlers or self.on("finally", 0.5):
+        if not handlers or self.on("finally", 0.6):
             with self.block("finally:"):
                 inner = scope.child(in_finally=True, in_loop=False)
                 self.body(inner, result)
+            if inner.ended:
+                ends = [inner]
         self.join(scope, ends)
 
     def raise_(self, scope: Scope, _: str) -> None:
-        error = self.random.choice(["Odd({})", "VeryOdd({})", "ValueError({})", "NonRetriable(str({}))"])
-        cause = self.random.choice(["", "", f" from ValueError({self.value(scope, 'str', 0)})"])
         with self.block(f"if {self.value(scope, 'bool', 1)}:"):
-            self.emit(f"raise {error.format(self.value(scope, 'int', 1))}{cause}")
+            self.emit(self.raising(scope))
 
     def return_(self, scope: Scope, result: str) -> None:
         if scope.in_finally:
@@ -298,31 +328,40 @@ class Generator(Runs, Scopes, Matches, Pures):
         return None
 
     def alias(self, scope: Scope, result: str) -> None:
-        kind = self.random.choice(["list", "item", "dict", "pair"])
+        """Another name for a value, in a variable or inside a container."""
+        kind = self.random.choice(["list", *(kind for kind in KINDS if KINDS[kind].changes)])
         source = self.pick(scope, kind)
         if source is None:
             return self.assign(scope, result)
         name = self.name("a")
-        self.emit(f"{name} = {source}")
-        scope.variables[name] = kind
+        if kind == "list" and self.on("matrix", 0.4):
+            self.emit(f"{name}: list[list[int]] = [{source}, {source}]")
+            scope.variables[name] = "matrix"
+        elif kind == "item" and self.on("order", 0.4):
+            self.emit(f"{name} = Order(item={source})")
+            scope.variables[name] = "order"
+        else:
+            self.emit(f"{name} = {source}")
+            scope.variables[name] = kind
         return self.mutate(scope, result)
 
     def mutate(self, scope: Scope, result: str) -> None:
-        for kind in self.random.sample(["list", "item", "dict", "pair"], 4):
-            target = self.pick(scope, kind)
-            if target is not None:
-                value = self.value(scope, "int", 1)
-                grow = [f"{target}.append({value})", f"{target}.insert(0, {value})", f"{target} += [{value}]"]
-                text = self.value(scope, "str", 0)
-                changes = {
-                    "list": grow[:1] if target in scope.frozen else grow,
-                    "item": [f"{target}.n = {value}", f"{target}.tags.append({text})"],
-                    "dict": [f"{target}[{text}] = {value}", f'{target}.pop("a", 0)'],
-                    "pair": [f"{target}.left += {value}", f"{target}.right.append({value})"],
-                }
-                self.emit(self.random.choice(changes[kind]))
-                return None
-        return self.assign(scope, result)
+        able = [n for n, k in scope.variables.items() if k in KINDS and KINDS[k].changes and n not in scope.frozen]
+        target = self.random.choice(able) if able and self.random.random() < 0.6 else None
+        if target is not None:
+            change = self.random.choice(KINDS[scope.variables[target]].changes)
+            self.emit(str(self.templated(scope, change.replace(f"<@{scope.variables[target]}>", target), 1)))
+            return None
+        target = self.pick(scope, "list")
+        if target is None:
+            return self.assign(scope, result)
+        value = self.value(scope, "int", 1)
+        changes = [f"{target}.append({value})"]
+        if target not in scope.frozen:
+            changes += [f"{target}.insert(0, {value})", f"{target} += [{value}]", f"{target}.sort()", f"{target}.reverse()"]
+            changes += [f"{target}.extend(range({self.random.randint(0, 3)}))", f"{target}.remove({value})"]
+        self.emit(self.random.choice(changes))
+        return None
 
     def augment(self, scope: Scope, result: str) -> None:
         names = [n for n, k in scope.variables.items() if k == "int" and n not in scope.frozen]

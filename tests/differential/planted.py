@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from flowgraph.codec import copy_value, loads
+from flowgraph.codec import copy_value
 from flowgraph_compiler.build.fan_outs import FanOuts
 from flowgraph_compiler.build.operands import Operands
 from flowgraph_compiler.build.shortcircuits import ShortCircuits
 from flowgraph_compiler.expressions import Local, Logical
 from flowgraph_compiler.lower import liveness
 from flowgraph_compiler.lower.flow import Flow
-from flowgraph_runtime.engine import cancelling, cursors, decide, ending, groups, run_state, running, state, suspending
+from flowgraph_runtime.engine import cursors, groups, run_state, running, state, suspending
 from flowgraph_runtime.engine.blocks import FanOutAction
-from flowgraph_runtime.engine.inputs import ChildEnded
-from flowgraph_runtime.engine.tokens import WON, ChildPending, GroupPending, Token
+from flowgraph_runtime.engine.tokens import GroupPending, Token
+from tests.differential import planted_codec, planted_compiler, planted_engine, planted_runs, planted_scopes
 
 Patch = pytest.MonkeyPatch
 
@@ -205,88 +205,7 @@ def branches_that_wait_are_forgotten(patch: Patch) -> None:
     patch.setitem(state._WRITERS, GroupPending, forgetful)
 
 
-def settled_failures_stop_the_others(patch: Patch) -> None:
-    """The first failure of `settle` cancels the branches that still run."""
-    ended = decide.branch_ended
-
-    def stopping(turn: Any, token: Any, ok: bool, value: Any, reference: int | None) -> None:
-        ended(turn, token, ok, value, reference)
-        if token.group.action.kind == "settle" and not ok and token.group.children:
-            groups.cancel_branches(turn, token.group, interrupt=False)
-
-    patch.setattr(decide, "branch_ended", stopping)
-
-
-def losers_of_a_race_go_on(patch: Patch) -> None:
-    """A race that is decided waits for the losers instead of cancelling them."""
-    cancel = groups.cancel_branches
-
-    def lenient(turn: Any, group: Any, *, interrupt: bool) -> None:
-        if not interrupt:
-            cancel(turn, group, interrupt=False)
-
-    patch.setattr(groups, "cancel_branches", lenient)
-
-
-def the_last_of_a_race_wins(patch: Patch) -> None:
-    """The result of a race is that of the last branch which ends well."""
-    note = groups._note
-
-    def late(group: Any, ok: bool, value: Any) -> None:
-        if ok and group.outcome == WON:
-            group.winner = value
-        note(group, ok, value)
-
-    patch.setattr(groups, "_note", late)
-    patch.setattr(groups, "cancel_branches", lambda turn, group, *, interrupt: None)
-
-
-def children_get_keywords_as_they_are_written(patch: Patch) -> None:
-    """The keywords of a child's call are its input in the order of the source."""
-    written = suspending._run_input
-
-    def unordered(turn: Any, action: Any, payload: Any) -> list[Any]:
-        return written(turn, replace(action, order=tuple(payload[1] or ())), payload)
-
-    patch.setattr(suspending, "_run_input", unordered)
-
-
-def a_failed_child_gives_its_error_as_result(patch: Patch) -> None:
-    """The exception of a child is what its call returns."""
-    ended = decide._child_ended
-
-    def wrong(turn: Any, given: Any, decision: Any) -> bool:
-        status = "completed" if given.status == "failed" else given.status
-        return ended(turn, replace(given, status=status), decision)
-
-    patch.setitem(decide._HANDLERS, ChildEnded, wrong)
-
-
-def children_are_not_cancelled(patch: Patch) -> None:
-    """A cancel of the parent does not reach its child, and its result is used."""
-    cancel = cancelling.cancel
-
-    def deaf(turn: Any, token: Any, *, interrupt: bool) -> None:
-        if not isinstance(token.pending, ChildPending):
-            cancel(turn, token, interrupt=interrupt)
-
-    for module in (cancelling, decide):
-        patch.setattr(module, "cancel", deaf)
-
-
-def handlers_get_no_defaults(patch: Patch) -> None:
-    """What `on_failure` gets lacks the arguments that were left out."""
-
-    def bare(turn: Any) -> Any:
-        machine, arguments = turn.program.machine, loads(turn.state.trigger, turn.program.types)
-        if machine.parameter_kind == "parameters":
-            return dict(zip(turn.program.functions[0].parameters, arguments, strict=False))
-        return arguments[0]
-
-    patch.setattr(ending, "_trigger", bare)
-
-
-PLANTS: tuple[Callable[[Patch], None], ...] = (
+_FIRST: tuple[Callable[[Patch], None], ...] = (
     lost_else,
     handlers_backwards,
     no_spilling,
@@ -309,11 +228,28 @@ PLANTS: tuple[Callable[[Patch], None], ...] = (
     fan_outs_bind_late,
     fan_outs_have_no_limit,
     branches_that_wait_are_forgotten,
-    settled_failures_stop_the_others,
-    losers_of_a_race_go_on,
-    the_last_of_a_race_wins,
-    children_get_keywords_as_they_are_written,
-    a_failed_child_gives_its_error_as_result,
-    children_are_not_cancelled,
-    handlers_get_no_defaults,
+)
+
+IN_COMPILER = (
+    lost_else,
+    handlers_backwards,
+    no_spilling,
+    only_names_are_stable,
+    eager_logic,
+    else_is_guarded,
+    jumps_skip_finally,
+    finally_forgets_the_exception,
+    handlers_are_lost_over_finally,
+    nothing_is_kept_for_handlers,
+    fan_outs_lose_their_conditions,
+)
+"""Those of the first ones that change the machine."""
+
+PLANTS = (
+    *_FIRST,
+    *planted_compiler.PLANTS,
+    *planted_engine.PLANTS,
+    *planted_codec.PLANTS,
+    *planted_scopes.PLANTS,
+    *planted_runs.PLANTS,
 )

@@ -1,20 +1,29 @@
-"""What every generated program declares: events, models, exceptions and steps."""
+"""What generated programs declare: events, types, exceptions, constants, steps and some subflows; each what it uses of them."""
 
 from __future__ import annotations
+
+import re
+from functools import cache
 
 PRELUDE = """
 from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
+from uuid import UUID
+from zoneinfo import ZoneInfo
+import json
+import math
 from pydantic import BaseModel
-from flowgraph import Cancelled, Event, NonRetriable, fan_out, now, parallel, pure, saga, send, sleep, step, subflow, timeout
-from flowgraph import Err, Ok, race, settle, start, uuid, wait_for, workflow
+from flowgraph import Cancelled, Err, Event, NonRetriable, Ok, fan_out, now, parallel, pure, race, run_info, saga, send, settle
+from flowgraph import sleep, sleep_until, start, step, subflow, timeout, uuid, wait_for, workflow
 
 CALLS: list[tuple[object, ...]] = []
+
 HELD: list[Callable[[], Awaitable[None]]] = []  # what the call that a test singled out awaits
 
 SYNC = {"negate"}
@@ -45,6 +54,25 @@ class Size(IntEnum):
     ONE = 1
     TWO = 2
 
+class Point(NamedTuple):
+    x: int
+    y: float
+
+class Row(TypedDict):
+    n: int
+    tag: str
+
+@dataclass(frozen=True)
+class Seal:
+    code: str
+    ids: tuple[int, ...] = ()
+
+class Order(BaseModel):
+    item: Item
+    count: int = 1
+    price: Decimal | None = None
+    color: Color = Color.RED
+
 class Odd(Exception):
     pass
 
@@ -58,7 +86,22 @@ class Coded(VeryOdd):
         self.seen = [n]
 
 BASE = 7
+
 NAMES = ("ann", "bob", "cid")
+
+LIMITS = (1, 2, 5)
+
+TOPICS = frozenset({"a", "xyz"})
+
+PRICE = Decimal("2.50")
+
+PAUSE = timedelta(minutes=90)
+
+FAVOURITE = Color.BLUE
+
+ORIGIN = Point(0, 0.0)
+
+SEAL = Seal("k", (7,))
 
 @step
 async def add(a: int, b: int = 1) -> int:
@@ -85,6 +128,14 @@ async def strict(n: int) -> int:
     if n % 3 == 2:
         raise NonRetriable("two") from Coded(n)
     return n
+
+@step(retries=1)
+async def spoil(xs: list[int]) -> int:
+    await called("spoil", tuple(xs))
+    xs.append(1)
+    if len(xs) < 4:
+        raise Odd(len(xs))
+    return len(xs)
 
 @step(retries=0)
 async def very(n: int) -> int:
@@ -144,14 +195,98 @@ async def tally(counts: dict[str, int]) -> int:
     await called("tally", tuple(sorted(counts.items())))
     return sum(counts.values())
 
-@step(retries=0)
-async def alert(trigger: Any, error: Exception) -> None:
-    await called("alert", shown(trigger), repr(error), error.flowgraph.step, error.flowgraph.attempts)
+@step
+async def dedupe(xs: list[int]) -> set[int]:
+    await called("dedupe", tuple(xs))
+    return set(xs)
 
-@step(retries=0)
-async def broken_alert(trigger: Any, error: Exception) -> None:
-    await called("broken_alert", shown(trigger), repr(error))
-    raise ValueError("no alert")
+@step
+async def topics(text: str) -> frozenset[str]:
+    await called("topics", text)
+    return frozenset(text)
+
+@step
+async def turn(couple: tuple[int, str]) -> tuple[int, str]:
+    await called("turn", couple)
+    return -couple[0], couple[1][::-1]
+
+@step
+async def price(n: int) -> Decimal:
+    await called("price", n)
+    return Decimal(n % 1000) / 8
+
+@step
+async def later(at: datetime) -> datetime:
+    await called("later", at.isoformat(), at.fold)
+    return at + timedelta(hours=1)
+
+@step
+async def pause(n: int) -> timedelta:
+    await called("pause", n)
+    return timedelta(seconds=n % 100, microseconds=1)
+
+@step
+async def holiday(day: date) -> date:
+    await called("holiday", day)
+    return day + timedelta(days=1)
+
+@step
+async def paint(n: int) -> Color:
+    await called("paint", n)
+    return Color.BLUE if n % 2 else Color.RED
+
+@step
+async def move(point: Point) -> Point:
+    await called("move", point, type(point).__name__)
+    return Point(point.x + 1, -point.y)
+
+@step
+async def half(n: int) -> float:
+    await called("half", n)
+    return n % 1000 / 2
+
+@step
+async def file(row: Row) -> Row:
+    await called("file", tuple(row.items()))
+    row["n"] += 1
+    return row
+
+@step
+async def digest(raw: bytes) -> bytes:
+    await called("digest", raw)
+    return raw[::-1] + b"!"
+
+@step
+async def identify(n: int) -> UUID:
+    await called("identify", n)
+    return UUID(int=n % 2**64)
+
+@step
+async def regroup(table: dict[tuple[int, str], int]) -> dict[tuple[int, str], int]:
+    await called("regroup", tuple(table.items()))
+    return {(v, k[1]): k[0] for k, v in table.items()}
+
+@step
+async def transpose(rows: list[list[int]]) -> list[list[int]]:
+    await called("transpose", repr(rows))
+    rows[0].append(len(rows))
+    return [*rows, rows[0]]
+
+@step
+async def place(order: Order) -> Order:
+    await called("place", order.model_dump_json())
+    order.item.tags.append("p")
+    return order
+
+@step
+async def reseal(seal: Seal) -> Seal:
+    await called("reseal", repr(seal))
+    return Seal(seal.code + "+", (*seal.ids, len(seal.ids)))
+
+@step
+async def describe(error: Exception) -> str:
+    await called("describe", repr(error), tuple(getattr(error, "__notes__", ())))
+    return f"{type(error).__name__}: {error}"
 
 @step
 async def slow(n: int) -> int:
@@ -166,6 +301,15 @@ async def slow_odd(n: int) -> int:
     if n % 2:
         raise Odd(f"slow {n}")
     return n
+
+@step(retries=0)
+async def alert(trigger: Any, error: Exception) -> None:
+    await called("alert", shown(trigger), repr(error), error.flowgraph.step, error.flowgraph.attempts)
+
+@step(retries=0)
+async def broken_alert(trigger: Any, error: Exception) -> None:
+    await called("broken_alert", shown(trigger), repr(error))
+    raise ValueError("no alert")
 
 @step
 async def give_back(n: int, tags: list[str] | None = None) -> None:
@@ -214,6 +358,20 @@ async def cleared(trigger: TRIGGER) -> None:
         await sleep("1h")
     finally:
         await cleaned(trigger)
+
+@subflow
+async def sharing(xs: list[int], ys: list[int]) -> int:
+    xs.append(5)
+    await record(f"sharing {xs} {ys}")
+    return len(ys)
+
+@subflow
+async def clumsy(n: int) -> int:
+    try:
+        await sleep("1h")
+    finally:
+        await very(5)
+    return n
 
 @subflow
 async def patient(n: int, *, nap: str = "1h") -> int:
@@ -274,6 +432,7 @@ async def saved(n: int, *, failing: bool = False) -> int:
 }
 """Subflows by name, declared in the programs that call them."""
 
+
 WORKFLOWS = {
     text.split("async def ")[1].split("(")[0]: f"@workflow{text}"
     for text in """
@@ -307,3 +466,24 @@ async def resting(n: int, text: str = "r", *, nap: str = "1h") -> str:
 """.split("@workflow")[1:]
 }
 """Workflows by name, declared in the programs that call or start them."""
+
+
+@cache
+def _chunks() -> list[tuple[frozenset[str], frozenset[str], str]]:
+    """The top-level parts of both texts: the names that each defines, the words in it, the text."""
+    parts = [*PRELUDE.strip().split("\n\n"), *(text.strip() for text in (*SUBFLOWS.values(), *WORKFLOWS.values()))]
+    defines = re.compile(r"^(?:async def |def |class )?(\w+)(?=[(:]| = )", re.MULTILINE)
+    return [(frozenset(defines.findall(part)), frozenset(re.findall(r"\w+", part)), part) for part in parts]
+
+
+def declarations(text: str, trigger: str) -> str:
+    """What a program of this text needs of all that is above. `trigger`: the type that a handler of the workflow gets."""
+    words = {"CALLS", "HELD", "SYNC", "called", "Ping", *re.findall(r"\w+", text)}
+    kept: list[bool] = []
+    chunks, before = _chunks()[1:], 0
+    while len(words) > before:
+        before = len(words)
+        kept = [not defines.isdisjoint(words) for defines, _, _ in chunks]
+        words.update(*(inner for keep, (_, inner, _) in zip(kept, chunks, strict=True) if keep))
+    found = [_chunks()[0][2], *(part for keep, (_, _, part) in zip(kept, chunks, strict=True) if keep)]
+    return "\n\n".join(found).replace("TRIGGER", trigger) + "\n\n"

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.differential import kinds
+
 FEATURES = (
     "await_in_expression", "short_circuit", "conditional", "comprehension", "await_comprehension", "walrus", "while", "for",
     "try", "finally", "raise", "return", "loop_jump", "subflow", "parallel", "sleep", "wait", "send", "alias", "mutate",
     "augment", "unpack", "model", "dataclass", "dict", "fstring", "optional", "assert", "delete", "recorded", "nested_group",
     "chain", "starred", "slices", "cancel_step", "cancel_time", "late", "on_failure", "on_cancel", "flow_branches",
     "parallel_waits", "effects", "workflow_retries", "trigger", "subflow_shapes", "fan_out", "nested_fan_out",
-    "settle", "race", "child", "start",
+    "overrides", "subflow_values", "targets", "kept_errors", "own_events", "group_expressions", "sleep_until",
+    "narrowing", "comprehensions", "nested_try", "annotations", "ends", "since", "awaits", "frames", *kinds.FEATURES,
 )  # fmt: skip
 
-SCOPE_FEATURES = ("timeout_block", "saga_block")
-SCOPED = 1_000_000
-"""The seed from which on programs may have scopes: those before it stay what they are, and so do the seeds that are recorded."""
+APART = ("settle", "race", "child", "start", "snippets", "timeout_block", "saga_block", "match", "loop_else", "pure")
+"""Features that are drawn by themselves, each in half of three programs of four: the others stay what they are when one is added,
+and so do the seeds that are recorded for planted bugs."""
+
 RUNS = frozenset({"settle", "race", "child", "start"})
 """Features that let runs work side by side."""
-
-MATCH_FEATURES = ("match", "pure")
-MATCHED = 2_000_000
-"""The seed from which on programs may have matches and call `@pure` functions."""
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Program:
     cancel_after: float | None = None  # seconds after the start at which the run is cancelled
     cancel_during: float | None = None  # cancelled while this share of the calls of an uncancelled run has been made
     trigger: tuple[int, str] | None = None  # the ping that `flow` gets instead of the argument
+
+    functions: str = ""  # the generated part of the text
 
     @property
     def name(self) -> str:
@@ -61,10 +63,11 @@ class Scope:
     variables: dict[str, str] = field(default_factory=dict)
     in_loop: bool = False
     in_finally: bool = False
+    ended: bool = False  # nothing behind this is reached
     frozen: frozenset[str] = frozenset()  # loop counters and iterated names: read only
 
     def child(self, **changes: object) -> Scope:
-        scope = Scope(dict(self.variables), self.in_loop, self.in_finally, self.frozen)
+        scope = Scope(dict(self.variables), self.in_loop, self.in_finally, frozen=self.frozen)
         for name, value in changes.items():
             setattr(scope, name, value)
         return scope

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.differential.programs import FEATURES, MATCH_FEATURES, MATCHED, SCOPE_FEATURES, SCOPED, Scope
+from tests.differential.kinds import BASIC, KINDS
+from tests.differential.programs import APART, FEATURES, Scope
+
+_PLACE = re.compile(r"<(@?)([a-z_]+)(0?)>")
+_CALLS = {
+    "int": ("add(<int>, <int>)", "add(b=<int>, a=<int>)", "negate(<int>)", "very(<int>)"),
+    "str": ("label(<int>)",),
+    "bool": ("check(<int>)",),
+    "list": ("spread(<int>)", "touch(<list>)"),
+    "none": ("record(<str>)",),
+}
 
 
 class Expressions:
@@ -15,20 +26,21 @@ class Expressions:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.random = random.Random(seed)
-        count = self.random.randint(len(FEATURES) // 2, len(FEATURES))
+        count = self.random.randint(len(FEATURES) // 3, len(FEATURES))
         self.features = frozenset(self.random.sample(FEATURES, count))
-        if seed >= SCOPED:
-            self.features |= {feature for feature in SCOPE_FEATURES if self.random.random() < 0.8}
-        if seed >= MATCHED:
-            self.features |= {feature for feature in MATCH_FEATURES if self.random.random() < 0.8}
+        apart = random.Random(f"{seed} apart")
+        if seed % 4 != 1:
+            self.features |= {feature for feature in APART if apart.random() < 0.5}
         self.lines: list[str] = []
         self.indent = 0
         self.fresh = 0
-        self.subflows: list[str] = []
-        self.pures: list[str] = []  # calls of `@pure` functions
-        self.budget = self.random.randint(6, 28)
+        self.subflows: dict[str, list[str]] = {}
+        self._forms: dict[str, list[str]] = {}
+        self.budget = self.random.randint(5, 22)
         self.pure_depth = self.iterable_depth = 0
         self.in_group = False
+        self.pures: list[str] = []  # calls of `@pure` functions
+        self.in_pure = False
         self.cancels = bool(self.features & {"cancel_step", "cancel_time"})
 
     # --- text
@@ -67,13 +79,71 @@ class Expressions:
         if self.on("conditional", 0.12):
             then, test, orelse = (self.value(scope, each, depth - 1) for each in (kind, "bool", kind))
             return f"({then} if {test} else {orelse})"
+        made = self.templated(scope, self.random.choice(self.forms(kind)), depth - 1) if self.chooses_form(kind) else None
+        if made is not None:
+            return made
+        if kind in KINDS:
+            return self.leaf(scope, kind)
         maker: Callable[[Scope, int], str] = getattr(self, f"{kind}_value")
         return maker(scope, depth - 1)
+
+    # --- templates
+
+    def kind_on(self, kind: str) -> bool:
+        """Whether values of a type occur in this program."""
+        return {"item": "model", "pair": "dataclass"}.get(kind, kind) in self.features
+
+    def forms(self, kind: str) -> list[str]:
+        """The templates for a type that are on."""
+        if kind not in self._forms:
+            found = [text for feature, text in BASIC.get(kind, ()) if feature in self.features]
+            found += [text for k, each in KINDS.items() if self.kind_on(k) for text in each.uses.get(kind, ())]
+            self._forms[kind] = found + list(KINDS[kind].values if kind in KINDS else ())
+        return self._forms[kind]
+
+    def chooses_form(self, kind: str) -> bool:
+        return bool(self.forms(kind)) and (kind in KINDS or self.random.random() < 0.5)
+
+    def templated(self, scope: Scope, template: str, depth: int) -> str | None:
+        """A template with its places filled, or None where it does not apply here."""
+        inside = " for " in template or "lambda" in template or 'f"' in template
+        if "await " in template and (inside or self.pure_depth or "await_in_expression" not in self.features):
+            return None
+        if self.in_pure and "run_info" in template:
+            return None
+        if "<new>" in template and (self.iterable_depth or self.pure_depth):
+            return None
+        if any(self.changeable(scope, kind) is None for at, kind, _ in _PLACE.findall(template) if at):
+            return None
+
+        self.pure_depth += inside
+        self.iterable_depth += inside
+        text = self.filled(scope, template, depth)
+        self.iterable_depth -= inside
+        self.pure_depth -= inside
+        return text
+
+    def filled(self, scope: Scope, template: str, depth: int) -> str:
+        """A template with its places filled, whatever it is."""
+
+        def fill(match: re.Match[str]) -> str:
+            at, kind, zero = match.groups()
+            if kind == "new":
+                return self.name("w")
+            return str(self.changeable(scope, kind)) if at else self.value(scope, kind, 0 if zero else depth)
+
+        return _PLACE.sub(fill, template)
+
+    def changeable(self, scope: Scope, kind: str) -> str | None:
+        names = [name for name, each in scope.variables.items() if each == kind and name not in scope.frozen]
+        return self.random.choice(names) if names else None
 
     def leaf(self, scope: Scope, kind: str) -> str:
         known = self.pick(scope, kind)
         if known is not None and self.random.random() < 0.75:
             return known
+        if kind in KINDS:
+            return self.random.choice(KINDS[kind].leaves)
         leaves: dict[str, Callable[[], str]] = {
             "int": lambda: self.random.choice([str(self.random.randint(0, 9)), "BASE", str(self.random.randint(10, 99))]),
             "str": lambda: repr(self.random.choice(["", "a", "b", "xyz", "é"])),
@@ -81,35 +151,30 @@ class Expressions:
             "list": lambda: self.random.choice(
                 ["[7][:0]", f"[{', '.join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(1, 3)))}]"]
             ),
-            "dict": lambda: (
-                "{" + ", ".join(f'"{k}": {self.random.randint(0, 9)}' for k in "abc"[: self.random.randint(1, 3)]) + "}"
-            ),
-            "item": lambda: f"Item(n={self.random.randint(0, 9)}, tags=['t'])",
-            "pair": lambda: f"Pair({self.random.randint(0, 9)}, [1])",
             "none": lambda: "None",
         }
         return leaves[kind]()
 
     def call(self, scope: Scope, kind: str, depth: int) -> str:
-        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
-        options: dict[str, list[Callable[[], str]]] = {
-            "int": [lambda: f"add({v('int')}, {v('int')})", lambda: f"add(b={v('int')}, a={v('int')})",
-                    lambda: f"negate({v('int')})", lambda: f"very({v('int')})"],
-            "str": [lambda: f"label({v('int')})"],
-            "bool": [lambda: f"check({v('int')})"],
-            "list": [lambda: f"spread({v('int')})", lambda: f"touch({v('list')})"],
-            "item": [lambda: f"make({v('int')})", lambda: f"retag({v('item')}, {v('str')})"],
-            "pair": [lambda: f"pair({v('int')})"],
-            "none": [lambda: f"record({v('str')})"],
-            "dict": [],
-        }  # fmt: skip
-        if "try" in self.features:
-            options["int"] += [lambda: f"only_even({v('int')})", lambda: f"strict({v('int')})"]
-        if "dict" in self.features:
-            options["int"].append(lambda: f"tally({v('dict')})")
-        if self.subflows and self.on("subflow", 0.5):
-            options["int"] = [lambda: self.random.choice(self.subflows).format(n=v("int"), xs=v("list"), s=v("str"))]
-        return self.random.choice(options[kind])() if options[kind] else ""
+        options = list(KINDS[kind].calls if kind in KINDS else _CALLS[kind])
+        if kind == "int" and "try" in self.features:
+            options += ["only_even(<int>)", "strict(<int>)"]
+        flows = self.subflows.get(kind, [])
+        if flows and self.on("subflow", 0.5):
+            options = flows
+        call = self.templated(scope, self.random.choice(options), depth) if options else None
+        if call is None:
+            return ""
+        name = call.partition("(")[0]
+        return call.replace(name, name + self.override(), 1) if options is not flows else call
+
+    def override(self) -> str:
+        """`.with_(...)` of a step's call, sometimes."""
+        if not self.on("overrides", 0.25):
+            return ""
+        return self.random.choice(
+            [".with_(retries=0)", ".with_(retries=1)", f'.with_(name="{self.name("renamed")}")', '.with_(timeout="30s")']
+        )
 
     def int_value(self, scope: Scope, depth: int) -> str:
         v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
@@ -125,10 +190,6 @@ class Expressions:
             options.append(lambda: f"({self.name('w')} := {v('int')})")
         if self.pures:
             options += [lambda: self.random.choice(self.pures).format(n=v("int"), xs=v("list"))] * 2
-        if self.on("model"):
-            options.append(lambda: f"{self.leaf(scope, 'item')}.n")
-        if self.on("dict"):
-            options.append(lambda: f"{v('dict')}.get({v('str')}, {v('int')})")
         if self.on("comprehension"):
             options.append(
                 lambda: self.pure(lambda: f"sum(c * {self.leaf(scope, 'int')} for c in {self.iterable(scope, depth)})")
@@ -215,19 +276,6 @@ class Expressions:
                 lambda: f"[await add(c, {self.leaf(scope, 'int')}) for c in {self.iterable(scope, depth)} if c != {limit}]"
             )
         return self.random.choice(options)()
-
-    def dict_value(self, scope: Scope, depth: int) -> str:
-        v: Callable[[str], str] = lambda k: self.value(scope, k, depth)  # noqa: E731
-        options = [lambda: f'{{"a": {v("int")}, {v("str")}: {v("int")}}}', lambda: f"{{**{v('dict')}, 'z': {v('int')}}}"]
-        if self.on("comprehension"):
-            options.append(lambda: self.pure(lambda: f"{{str(c): c for c in {self.iterable(scope, depth)}}}"))
-        return self.random.choice(options)()
-
-    def item_value(self, scope: Scope, depth: int) -> str:
-        return f"Item(n={self.value(scope, 'int', depth)}, tags=[{self.value(scope, 'str', depth)}])"
-
-    def pair_value(self, scope: Scope, depth: int) -> str:
-        return f"Pair({self.value(scope, 'int', depth)}, {self.value(scope, 'list', depth)})"
 
     def none_value(self, scope: Scope, depth: int) -> str:
         return "None"

@@ -31,7 +31,10 @@ class Matches(Suspensions):
         with self.block(f"match {subject}:"):
             ends += [self.case(scope, kind, result) for _ in range(self.random.randint(1, 4))]
             ends.append(scope if ends_open else self.last(scope, kind, result))
-        common = set.intersection(*(set(end.variables) for end in ends))
+        if all(end.ended for end in ends):
+            scope.ended = True
+            return
+        common = set.intersection(*(set(end.variables) for end in ends if not end.ended))
         scope.variables = {name: kind for name, kind in before.items() if name in common}
 
     def subject(self, scope: Scope) -> tuple[str, str]:

@@ -27,7 +27,6 @@ class Pures(Suspensions):
     jump: Callable[[Scope, str], None]
     function: Callable[..., None]
     body: Callable[[Scope, str], None]
-    in_pure = False
 
     @contextmanager
     def purely(self) -> Iterator[None]:
@@ -50,7 +49,8 @@ class Pures(Suspensions):
             self.emit("@pure")
             with self.block(f"def {name}({parameters}) -> int:"):
                 self.body(scope, "int")
-                self.emit(f"return {self.value(scope, 'int', 1)}")
+                if not scope.ended:
+                    self.emit(f"return {self.value(scope, 'int', 1)}")
         self.emit("")
         self.budget = saved
         self.pures += calls
@@ -96,12 +96,17 @@ class Pures(Suspensions):
 
     def pure_try(self, scope: Scope, result: str) -> None:
         with self.block("try:"):
-            self.body(scope.child(), result)
-            self.emit(f"{self.name('z')} = 7 // ({self.value(scope, 'int', 1)} % 3)")
+            body = scope.child()
+            self.body(body, result)
+            if not body.ended:
+                self.emit(f"{self.name('z')} = 7 // ({self.value(scope, 'int', 1)} % 3)")
         with self.block(
             f"except {self.random.choice(['ZeroDivisionError', 'Exception', '(ValueError, Odd)'])} as {self.name('e')}:"
         ):
-            self.body(scope.child(), result)
+            handler = scope.child()
+            self.body(handler, result)
+        last = scope.child(in_finally=True, in_loop=False)
         if self.random.random() < 0.4:
             with self.block("finally:"):
-                self.body(scope.child(in_finally=True, in_loop=False), result)
+                self.body(last, result)
+        scope.ended = last.ended or (body.ended and handler.ended)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.differential.programs import Scope
 from tests.differential.random_suspensions import Suspensions
 
-_EVENTS = frozenset({"send", "wait", "parallel_waits", "flow_branches"})
+_EVENTS = frozenset({"send", "wait", "parallel_waits", "flow_branches", "own_events"})
 
 
 class Runs(Suspensions):
@@ -33,7 +33,7 @@ class Runs(Suspensions):
         budget, features, kids, subflows = self.budget, self.features, self.kids, self.subflows
         self.budget = self.random.randint(2, 7)
         if quiet:
-            self.kids, self.subflows = self.quiet_kids, []
+            self.kids, self.subflows = self.quiet_kids, {}
             if "send" in features:
                 self.features = features - _EVENTS
         parameters, scope = "n: int, xs: list[int]", Scope({"n": "int", "xs": "list"})

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Scopes(Suspensions):
     """Writes scopes."""
 
-    body: Callable[[Scope, str], None]
+    def body(self, scope: Scope, result: str) -> None:
+        """Statements; the last layer writes them."""
+        raise NotImplementedError
 
     def scope_statements(self) -> list[tuple[Callable[[Scope, str], None], int]]:
         """The statements of this file that are switched on, with their weights."""
@@ -41,7 +43,7 @@ class Scopes(Suspensions):
                 if self.random.random() < 0.4:
                     self.long(inner, result)
                 self.body(inner, result)
-                if self.random.random() < 0.4:
+                if not inner.ended and self.random.random() < 0.4:
                     self.long(inner, result)
 
     def saga(self, scope: Scope, result: str) -> None:
@@ -52,9 +54,9 @@ class Scopes(Suspensions):
             if self.random.random() < 0.6:
                 self.undoable(inner, result)
             self.body(inner, result)
-            if self.random.random() < 0.4:
+            if not inner.ended and self.random.random() < 0.4:
                 self.undoable(inner, result)
-            if self.random.random() < 0.4:
+            if not inner.ended and self.random.random() < 0.4:
                 self.emit(f"await {self.random.choice(['very(5)', 'only_even(1)', 'strict(1)', 'pick(6)', 'very(3)'])}")
 
     @contextmanager
@@ -63,7 +65,7 @@ class Scopes(Suspensions):
         if self.random.random() < 0.3:
             inner = scope.child()
             yield inner
-            scope.variables = inner.variables
+            scope.variables, scope.ended = inner.variables, inner.ended
             return
         name = self.name("e")
         with self.block("try:"):

@@ -147,7 +147,12 @@ class Suspensions(Expressions):
         where = self.random.choice(["", f", where=lambda p: p.n == {key}", f', where=lambda p: p.n == {key} and p.text != "a"'])
         if self.on("mutate", 0.3):
             where = f", where=lambda p: p.n > {key}"
-        self.emit(f'{name} = await wait_for(Ping{where}, timeout="2h")')
+        if self.random.random() < 0.1:
+            where = f", where=lambda p: 10 // (p.n - {self.random.randint(0, 2)}) > {key}"
+        if self.on("since", 0.4):
+            where += f', since="{self.random.choice(["now", "now", "start"])}"'
+        timeout = self.random.choice(['"2h"', '"2h"', "timedelta(hours=5)", "PAUSE"])
+        self.emit(f"{name} = await wait_for(Ping{where}, timeout={timeout})")
         self.emit(f"{got} = -1 if {name} is None else {name}.n")
         scope.variables[got] = "int"
 

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from flowgraph import Event
 from flowgraph.calls import left_coroutine
@@ -57,6 +57,18 @@ START = 1_750_000_000_000_000
 
 Planned = Event | tuple[float, Event]
 """An event that is in the stream from the start, or comes so many seconds later."""
+
+
+class Keeper(Protocol):
+    """Keeps a run somewhere else, and may build its state anew from there, with a machine that it has read there."""
+
+    program: Program
+
+    def begin(self, text: str, at: int) -> str:
+        """The run starts with this input; answers its id."""
+
+    def keep(self, state: RunState, row: JournalRow | None, decision: Decision, at: int) -> RunState | None:
+        """Take a transition; answers the state to go on with, or None."""
 
 
 class Stuck(AssertionError):
@@ -105,6 +117,8 @@ def drive(
     limit: int = 20_000,
     in_memory: bool = False,
     in_time: bool = False,
+    programs: Programs | None = None,
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Run a compiled workflow to its end. `cancel_at`: ask it to cancel after that many transitions (0: after its start);
     `cancel_after`: so many seconds later; `cancel_during`: asked after each step call, the first one for which it is true has
@@ -127,6 +141,8 @@ def drive(
         in_memory=in_memory,
         in_time=in_time,
         others=compilation.machines,
+        programs=programs,
+        keeper=keeper,
     )
 
 
@@ -146,16 +162,19 @@ def drive_machine(
     in_memory: bool = False,
     in_time: bool = False,
     others: Mapping[str, Machine] | None = None,
+    programs: Programs | None = None,
+    keeper: Keeper | None = None,
 ) -> Outcome:
-    """Run a machine. `steps`: declarations, or plain functions, by name; `others`: the machines of workflows that it calls.
+    """Run a machine. `steps`: declarations, or plain functions, by name; `others`: the machines of workflows that it calls;
+    `programs`: all of them, loaded before; `keeper`: is told every transition of the run (not of those that it starts).
 
     `in_memory`: go on with the state itself and not with what its text says, so that what is shared by mistake shows.
     `in_time`: an attempt takes as long as its function sleeps."""
     runner = _StepCalls(steps, resources or {}, in_time=in_time)
     try:
         machines = {**(others or {}), machine.workflow: machine}
-        driver = _Driver(_Programs(machines, types), machine.workflow, runner, schedule_seed, events)
-        driver.in_memory = in_memory
+        driver = _Driver(programs or Programs(machines, types), machine.workflow, runner, schedule_seed, events)
+        driver.in_memory, driver.keeper = in_memory, keeper
         driver.cancel_later(cancel_after, cancel_during)
         return driver.run(args, cancel_at, limit)
     finally:
@@ -220,8 +239,8 @@ async def _limited(coroutine: Any, command: c.RunStep) -> Any:
         raise StepTimeout.of(command.step, timedelta(seconds=command.timeout)) from None
 
 
-class _Programs:
-    """The machines of one compilation, loaded when they are needed."""
+class Programs:
+    """The machines of one compilation, loaded when they are needed and kept."""
 
     def __init__(self, machines: Mapping[str, Machine], types: TypeRegistry) -> None:
         self._machines = machines
@@ -330,7 +349,7 @@ class _Driver:
     """A run with those that it starts. `ready`: outcomes, retries and ends of children that can be delivered now."""
 
     def __init__(
-        self, programs: _Programs, workflow: str, runner: _StepCalls, seed: int | None, events: Sequence[Planned]
+        self, programs: Programs, workflow: str, runner: _StepCalls, seed: int | None, events: Sequence[Planned]
     ) -> None:
         self._programs = programs
         self._runner = runner
@@ -342,6 +361,8 @@ class _Driver:
         self._planned: list[tuple[int, Event]] = []
         self._sent: list[Event] = []
         self.in_memory = False
+        self.keeper: Keeper | None = None
+        self._attempts: set[tuple[str, str, int, int]] = set()
         self._cancel_due: int | None = None
         self._cancel_during: Callable[[], bool] | None = None
         self._held: list[tuple[_Run, Input]] = []
@@ -360,7 +381,9 @@ class _Driver:
         self._cancel_during = during
 
     def run(self, args: Sequence[object], cancel_at: int | None, limit: int) -> Outcome:
-        main = self._begin("run_01DRIVEN", self._workflow, dumps(list(args)), None, sees_all=True)
+        text = dumps(list(args))
+        id = "run_01DRIVEN" if self.keeper is None else self.keeper.begin(text, START)
+        main = self._begin(id, self._workflow, text, None, sees_all=True)
         for number in range(limit):
             if cancel_at == number:
                 self._take(main, CancelAsked("asked by the test"))
@@ -392,13 +415,21 @@ class _Driver:
         decision = run.decide(given, self._at)
         if decision is not None:
             run.store_and_load(in_memory=self.in_memory)
+            if self.keeper is not None and run is self._runs[0]:
+                self._keep(self.keeper, run, None if isinstance(given, Started) else run.journal[-1], decision)
             self._perform(run, decision.commands)
+
+    def _keep(self, keeper: Keeper, run: _Run, row: JournalRow | None, decision: Decision) -> None:
+        rebuilt = keeper.keep(run.state, row, decision, self._at)
+        if rebuilt is not None:
+            run.state, run.program = rebuilt, keeper.program
 
     def _perform(self, run: _Run, commands: list[c.Command]) -> None:
         run.stream.open([command for command in commands if isinstance(command, c.OpenWait)])
         for command in commands:
             match command:
                 case c.RunStep():
+                    self._check_key(run, command)
                     given = self._runner.attempt(run.state.run_id, command, self._at)
                     held = self._cancel_during is not None and self._cancel_during()
                     if self._runner.took and not held:
@@ -422,6 +453,11 @@ class _Driver:
                     self._publish(event, event_id)
                 case _:
                     self._perform_on_runs(run, command)
+
+    def _check_key(self, run: _Run, command: c.RunStep) -> None:
+        attempt = (run.state.run_id, command.site, command.visit, command.attempt)
+        assert attempt not in self._attempts, f"two attempts have the idempotency key of {attempt}"
+        self._attempts.add(attempt)
 
     def _perform_on_runs(self, run: _Run, command: c.Command) -> None:
         match command:

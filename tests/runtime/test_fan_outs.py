@@ -116,11 +116,13 @@ class Written:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.snapshots: list[int] = []
+        self.rows: list[int] = []  # bytes of journal rows, roughly
         self.loads = 0
         commit, load = Store.commit, Store.load
 
         async def counting(store: Store, epoch: int, transitions: list[Transition]) -> Any:
             self.snapshots += [len(one.snapshot[1]) for one in transitions if one.snapshot is not None]
+            self.rows += [len(row.payload) + 100 for one in transitions for row in one.rows]
             return await commit(store, epoch, transitions)
 
         async def loading(store: Store, run_id: str) -> Any:
@@ -236,6 +238,23 @@ def test_a_group_that_its_last_branch_has_lost_is_shown_as_failed(run, compiled)
     group, branch = run(scenario())
     assert (group.status, branch.status) == ("failed", "failed")
     assert [one.status for one in branch.instances] == ["completed", "completed", "failed"]
+
+
+@pytest.mark.feature(16)
+@pytest.mark.ci
+def test_the_bytes_written_for_an_item_do_not_grow_from_100_to_10_000(run, compiled, monkeypatch):
+    """The journal has as many bytes for each item; all snapshots together are no larger than the journal."""
+
+    async def per_item(items: int) -> tuple[float, float]:
+        written = Written(monkeypatch)
+        async with engine(compiled=compiled) as service:
+            run_id = await started(service, "scores", items=items, limit=20)
+            assert (await ended(service, run_id, 100)).status == "completed"
+        return sum(written.rows) / items, sum(written.snapshots) / items
+
+    figures = [run(per_item(items)) for items in (100, 1_000, 10_000)]
+    assert max(rows for rows, _ in figures) < 1.1 * min(rows for rows, _ in figures)
+    assert all(snapshots <= rows for rows, snapshots in figures), figures
 
 
 @pytest.mark.feature(16)

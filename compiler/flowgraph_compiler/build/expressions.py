@@ -240,8 +240,9 @@ class Expressions(Operands):
         return DictOf(tuple(key for key, _ in pairs), tuple(value for _, value in pairs), self.span(node))
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Expr:  # noqa: N802
-        """An f-string: each part is formatted before the next one is evaluated."""
-        return Joined(tuple(self.operands(node.values)), self.span(node))
+        """An f-string: each part is formatted before the next one is evaluated. Python 3.12 ends some with an empty text."""
+        parts = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
+        return Joined(tuple(self.operands(parts)), self.span(node))
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> Expr:  # noqa: N802
         """`{value!r:spec}`."""
