@@ -21,6 +21,7 @@ from typing import Any
 from flowgraph import Workflow
 from flowgraph_compiler.declarations import SourceModule
 from flowgraph_compiler.diagnostics import Diagnostic
+from flowgraph_compiler.fresh import FreshLoader, from_source
 from flowgraph_compiler.places import Places
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
@@ -236,7 +237,8 @@ def _imported(place: _Place, diagnostics: list[Diagnostic], texts: Texts) -> Mod
         return known
     _make_importable(place.root)
     try:
-        return _import(place, texts)
+        with from_source(place.root, texts):
+            return _import(place, texts)
     except SyntaxError as error:  # in another module that this one imports
         file = _shown(Path(error.filename or place.file))
         if all(found.span.file != file for found in diagnostics):
@@ -253,7 +255,7 @@ def _import(place: _Place, texts: Texts) -> ModuleType:
     # Another module has the name (`queue.py`, two folders with a `workflows.py`): load this one under a name of its own.
     name = f"{place.name}@{place.file.parent.name}"
     text = texts.get(place.file)
-    loader = None if text is None else TextLoader(name, str(place.file), text)
+    loader = FreshLoader(name, str(place.file)) if text is None else TextLoader(name, str(place.file), text)
     spec = importlib.util.spec_from_file_location(name, place.file, loader=loader)
     if spec is None or spec.loader is None:
         raise ImportError(f"no loader for '{place.file}'")

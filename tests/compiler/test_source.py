@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,20 @@ def test_two_files_of_one_name_and_a_file_named_like_a_module_of_python() -> Non
 def test_a_module_named_twice_is_loaded_once() -> None:
     write("once.py", WORKFLOW.format(name="pay"))
     assert len(load(["once.py", "once", "once.py:pay"]).modules) == 1
+
+
+def test_a_file_saved_twice_in_a_second_is_not_taken_from_old_bytecode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for name in ("pay", "buy"):
+        write("shop.py", f"import prices\n{WORKFLOW.format(name=name)}")
+        write("prices.py", f"PRICE = '{name}'\n")
+        for file in ("shop.py", "prices.py"):
+            os.utime(folder / file, (1_700_000_000, 1_700_000_000))
+        (module,) = load(["shop.py"]).modules
+        assert (module.module.w.name, module.module.prices.PRICE) == (name, name)
+        for imported in ("shop", "prices"):
+            del sys.modules[imported]
+    assert list(folder.rglob("*.pyc")) == []
 
 
 def test_a_file_that_python_cannot_parse_is_a_finding_and_is_not_imported() -> None:
