@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Program:
         self._output.readouterr()
         paths, modules, here = list(sys.path), set(sys.modules), Path.cwd()
         os.chdir(self.folder)
+        linecache.clearcache()  # the names in it are of another test's folder
         try:
             code = call([str(argument) for argument in arguments])
         finally:
