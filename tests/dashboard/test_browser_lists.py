@@ -99,7 +99,7 @@ def test_a_failed_run_is_retried_by_its_button(visitor: Visitor):
     visitor.sees("h1 .chip.failed")
     visitor.page.reload()
     visitor.page.click("text=Retry from the failed step")
-    visitor.sees(".attempts-table >> text=2")
+    visitor.sees(".attempts-table td:text-is('2')")
 
 
 @light_only

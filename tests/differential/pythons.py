@@ -54,8 +54,10 @@ def candidates(version: str) -> Iterator[str]:
     on_path = shutil.which(f"python{version}")
     if on_path is not None:
         yield on_path
+    roots = {os.environ.get("PYENV_ROOT", ""), str(Path.home() / ".pyenv")}
     if shutil.which("pyenv") is not None:
-        root = _output(["pyenv", "root"])
+        roots.add(_output(["pyenv", "root"]))
+    for root in sorted(roots - {""}):
         yield from (str(each) for each in sorted(Path(root).glob(f"versions/{version}.*/bin/python{version}"), reverse=True))
     if shutil.which("uv") is not None:
         found = _output(["uv", "python", "find", "--no-project", version])

@@ -12,7 +12,7 @@ from tests.differential.machines import machines
 from tests.differential.pythons import OTHERS, Missing, run
 
 PROGRAMS = 300
-COMPARED = 300
+COMPARED = 100
 FIRST = 20_000
 pytestmark = pytest.mark.ci
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
