@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 
 from flowgraph.durations import DurationError, parse_duration
 from flowgraph_compiler import machine as m
+from flowgraph_compiler.backoffs import delay
 from flowgraph_compiler.explore.plan import KNOWN_TERMINATORS, Plan
 from flowgraph_compiler.expressions import Const, Expr
 from flowgraph_compiler.jumps import successors
@@ -63,19 +64,8 @@ def longest(times: Iterator[WallTime]) -> WallTime:
 
 def delays(policy: m.Policy) -> float:
     """All backoff of a step that fails each time, at its longest."""
-    base, most, jitter = policy.delay or 0.0, policy.max or 0.0, 1 + (policy.jitter or 0.0)
-    return sum(min(min(_delay(policy, base, retry), most) * jitter, most) for retry in range(1, (policy.retries or 0) + 1))
-
-
-def _delay(policy: m.Policy, base: float, retry: int) -> float:
-    if policy.kind == "fixed":
-        return base
-    if policy.kind == "linear":
-        return base * retry
-    try:
-        return base * (policy.factor or 1.0) ** (retry - 1)
-    except OverflowError:
-        return float("inf")
+    most, jitter = policy.max or 0.0, 1 + (policy.jitter or 0.0)
+    return sum(min(delay(policy, retry) * jitter, most) for retry in range(1, (policy.retries or 0) + 1))
 
 
 # --- one workflow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from flowgraph_compiler.backoffs import delay
 from flowgraph_compiler.machine import Policy
 from flowgraph_runtime.engine.commands import SetTimer
 from flowgraph_runtime.engine.inputs import StepFailed
@@ -46,17 +47,5 @@ def next_attempt(turn: Turn, pending: StepPending) -> None:
 
 def delay_before(policy: Policy, retry: int, chance: float) -> float:
     """Return the seconds before retry number `retry` (from 1); `chance` in [0, 1) spreads it by +- `jitter` of itself."""
-    base, most = policy.delay or 0.0, policy.max or 0.0
-    seconds = min(_grown(base, policy, retry), most)
-    return min(seconds * (1 + (policy.jitter or 0.0) * (2 * chance - 1)), most)
-
-
-def _grown(base: float, policy: Policy, retry: int) -> float:
-    if policy.kind == "fixed":
-        return base
-    if policy.kind == "linear":
-        return base * retry
-    try:
-        return base * (policy.factor or 1.0) ** (retry - 1)
-    except OverflowError:
-        return float("inf")
+    spread = 1 + (policy.jitter or 0.0) * (2 * chance - 1)
+    return min(delay(policy, retry) * spread, policy.max or 0.0)
