@@ -7,7 +7,7 @@ saved twice in a second may run as it was, and be compared with a text that it d
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -24,21 +24,21 @@ class FreshLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-class _Finder(MetaPathFinder):
-    """Finds modules where Python finds them, and loads those below a folder fresh."""
+class LoadingFinder(MetaPathFinder):
+    """Finds modules of source files where Python finds them; `loader(name, path)` says how one is loaded, None as ever."""
 
-    def __init__(self, root: Path, but: Container[Path]) -> None:
-        self._root = root
-        self._but = but
+    def __init__(self, loader: Callable[[str, str], SourceFileLoader | None]) -> None:
+        self._loader = loader
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Python's own answer with another loader, or None."""
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None or type(spec.loader) is not SourceFileLoader:
             return None
-        file = Path(spec.origin).resolve()
-        if self._root not in file.parents or "site-packages" in file.parts or file in self._but:
+        loader = self._loader(fullname, spec.origin)
+        if loader is None:
             return None
-        spec.loader = FreshLoader(fullname, spec.origin)
+        spec.loader = loader
         return spec
 
 
@@ -46,7 +46,14 @@ class _Finder(MetaPathFinder):
 def from_source(root: Path, but: Container[Path]) -> Generator[None, None, None]:
     """While this is open, modules below `root` are imported from their source, those that are installed apart; `but`: files that
     somebody else imports."""
-    finder = _Finder(root.resolve(), but)
+    folder = root.resolve()
+
+    def loader(name: str, path: str) -> FreshLoader | None:
+        file = Path(path).resolve()
+        own = folder in file.parents and "site-packages" not in file.parts and file not in but
+        return FreshLoader(name, path) if own else None
+
+    finder = LoadingFinder(loader)
     sys.meta_path.insert(0, finder)
     try:
         yield

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+
+from flowgraph_compiler.fresh import LoadingFinder
 
 Texts = Mapping[Path, str]
 """Text by the resolved path of the file that it stands in for."""
@@ -34,27 +35,15 @@ class TextLoader(SourceFileLoader):
         return code
 
 
-class _Finder(MetaPathFinder):
-    """Finds modules where Python finds them, and loads those that have a text from it."""
-
-    def __init__(self, texts: Texts) -> None:
-        self._texts = texts
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is None or spec.origin is None or not spec.has_location:
-            return None
-        text = self._texts.get(Path(spec.origin).resolve())
-        if text is None:
-            return None
-        spec.loader = TextLoader(fullname, spec.origin, text)
-        return spec
-
-
 @contextmanager
 def standing_in(texts: Texts) -> Generator[None, None, None]:
     """While this is open, imports take these texts for what is in their files."""
-    finder = _Finder(texts)
+
+    def loader(name: str, path: str) -> TextLoader | None:
+        text = texts.get(Path(path).resolve())
+        return None if text is None else TextLoader(name, path, text)
+
+    finder = LoadingFinder(loader)
     if texts:
         sys.meta_path.insert(0, finder)
     try:
