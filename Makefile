@@ -6,7 +6,7 @@ PORT ?= 8288
 PROGRAMS ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check docs bench verify format clean
+.PHONY: help install demo test check docs revision bench verify format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 12
@@ -45,6 +45,9 @@ check: $(VENV)/.dev  ## formatting, lint, types, import directions
 
 docs: $(VENV)/.dev  ## write the reference pages from the code
 	$(BIN)/python docs/generate.py
+
+revision: $(VENV)/.dev  ## begin a revision of the schema: NAME="what it does"
+	$(BIN)/python -m verification.revision "$(NAME)"
 
 bench: $(VENV)/.dev  ## measure, beside a raw loop on the same machine
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,6 +8,7 @@ import typer
 
 from flowgraph_runtime.cli import (
     checking,
+    databases,
     differing,
     editing,
     events,
@@ -63,4 +64,5 @@ app.command("serve", epilog="Example:  flowgraph serve shop/ --db postgresql://l
 app.command("send", epilog='Example:  flowgraph send order.placed --data \'{"order_id": "o-1"}\'')(sending.send)
 app.add_typer(runs.app, name="runs", help="Look at runs of a server, follow them, cancel and retry them.")
 app.add_typer(events.app, name="events", help="Look at the events that a server has received.")
+app.add_typer(databases.app, name="db", help="The tables of a database: their version, and bringing them up to date.")
 app.add_typer(keys.app, name="keys", help="Keys that a server accepts: create, list, revoke.")

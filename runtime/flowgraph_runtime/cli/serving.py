@@ -81,12 +81,15 @@ def serve_targets(targets: Sequence[str], chosen: Settings, bound: socket.socket
     """Compile and serve on the socket until told to end; in dev, code that does not compile is served as a page that says so."""
     from flowgraph_compiler.source import TargetError
     from flowgraph_runtime.app import create_app
+    from flowgraph_runtime.cli.databases import upgrade_for_development
     from flowgraph_runtime.cli.logs import log_to_stderr
     from flowgraph_runtime.dashboard import pages
     from flowgraph_runtime.dashboard.broken import create_broken_app
     from flowgraph_runtime.errors import CompilationRefused, StartupRefused
 
     log_to_stderr()
+    if chosen.dev:
+        upgrade_for_development(chosen.db)
     try:
         app = create_app(targets, settings=chosen, pages=pages)
     except (CompilationRefused, TargetError) as refused:

@@ -93,8 +93,8 @@ class Database(ABC):
         """A connection that reads one consistent state."""
 
     @abstractmethod
-    def create_tables(self) -> None:
-        """Make the tables if the database has none; raises WrongSchema for those of another version."""
+    def altering(self) -> AbstractContextManager[Connection]:
+        """A connection that may make and change tables, in one transaction; nobody else has one at the same time."""
 
     @abstractmethod
     def close(self) -> None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, func, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, func
 from sqlmodel import Session, col, select
 
-from flowgraph_runtime.storage.errors import DatabaseUnavailable
-from flowgraph_runtime.storage.opening import POSTGRES
+from flowgraph_runtime.storage.reading import read_only
 from flowgraph_runtime.storage.schema import check_schema
 from flowgraph_runtime.storage.tables import MachineText, Run, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
@@ -42,33 +36,9 @@ def read_machines(connection: Connection) -> list[LiveMachine]:
 
 def live_machines(url: str) -> list[LiveMachine]:
     """By workflow, then fingerprint. Raises `DatabaseUnavailable`, `WrongSchema`, and `ValueError` for what is no database."""
-    try:
-        with _reading(url) as connection, Session(connection) as session:
-            if not inspect(connection).has_table("fg_meta"):
-                raise DatabaseUnavailable("there are no tables of flowgraph in it")
-            check_schema(session)
-            return read_machines(connection)
-    except (DBAPIError, sqlite3.Error) as error:
-        raise DatabaseUnavailable(f"cannot read the database: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def _reading(url: str) -> Generator[Connection]:
-    scheme = next((scheme for scheme in POSTGRES if url.startswith(scheme)), None)
-    if scheme is not None:
-        engine = create_engine("postgresql+psycopg://" + url.removeprefix(scheme), isolation_level="REPEATABLE READ")
-    elif url.startswith("sqlite:///"):
-        file = Path(url.removeprefix("sqlite:///"))
-        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True))
-    else:
-        raise ValueError(f"a database is sqlite:///path.db or postgresql://user@host/name, not {url!r}")
-    try:
-        with engine.connect() as connection:
-            if scheme is not None:
-                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-            yield connection
-    finally:
-        engine.dispose()
+    with read_only(url) as connection:
+        check_schema(connection)
+        return read_machines(connection)
 
 
 def _machines(session: Session) -> Iterator[LiveMachine]:

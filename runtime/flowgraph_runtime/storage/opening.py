@@ -7,6 +7,7 @@ import psycopg
 from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.errors import DatabaseUnavailable
 from flowgraph_runtime.storage.postgres import PostgresDatabase
+from flowgraph_runtime.storage.schema import make_or_check_schema
 from flowgraph_runtime.storage.sqlite import SqliteDatabase
 
 POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
@@ -15,19 +16,22 @@ POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 def open_database(url: str, durability: str, *, by_its_clock: bool) -> Database:
     """Open `sqlite:///path`, `sqlite://` or `postgresql://...` and make its tables. `by_its_clock`: a PostgreSQL server's clock
-    is the one that counts, because several computers share it. Raises DatabaseUnavailable, and ValueError for any other URL."""
-    if durability not in ("full", "normal"):
-        raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
-    database = _database(url, durability, by_its_clock=by_its_clock)
+    is the one that counts, because several computers share it. Raises DatabaseUnavailable, WrongSchema, and ValueError for any
+    other URL."""
+    database = connect_database(url, durability, by_its_clock=by_its_clock)
     try:
-        database.create_tables()
+        with database.altering() as connection:
+            make_or_check_schema(connection)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _database(url: str, durability: str, *, by_its_clock: bool) -> Database:
+def connect_database(url: str, durability: str = "full", *, by_its_clock: bool = True) -> Database:
+    """The same without a look at its tables."""
+    if durability not in ("full", "normal"):
+        raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
     if url in ("sqlite://", "sqlite:///:memory:"):
         return SqliteDatabase("", durability)
     if url.startswith("sqlite:///"):

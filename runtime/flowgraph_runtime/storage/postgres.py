@@ -27,7 +27,7 @@ from flowgraph_runtime.storage.errors import (
     Transient,
     WriterFailed,
 )
-from flowgraph_runtime.storage.schema import create_schema
+from flowgraph_runtime.storage.schema import SCHEMA_LOCK
 
 _KINDS = {"int": "bigint", "text": "text"}
 _LOCKS = 0x666C6F77  # "flow": the class of our advisory locks
@@ -73,9 +73,12 @@ class PostgresDatabase(Database):
         with self._engine.connect() as connection:
             yield connection
 
-    def create_tables(self) -> None:
+    @contextmanager
+    def altering(self) -> Generator[Connection]:
         engine = self._engine.execution_options(isolation_level="READ COMMITTED")
-        create_schema(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+            yield connection
 
     def close(self) -> None:
         self._engine.dispose()

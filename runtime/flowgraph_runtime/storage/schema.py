@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, inspect
-from sqlmodel import Session
+from sqlalchemy import Connection, inspect, text
 
-from flowgraph_runtime.storage.errors import WrongSchema
-from flowgraph_runtime.storage.tables import METADATA, SCHEMA_VERSION, Meta
+from flowgraph_runtime.storage.errors import DatabaseUnavailable, WrongSchema
+from flowgraph_runtime.storage.tables import METADATA, SCHEMA_VERSION
 
-_LOCK = 0x666C6F77_0001
-
-
-def create_schema(engine: Engine) -> None:
-    """Make the tables in an empty database, all or nothing; raises WrongSchema for tables of another version."""
-    with Session(engine) as session:
-        if engine.dialect.name == "postgresql":  # processes that start together do not make them twice
-            session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        if inspect(session.connection()).has_table("fg_meta"):
-            check_schema(session)
-            return
-        METADATA.create_all(session.connection(), checkfirst=False)
-        session.add(Meta(key="schema", value=str(SCHEMA_VERSION)))
-        session.commit()
+SCHEMA_LOCK = 0x666C6F77_0001
+"""PostgreSQL's advisory lock of whoever makes or changes the tables."""
 
 
-def check_schema(session: Session) -> None:
-    """Raises WrongSchema for tables of another version."""
-    found = session.get(Meta, "schema")
-    version = found.value if found else "unknown"
-    if version != str(SCHEMA_VERSION):
+def schema_version(connection: Connection) -> int:
+    """The version of the tables in a database, 0 when it has none. Raises WrongSchema when it is no number."""
+    if not inspect(connection).has_table("fg_meta"):
+        return 0
+    found = connection.execute(text("SELECT value FROM fg_meta WHERE key = 'schema'")).scalar()
+    try:
+        return int(found or "none")
+    except ValueError:
+        raise WrongSchema(f"the database says that its tables have the schema version {found!r}, which is no number") from None
+
+
+def make_or_check_schema(connection: Connection) -> None:
+    """Make the tables in an empty database; raises WrongSchema for tables of another version."""
+    if schema_version(connection) == 0:
+        create_schema(connection)
+    else:
+        check_schema(connection)
+
+
+def check_schema(connection: Connection) -> None:
+    """Raises WrongSchema for tables of another version, DatabaseUnavailable where there are none."""
+    found = schema_version(connection)
+    if found == 0:
+        raise DatabaseUnavailable("there are no tables of flowgraph in it")
+    check_not_newer(found)
+    if found < SCHEMA_VERSION:
         raise WrongSchema(
-            f"the database has tables of schema version {version}, this program knows version {SCHEMA_VERSION}; "
-            "install the version that made it, or name another database"
+            f"the database has tables of schema version {found}, this program needs version {SCHEMA_VERSION}; "
+            "bring it up to date with: flowgraph db upgrade --db URL"
+        )
+
+
+def create_schema(connection: Connection) -> None:
+    """Make the tables of this version in an empty database."""
+    METADATA.create_all(connection, checkfirst=False)
+    connection.execute(text("INSERT INTO fg_meta (key, value) VALUES ('schema', :version)"), {"version": str(SCHEMA_VERSION)})
+
+
+def check_not_newer(found: int) -> None:
+    """Raises WrongSchema for a version that only a newer program knows."""
+    if found > SCHEMA_VERSION:
+        raise WrongSchema(
+            f"the database has tables of schema version {found}, this program knows version {SCHEMA_VERSION}: a newer flowgraph "
+            "has upgraded it; install that one, or name another database"
         )

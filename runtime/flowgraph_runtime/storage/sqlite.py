@@ -20,7 +20,6 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from flowgraph_runtime.storage.database import Database, Rows, Writing, parse_columns
 from flowgraph_runtime.storage.errors import DatabaseFull, DatabaseInUse, DatabaseUnavailable, Refused, StorageError, WriterFailed
-from flowgraph_runtime.storage.schema import create_schema
 
 if sys.platform == "win32":
     import msvcrt
@@ -82,15 +81,19 @@ class SqliteDatabase(Database):
             finally:
                 connection.exec_driver_sql("ROLLBACK")
 
-    def create_tables(self) -> None:
-        if not self._path:
-            create_schema(self._engine)
-            return
-        engine = create_engine("sqlite://", creator=lambda: _connect(self._path), poolclass=StaticPool)
+    @contextmanager
+    def altering(self) -> Generator[Connection]:
+        engine = self._engine
+        if self._path:
+            engine = create_engine("sqlite://", creator=lambda: _connect(self._path), poolclass=StaticPool)
         try:
-            create_schema(engine)
+            with self._busy, engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
         finally:
-            engine.dispose()
+            if self._path:
+                engine.dispose()
 
     def close(self) -> None:
         self._engine.dispose()

@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallIntege
 from sqlmodel import Field, SQLModel
 
 SCHEMA_VERSION = 2
-"""Written to `fg_meta`; a store refuses a database with another one."""
+"""The number of the newest revision in `migrations/versions`. `fg_meta` holds it; a store refuses a database with another one."""
 
 METADATA = MetaData()
 _Big = BigInteger().with_variant(Integer(), "sqlite")  # SQLite makes only INTEGER keys an alias of the row id
