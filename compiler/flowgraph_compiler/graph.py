@@ -326,12 +326,18 @@ def bodies(node: AnyNode) -> Iterator[Body]:
             pass
 
 
+_COMPOUND = (Branch, Match, While, For, Try, Scope, Parallel, FanOut)
+
+
 def walk(body: Body) -> Iterator[AnyNode]:
     """All nodes of a body and below, in source order."""
-    for node in body:
+    waiting = list(reversed(body))
+    while waiting:
+        node = waiting.pop()
         yield node
-        for inner in bodies(node):
-            yield from walk(inner)
+        if isinstance(node, _COMPOUND):
+            for inner in reversed(tuple(bodies(node))):
+                waiting.extend(reversed(inner))
 
 
 def suspends(node: AnyNode) -> bool:

@@ -14,7 +14,7 @@ from flowgraph_compiler.checks import check, check_declarations, check_together
 from flowgraph_compiler.declarations import Application, SourceModule
 from flowgraph_compiler.diagnostics import Diagnostic, has_errors
 from flowgraph_compiler.graph import WorkflowGraph
-from flowgraph_compiler.infer import infer
+from flowgraph_compiler.infer import flows_of, infer
 from flowgraph_compiler.lower import NotLowerable, lower
 from flowgraph_compiler.machine import Machine
 from flowgraph_compiler.reader import read
@@ -74,8 +74,9 @@ def _compile(
     if built is None or has_errors(found):
         return found
     inferred, mistyped = infer(built, app)
-    graphs[name] = graph = split(inferred, app)
-    found = [*found, *mistyped, *check(graph, app)]
+    flows = flows_of(inferred, app)
+    graphs[name] = graph = split(inferred, flows)
+    found = [*found, *mistyped, *check(graph, app, flows)]
     if not has_errors([*found, *misdeclared]):
         try:
             machines[name] = lower(graph, app)

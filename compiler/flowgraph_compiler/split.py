@@ -7,13 +7,13 @@ conjunct only if that one cannot raise. Optional values stay in the rest: `None 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.expressions import Attribute, Bound, Captured, Compare, Const, Expr, Local, Logical
 from flowgraph_compiler.graph import (
     AnyNode,
@@ -31,7 +31,6 @@ from flowgraph_compiler.graph import (
     WorkflowGraph,
     walk,
 )
-from flowgraph_compiler.infer import analysed
 from flowgraph_compiler.infer.environment import Env
 from flowgraph_compiler.infer.expressions import Evaluator
 from flowgraph_compiler.infer.findings import Findings
@@ -42,15 +41,14 @@ _KEY_TYPES = (str, int, bool, UUID, date)
 _ORDERED = (str, int, float, bool, Decimal)
 
 
-def split(graph: WorkflowGraph, app: Application) -> WorkflowGraph:
-    """The graph with the keys of its waits taken out of their residual predicates."""
-    return replace(graph, functions=tuple(_function(function, graph, app) for function in graph.functions))
+def split(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> WorkflowGraph:
+    """The graph with the keys of its waits taken out of their residual predicates; `flows` has the types at its nodes."""
+    return replace(graph, functions=tuple(_function(function, flows[function.name]) for function in graph.functions))
 
 
-def _function(function: FlowGraph, graph: WorkflowGraph, app: Application) -> FlowGraph:
+def _function(function: FlowGraph, flow: FlowTypes) -> FlowGraph:
     if not any(isinstance(node, Wait) and node.residual is not None for node in walk(function.body)):
         return function
-    flow = analysed(function, graph, app, Findings(graph.name))
     return replace(function, body=_body(function.body, flow))
 
 

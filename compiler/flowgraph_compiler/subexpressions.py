@@ -26,28 +26,31 @@ from flowgraph_compiler.spans import Span
 from flowgraph_compiler.types import kind
 
 _NAMES: dict[type, tuple[str, ...]] = {}
+_PLAIN = frozenset({"str", "str | None", "bool", "bool | None", "tuple[str, ...]"})
+"""Types of fields that hold no form."""
 
 
-def _names(tree: Any) -> tuple[str, ...]:
-    cls: Any = kind(tree)
+def _names(cls: Any) -> tuple[str, ...]:
     if cls not in _NAMES:
-        _NAMES[cls] = tuple(field.name for field in fields(cls) if field.name != "span")
+        _NAMES[cls] = tuple(field.name for field in fields(cls) if field.name != "span" and field.type not in _PLAIN)
     return _NAMES[cls]
 
 
 def children(tree: Any) -> list[Any]:
     """The forms directly inside a form (expressions, keywords, clauses), in the order of their fields."""
     found: list[Any] = []
-    for name in _names(tree):
+    cls = kind(tree)
+    for name in _NAMES.get(cls) or _names(cls):
         _collect(getattr(tree, name), found)
     return found
 
 
 def _collect(value: Any, found: list[Any]) -> None:
-    if kind(value) is tuple:
+    cls = kind(value)
+    if cls is tuple:
         for item in value:
             _collect(item, found)
-    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, Span | type):
+    elif cls is not Span and hasattr(cls, "__dataclass_fields__"):
         found.append(value)
 
 

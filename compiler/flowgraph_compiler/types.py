@@ -56,6 +56,8 @@ def normal(tp: Any) -> Any:
 
 def base(tp: Any) -> Any:
     """`normal`, then a `NewType` becomes what it wraps and a `Literal` the union of its values' types."""
+    if isinstance(tp, type):
+        return _MARKERS.get(tp, tp)
     tp = normal(tp)
     if isinstance(tp, typing.NewType):
         return base(tp.__supertype__)
@@ -83,6 +85,8 @@ def is_union(tp: Any) -> bool:
 
 def members(tp: Any) -> tuple[Any, ...]:
     """The members of a union, flattened; a type that is none is its only member; `NEVER` has none."""
+    if isinstance(tp, type):
+        return (_MARKERS.get(tp, tp),)
     tp = normal(tp)
     if tp in (NEVER, typing.NoReturn):
         return ()
@@ -167,6 +171,8 @@ def has_none(tp: Any) -> bool:
 def class_of(tp: Any) -> type | None:
     """The class of a type's values: `list` for `list[int]`; None where there is no single class."""
     tp = base(tp)
+    if isinstance(tp, type):
+        return None if tp is Unknown else tp
     origin = get_origin(tp)
     found = origin if origin is not None else tp
     return found if isinstance(found, type) and found is not Unknown else None

@@ -12,7 +12,7 @@ import ast
 from collections.abc import Collection, Iterator
 
 from flowgraph.options import UNSET
-from flowgraph_compiler.build.bindings import MAX_DEPTH, too_deep
+from flowgraph_compiler.build.bindings import MAX_DEPTH
 from flowgraph_compiler.build.callees import is_primitive, is_refused_durable
 from flowgraph_compiler.build.context import Session
 from flowgraph_compiler.build.defaults import default_of
@@ -78,12 +78,13 @@ def subflow_findings(app: Application, known: Collection[str] = ()) -> list[Diag
 def _function(session: Session, decl: FlowDecl) -> FlowGraph:
     builder = FunctionBuilder(session, decl)
     session.is_incomplete |= decl.tree.args.vararg is not None or decl.tree.args.kwarg is not None  # FG107 has been reported
-    deep = too_deep(decl.tree)
-    if deep is None:
+    if builder.deep is None:
         _shadowed(builder)
         body = builder.statements(decl.tree.body)
     else:
-        builder.refuse(deep, f"code nested more than {MAX_DEPTH} levels deep", "split it: a '@subflow', or a variable in between")
+        builder.refuse(
+            builder.deep, f"code nested more than {MAX_DEPTH} levels deep", "split it: a '@subflow', or a variable in between"
+        )
         body = ()
     known = {parameter.name: parameter.type for parameter in decl.parameters if parameter.type is not None}
     return FlowGraph(

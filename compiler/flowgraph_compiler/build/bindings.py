@@ -13,14 +13,16 @@ MAX_DEPTH = 100
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def bindings(tree: FunctionNode) -> dict[str, list[Located]]:
-    """Parameters (first) and every other name that the function binds, with the places; not those of comprehensions."""
+def bindings(tree: FunctionNode, *, whole: bool = True) -> dict[str, list[Located]]:
+    """Parameters (first) and every other name that the function binds, with the places; not those of comprehensions.
+
+    `whole=False`: the parameters only, of a function that is `too_deep`."""
     found: dict[str, list[Located]] = {}
     arguments = tree.args
     starred = [arg for arg in (arguments.vararg, arguments.kwarg) if arg is not None]  # refused, and bound all the same
     for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred):
         found.setdefault(arg.arg, []).append(arg)
-    if too_deep(tree) is None:
+    if whole:
         for statement in tree.body:
             for name, node in _bound(statement):
                 found.setdefault(name, []).append(node)
@@ -54,7 +56,8 @@ def too_deep(tree: ast.AST) -> ast.expr | ast.stmt | None:
         node, depth = waiting.pop()
         if depth > MAX_DEPTH and isinstance(node, ast.expr | ast.stmt):
             return node
-        waiting.extend((inner, depth + 1) for inner in ast.iter_child_nodes(node))
+        depth += 1
+        waiting.extend([(inner, depth) for inner in ast.iter_child_nodes(node)])
     return None
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowgraph_compiler.build.bindings import bindings
+from flowgraph_compiler.build.bindings import bindings, too_deep
 from flowgraph_compiler.constants import is_constant
 from flowgraph_compiler.declarations import Application, FlowDecl, SourceModule, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, Related
@@ -71,7 +71,8 @@ class Context:
         self.decl = decl
         source = session.source(decl)
         self.places = Places(source.file, source.text)
-        self.bindings = bindings(decl.tree)
+        self.deep = too_deep(decl.tree)
+        self.bindings = bindings(decl.tree, whole=self.deep is None)
         self.body: list[AnyNode] = []
         self.scopes: list[dict[str, Expr]] = []  # names of the enclosing comprehensions and lambdas, innermost last
         self.variable_types: dict[str, object] = {}
@@ -180,11 +181,19 @@ def walrus(variable: str, value: Expr, span: Span) -> Expr:
 
 def _with_awaits(tree: ast.AST) -> set[int]:
     """The ids of all nodes with an await below them."""
-    order: list[ast.AST] = [tree]
-    for node in order:  # breadth first, so every node stands before its children
-        order.extend(ast.iter_child_nodes(node))
+    above: dict[int, ast.AST] = {}
+    waiting, awaits = [tree], list[ast.AST]()
+    while waiting:
+        node = waiting.pop()
+        inside = list(ast.iter_child_nodes(node))
+        above.update((id(inner), node) for inner in inside)
+        waiting += inside
+        if isinstance(node, ast.Await):
+            awaits.append(node)
     found: set[int] = set()
-    for node in reversed(order):
-        if isinstance(node, ast.Await) or any(id(inner) in found for inner in ast.iter_child_nodes(node)):
+    for place in awaits:
+        node = place
+        while id(node) not in found:
             found.add(id(node))
+            node = above.get(id(node), tree)
     return found

@@ -30,6 +30,22 @@ class Known(Comprehensions):
         super().__init__(session, decl)
         self._asked: set[str] = set()
 
+    @cached_property
+    def _nodes(self) -> tuple[ast.AST, ...]:
+        return tuple(ast.walk(self.decl.tree))
+
+    @cached_property
+    def _loops(self) -> list[ast.For]:
+        return [each for each in self._nodes if isinstance(each, ast.For)]
+
+    @cached_property
+    def _inner_scopes(self) -> list[ast.comprehension | ast.Lambda]:
+        return [each for each in self._nodes if isinstance(each, ast.comprehension | ast.Lambda)]
+
+    @cached_property
+    def _assignments(self) -> list[ast.Assign]:
+        return [each for each in self._nodes if isinstance(each, ast.Assign)]
+
     def is_set(self, node: ast.expr) -> bool:
         """Displays, comprehensions, calls and operators that make sets, and what is declared as one."""
         match node:
@@ -111,8 +127,7 @@ class Known(Comprehensions):
             values = self._values_of(name)
             if values and all(map(self.is_set, values)):
                 return set
-            loops = [each for each in ast.walk(self.decl.tree) if isinstance(each, ast.For)]
-            items = [] if values else [loop.iter for loop in loops if _is_named(loop.target, name)]
+            items = [] if values else [loop.iter for loop in self._loops if _is_named(loop.target, name)]
             if items and len(items) != len(self.bindings[name]):
                 return None
             return _the_only({*map(self.class_of, values), *map(self._class_of_items, items)})
@@ -121,17 +136,16 @@ class Known(Comprehensions):
 
     def _class_of_item(self, name: str) -> type | None:
         """The class of what a comprehension goes over; None for what else a name is bound by, or when two differ."""
-        inside = [each for each in ast.walk(self.decl.tree) if isinstance(each, ast.comprehension | ast.Lambda)]
         if name in self._asked or any(
             isinstance(each, ast.Lambda) and name in {arg.arg for arg in ast.walk(each.args) if isinstance(arg, ast.arg)}
-            for each in inside
+            for each in self._inner_scopes
         ):
             return None
         self._asked.add(name)
         try:
             found = [
                 each
-                for each in inside
+                for each in self._inner_scopes
                 if isinstance(each, ast.comprehension) and name in {part.id for part in targets(each.target)}
             ]
             return _the_only({self._class_of_items(each.iter) if _is_named(each.target, name) else None for each in found})
@@ -162,8 +176,7 @@ class Known(Comprehensions):
         """Everything that is ever assigned to a variable, or nothing when it is bound in another way too."""
         found = [
             each.value
-            for each in ast.walk(self.decl.tree)
-            if isinstance(each, ast.Assign)
+            for each in self._assignments
             for target in each.targets
             if isinstance(target, ast.Name) and target.id == name
         ]

@@ -28,22 +28,23 @@ from flowgraph_compiler.checks import (
     storing,
     waiting,
 )
+from flowgraph_compiler.checks.liveness import Liveness
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.graph import WorkflowGraph
-from flowgraph_compiler.infer import analysed
-from flowgraph_compiler.infer.findings import Findings
+from flowgraph_compiler.infer.nodes import FlowTypes
 
 
-def check(graph: WorkflowGraph, app: Application) -> Iterator[Diagnostic]:
-    """The findings about one workflow, whose types are inferred and whose waits are split."""
-    flows = {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
+def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+    """The findings about one workflow, whose waits are split; `flows` has the types at each of its nodes."""
+    lives = {function.name: Liveness(function) for function in graph.functions if function.kind != "pure"}
     for by_structure in (looping, durations, fan_outs, overrides):
         yield from by_structure.check(graph)
-    for by_types in (bindings, reaching, conditions, emptiness, growth, matches, purity, waiting):
+    for by_types in (bindings, reaching, conditions, emptiness, matches, purity, waiting):
         yield from by_types.check(graph, flows)
-    yield from storing.check(graph, app, flows)
-    yield from copies.check(graph, app, flows)
+    yield from growth.check(graph, flows, lives)
+    yield from storing.check(graph, app, flows, lives)
+    yield from copies.check(graph, app, flows, lives)
     yield from compensations.check(graph, app)
 
 

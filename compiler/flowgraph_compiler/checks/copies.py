@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowgraph.options import UNSET
-from flowgraph_compiler.checks.liveness import NOBODY, Liveness, Names, Ways
+from flowgraph_compiler.checks.liveness import NOBODY, Liveness
 from flowgraph_compiler.declarations import Application
 from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.expressions import Attribute, Const, DictOf, Expr, ListOf, Local, Method, SetOf, Subscript
@@ -49,11 +49,13 @@ _MUTATING = frozenset(name for names in MUTATING_METHODS.values() for name in na
 _KINDS = {Step: "step", Subflow: "subflow", Child: "workflow", Start: "workflow"}
 
 
-def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+def check(
+    graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes], lives: Mapping[str, Liveness]
+) -> Iterator[Diagnostic]:
     """All functions of a workflow."""
     for function in graph.functions:
         if any(isinstance(node, Invocation | Send) for node in walk(function.body)):
-            copies = _Copies(function, app, flows[function.name], graph.name)
+            copies = _Copies(function, app, _Types(flows[function.name], lives[function.name]), graph.name)
             copies.run(function.body, frozenset())
             yield from copies.found.values()
 
@@ -71,28 +73,24 @@ class _Passed:
 _State = frozenset[_Passed]
 
 
-class _After(Liveness):
-    """Keeps what lives after each simple node."""
+@dataclass(frozen=True)
+class _Types:
+    """What is known of the variables of a function: their types, and where they live."""
 
-    def __init__(self, function: FlowGraph) -> None:
-        self.after: dict[str, Names] = {}
-        super().__init__(function)
-
-    def _simple(self, node: AnyNode, ways: Ways) -> Names:
-        self.after[node.id] = self.after.get(node.id, NOBODY) | ways.next | ways.raised
-        return super()._simple(node, ways)
+    flow: FlowTypes
+    liveness: Liveness
 
 
 class _Copies(Forward[_State]):
     """What has been passed on some path to each place."""
 
-    def __init__(self, function: FlowGraph, app: Application, flow: FlowTypes, workflow: str) -> None:
+    def __init__(self, function: FlowGraph, app: Application, known: _Types, workflow: str) -> None:
         super().__init__()
         self.found: dict[tuple[Span, str], Diagnostic] = {}
         self._app = app
-        self._flow = flow
+        self._flow = known.flow
         self._workflow = workflow
-        self._live = _After(function)
+        self._live = known.liveness
         self._own = _own_names(function)
 
     def join(self, left: _State, right: _State) -> _State:

@@ -49,11 +49,11 @@ _GROWS = frozenset({"add", "append", "extend", "insert", "setdefault", "update"}
 _SHRINKS = frozenset({"clear", "discard", "pop", "popitem", "remove", "difference_update", "intersection_update"})
 
 
-def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes], lives: Mapping[str, Liveness]) -> Iterator[Diagnostic]:
     """All functions of a workflow."""
     for function in graph.functions:
         if function.kind != "pure":
-            liveness = Liveness(function)
+            liveness = lives[function.name]
             for node in walk(function.body):
                 if isinstance(node, While):
                     yield from _growing(node, liveness, flows[function.name], graph.name)

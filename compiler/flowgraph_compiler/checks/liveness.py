@@ -45,19 +45,30 @@ class Ways:
     raised: Names = NOBODY
 
 
+@dataclass(frozen=True)
+class _Effect:
+    """What a node binds by its targets, all that it binds or deletes, and what it reads before that."""
+
+    bound: Names
+    gone: Names
+    reads: Names
+
+
 class Liveness:
-    """`across[id]` are the variables that live across the suspension with that id (its own result is not among them)."""
+    """`across[id]` are the variables that live across the suspension with that id (its own result is not among them), `after[id]`
+    those that live after a node without bodies."""
 
     def __init__(self, function: FlowGraph) -> None:
         self.across: dict[str, Names] = {}
-        self.nodes: dict[str, AnyNode] = {}
+        self.after: dict[str, Names] = {}
+        self._effects: dict[int, _Effect] = {}
         self.body(function.body, Ways())
 
     def body(self, body: Body, ways: Ways) -> Names:
         """What lives at the start of a body."""
         live = ways.next
         for node in reversed(body):
-            live = self.node(node, replace(ways, next=live))
+            live = self.node(node, Ways(live, ways.broken, ways.continued, ways.returned, ways.raised))
         return live
 
     def node(self, node: AnyNode, ways: Ways) -> Names:
@@ -75,19 +86,23 @@ class Liveness:
             case Try():
                 return self._try(node, ways)
             case Scope():
-                return self.body(node.body, ways) | _reads(node)
+                return self.body(node.body, ways) | self._effect(node).reads
             case _:
                 return self._simple(node, ways)
 
     def _simple(self, node: AnyNode, ways: Ways) -> Names:
-        after = _continuation(node, ways)
-        bound = bound_names(node)
+        after, effect = _continuation(node, ways), self._effect(node)
+        self.after[node.id] = self.after.get(node.id, NOBODY) | ways.next | ways.raised
         if isinstance(node, SUSPENSIONS):
-            self.nodes[node.id] = node
-            self.across[node.id] = self.across.get(node.id, NOBODY) | (after - bound) | ways.raised
-        deleted = deleted_name(node)
-        walrus = {name for expr in expressions_of(node) for name in walruses(expr, certain=True)}
-        return (after - bound - walrus - {deleted or ""}) | _reads(node) | ways.raised
+            self.across[node.id] = self.across.get(node.id, NOBODY) | (after - effect.bound) | ways.raised
+        return (after - effect.gone) | effect.reads | ways.raised
+
+    def _effect(self, node: AnyNode) -> _Effect:
+        """Worked out once: loops and `finally` bodies are passed several times."""
+        known = self._effects.get(id(node))
+        if known is None:
+            known = self._effects[id(node)] = _effect_of(node)
+        return known
 
     def _match(self, node: Match, ways: Ways) -> Names:
         """From the last case to the first; a pattern that matches binds its names even if the guard then fails."""
@@ -144,6 +159,12 @@ def _continuation(node: AnyNode, ways: Ways) -> Names:
             return ways.raised
         case _:
             return ways.next
+
+
+def _effect_of(node: AnyNode) -> _Effect:
+    bound = frozenset(bound_names(node))
+    walrus = {name for expr in expressions_of(node) for name in walruses(expr, certain=True)}
+    return _Effect(bound, bound | walrus | {deleted_name(node) or ""}, _reads(node))
 
 
 def _reads(node: AnyNode) -> Names:

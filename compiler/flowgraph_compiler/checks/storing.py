@@ -23,13 +23,15 @@ from flowgraph_compiler.variables import bound_names
 _STORING = ("FG150", "FG152")
 
 
-def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+def check(
+    graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes], lives: Mapping[str, Liveness]
+) -> Iterator[Diagnostic]:
     """Report each variable once, at its assignment, with the await that it lives across."""
     results = [found for decl in declarations(graph, app) for found in _result(decl, graph)]
     yield from results
     for function in graph.functions:
         if function.kind != "pure":
-            found = list(_function(function, flows[function.name], graph.name))
+            found = list(_function(function, flows[function.name], lives[function.name], graph.name))
             yield from found
             told = [each.message for each in (*results, *found) if each.rule.code in _STORING]
             yield from _boundaries(function, app, graph.name, told)
@@ -88,14 +90,19 @@ def _result(decl: FlowDecl, graph: WorkflowGraph) -> Iterator[Diagnostic]:
         yield Diagnostic(RULES[code], decl.span, message, "-> SomeModel" if code == "FG150" else help_, (), graph.name)
 
 
-def _function(function: FlowGraph, flow: FlowTypes, workflow: str) -> Iterator[Diagnostic]:
-    liveness = Liveness(function)
+def _function(function: FlowGraph, flow: FlowTypes, liveness: Liveness, workflow: str) -> Iterator[Diagnostic]:
     told: set[str] = set()
+    fine: dict[str, list[Any]] = {}
     for node in walk(function.body):
         if node.id in liveness.across and node.id in flow.before:
             for name in sorted(liveness.across[node.id] - told):
-                found = _variable(_Living(function, flow, node, name), workflow)
-                if found is not None:
+                living = _Living(function, flow, node, name)
+                if any(known is living.type for known in fine.setdefault(name, [])):
+                    continue
+                found = _variable(living, workflow)
+                if found is None:
+                    fine[name].append(living.type)
+                else:
                     told.add(name)
                     yield found
     yield from _iterables(function, flow, workflow)

@@ -28,6 +28,11 @@ def types_at(function: FlowGraph, graph: WorkflowGraph, app: Application) -> dic
     return {node: {name: tp for name, tp in env.types.items() if _is_variable(name)} for node, env in flow.before.items()}
 
 
+def flows_of(graph: WorkflowGraph, app: Application) -> dict[str, FlowTypes]:
+    """The finished analyses of all functions, by name."""
+    return {function.name: analysed(function, graph, app, Findings(graph.name)) for function in graph.functions}
+
+
 def analysed(function: FlowGraph, graph: WorkflowGraph, app: Application, findings: Findings) -> FlowTypes:
     """The finished analysis of one function."""
     declared = {name: normal(tp) for name, tp in function.variable_types.items() if tp is not UNKNOWN}
