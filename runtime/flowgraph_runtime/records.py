@@ -45,13 +45,15 @@ class TimerRow:
 
 @dataclass(slots=True)
 class WaitRow:
-    """An open wait. `keys`: (path, canonical text); the first is the indexed one, none for an unkeyed wait."""
+    """An open wait. `keys`: (path, canonical text); the first is the indexed one, none for an unkeyed wait. `sent`: how many of
+    its transition's events were sent before it."""
 
     run_id: str
     serial: int
     names: tuple[str, ...]
     keys: tuple[tuple[str, str], ...]
     since_start: bool
+    sent: int = 0
 
 
 @dataclass(slots=True)

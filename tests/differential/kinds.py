@@ -288,7 +288,7 @@ BASIC: dict[str, tuple[tuple[str, str], ...]] = {
         ("methods", "<str>.replace('a', <str>)"), ("methods", "<str>.strip('a').title()"),
         ("methods", "' '.join(<str>.split('b'))"),
         ("methods", "<str>.zfill(3)[:4]"), ("methods", "'{} {}'.format(<int>, <str>)"), ("operators", "(<str> * (<int> % 3))"),
-        ("operators", "'%s-%d' % (<str>, <int>)"), ("slices", "<str>[::-1]"), ("slices", "<str>[<int>:]"),
+        ("operators", "('%s-%d' % (<str>, <int>))"), ("slices", "<str>[::-1]"), ("slices", "<str>[<int>:]"),
         ("constants", "NAMES[1]"),
         ("fstring", 'f"{<int0>:>{<int0> % 5}}"'), ("fstring", 'f"{<str0>!s:<4}|{<list0>}"'), ("run_info", "run_info().workflow"),
         ("generators", "''.join(c for c in <str> if c != 'b')"), ("json", "json.dumps({<str>: <list>})"),

@@ -77,7 +77,7 @@ class Kept:
         if state.phase == ENDED:
             written.ended_at = at
         errors = _done(self._database.store.commit(self._database.epoch, [written]))
-        assert errors == [None]
+        assert errors == [None], errors
         return self._rebuilt() if state.phase != ENDED and self._random.random() < 0.5 else None
 
     def _rebuilt(self) -> RunState:

@@ -16,7 +16,7 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -270,12 +270,11 @@ class _Stream:
     waits: dict[int, _Wait] = field(default_factory=dict)
     offers: list[EventOffered] = field(default_factory=list)
 
-    def open(self, opened: list[c.OpenWait]) -> None:
-        """Register the waits of one transition and offer what came before."""
-        for command in opened:
-            self.waits[command.serial] = _Wait(command, self.start if command.since_start else len(self.events))
+    def open(self, command: c.OpenWait) -> None:
+        """Register a wait and offer what came before."""
+        self.waits[command.serial] = _Wait(command, self.start if command.since_start else len(self.events))
         for position in range(len(self.events)):
-            self.offer(position, tuple(command.serial for command in opened))
+            self.offer(position, (command.serial,))
 
     def offer(self, position: int, serials: tuple[int, ...]) -> None:
         event = self.events[position]
@@ -384,6 +383,7 @@ class _Driver:
         text = dumps(list(args))
         id = "run_01DRIVEN" if self.keeper is None else self.keeper.begin(text, START)
         main = self._begin(id, self._workflow, text, None, sees_all=True)
+        self._take(main, Started(text))
         for number in range(limit):
             if cancel_at == number:
                 self._take(main, CancelAsked("asked by the test"))
@@ -399,7 +399,6 @@ class _Driver:
         stream = _Stream(self._events, 0 if sees_all else len(self._events))
         run = _Run(self._programs.of(workflow), RunState.new(id), payload, stream, self._at, waiter)
         self._runs.append(run)
-        self._take(run, Started(payload))
         return run
 
     def _publish(self, event: Event, event_id: str) -> None:
@@ -425,7 +424,8 @@ class _Driver:
             run.state, run.program = rebuilt, keeper.program
 
     def _perform(self, run: _Run, commands: list[c.Command]) -> None:
-        run.stream.open([command for command in commands if isinstance(command, c.OpenWait)])
+        """Carry out commands in order; runs that they start or cancel hear of it afterwards."""
+        told: list[tuple[_Run, Input]] = []
         for command in commands:
             match command:
                 case c.RunStep():
@@ -446,26 +446,36 @@ class _Driver:
                 case c.ClearTimer(serial):
                     run.timers.pop(serial, None)
                     self._ready = [each for each in self._ready if each != (run, TimerFired(serial))]
-                case c.CloseWait(serial):
-                    del run.stream.waits[serial]
-                case c.EmitEvent(event_id, event):
-                    self._sent.append(event)
-                    self._publish(event, event_id)
+                case c.OpenWait() | c.CloseWait() | c.EmitEvent():
+                    self._perform_on_stream(run, command)
                 case _:
-                    self._perform_on_runs(run, command)
+                    told += self._perform_on_runs(run, command)
+        for other, given in told:
+            self._take(other, given)
+
+    def _perform_on_stream(self, run: _Run, command: c.OpenWait | c.CloseWait | c.EmitEvent) -> None:
+        match command:
+            case c.OpenWait():
+                run.stream.open(command)
+            case c.CloseWait(serial):
+                del run.stream.waits[serial]
+            case c.EmitEvent(event_id, event):
+                self._sent.append(event)
+                self._publish(event, event_id)
 
     def _check_key(self, run: _Run, command: c.RunStep) -> None:
         attempt = (run.state.run_id, command.site, command.visit, command.attempt)
         assert attempt not in self._attempts, f"two attempts have the idempotency key of {attempt}"
         self._attempts.add(attempt)
 
-    def _perform_on_runs(self, run: _Run, command: c.Command) -> None:
+    def _perform_on_runs(self, run: _Run, command: c.Command) -> Iterator[tuple[_Run, Input]]:
         match command:
             case c.StartRun(run_id, workflow, payload, serial):
-                self._begin(run_id, workflow, payload, None if serial is None else (run, serial))
+                started = self._begin(run_id, workflow, payload, None if serial is None else (run, serial))
+                yield started, Started(payload)
             case c.CancelRun(run_id, reason):
                 (child,) = (each for each in self._runs if each.state.run_id == run_id)
-                self._take(child, CancelAsked(reason))
+                yield child, CancelAsked(reason)
             case c.EndRun(status, payload):
                 run.end = command
                 if run.waiter is not None:

@@ -67,10 +67,18 @@ class Site:
         return Transition(run_id, rows=[self.journal(run_id, seq, payload=payload)])
 
     def wait(
-        self, run_id: str, serial: int = 1, name: str = "paid", *, since_start: bool = True, release: bool = True, **keys: str
+        self,
+        run_id: str,
+        serial: int = 1,
+        name: str = "paid",
+        *,
+        since_start: bool = True,
+        sent: int = 0,
+        release: bool = True,
+        **keys: str,
     ) -> Transition:
         """Park the run in a wait with a deadline in a day."""
-        wait = WaitRow(run_id, serial, (name,), tuple(keys.items()), since_start)
+        wait = WaitRow(run_id, serial, (name,), tuple(keys.items()), since_start, sent)
         deadline = TimerRow(run_id, serial, self.clock.now() + 86_400 * SECOND, "deadline")
         return Transition(run_id, waits=[wait], timers=[deadline], status="waiting", release=release)
 

@@ -292,9 +292,38 @@ def test_a_run_may_wait_for_what_it_sent_itself(site: Site) -> None:
 
 def test_what_is_sent_before_a_wait_from_now_on_is_not_for_it(site: Site) -> None:
     (run,) = site.started()
-    sending = site.wait(run, 2, since_start=False, booking="s:1")
+    sending = site.wait(run, 2, since_start=False, sent=1, booking="s:1")
     sending.events = [site.event("paid", booking="s:1")]
     site.commit(sending)
+    assert site.offered(run) == []
+
+
+def test_what_is_sent_behind_a_wait_from_now_on_is_for_it(site: Site) -> None:
+    (run,) = site.started()
+    sending = site.wait(run, 2, since_start=False, sent=1, booking="s:1")
+    sending.events = [site.event("paid", booking="s:1") for _ in range(3)]
+    site.commit(sending)
+    assert site.offered(run) == [(event.id, (2,)) for event in sending.events[1:]]
+
+
+def test_a_wait_from_now_on_sees_what_later_transitions_of_its_commit_send(site: Site) -> None:
+    run, other = site.started(2)
+    before, mine, its = (site.event("paid", booking="s:1") for _ in range(3))
+    site.commit(
+        Transition(run, [site.journal(run, 1)], events=[before]),
+        site.wait(run, 2, since_start=False, release=False, booking="s:1"),
+        Transition(run, [site.journal(run, 2)], events=[mine]),
+        Transition(other, [site.journal(other, 1)], events=[its]),
+    )
+    assert site.offered(run) == [(mine.id, (2,)), (its.id, (2,))]
+
+
+def test_a_wait_from_now_on_that_its_commit_closes_sees_nothing(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(
+        site.wait(run, 2, since_start=False, release=False, booking="s:1"),
+        Transition(run, [site.journal(run, 1)], closed_waits=[2], cleared_timers=[2], events=[site.event("paid", booking="s:1")]),
+    )
     assert site.offered(run) == []
 
 

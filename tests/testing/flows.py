@@ -5,7 +5,25 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from flowgraph import Cron, Err, Event, NonRetriable, Ok, now, on, resource, send, settle, sleep, start, step, wait_for, workflow
+from flowgraph import (
+    Cron,
+    Err,
+    Event,
+    NonRetriable,
+    Ok,
+    now,
+    on,
+    parallel,
+    resource,
+    send,
+    settle,
+    sleep,
+    start,
+    step,
+    subflow,
+    wait_for,
+    workflow,
+)
 
 
 class Placed(Event, name="order.placed"):
@@ -127,3 +145,19 @@ async def pay_all(order_ids: list[str]) -> list[str]:
     return [outcome.value for outcome in paid if isinstance(outcome, Ok)] + [
         str(outcome.error) for outcome in paid if isinstance(outcome, Err)
     ]
+
+
+class Nudge(Event, name="order.nudged"):
+    n: int
+
+
+@subflow
+async def nudge(n: int) -> None:
+    await send(Nudge(n=n))
+
+
+@workflow
+async def between_nudges() -> list[int]:
+    _, first, _ = await parallel(nudge(1), wait_for(Nudge, timeout="1h", since="now"), nudge(2))
+    rest = await wait_for(Nudge, timeout="1h")
+    return [0 if each is None else each.n for each in (first, rest)]

@@ -24,6 +24,7 @@ from tests.testing.flows import (
     Receipt,
     Reserved,
     Shipped,
+    between_nudges,
     charge,
     convert,
     daily,
@@ -51,6 +52,10 @@ def play(scenario: Coroutine[Any, Any, R]) -> R:
 
 def test_a_workflow_runs_to_its_end_with_events_and_faked_steps() -> None:
     assert testing.run(order, PLACED, events=[PAID], steps={charge: SENT}) == Receipt(payment="p-1", parcel="parcel-1")
+
+
+def test_a_wait_from_now_on_takes_what_the_same_run_sends_behind_it_at_the_same_moment() -> None:
+    assert testing.run(between_nudges) == asyncio.run(between_nudges()) == [2, 1]
 
 
 @pytest.mark.feature(2)

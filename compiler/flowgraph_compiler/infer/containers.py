@@ -137,8 +137,15 @@ def _bind_inner(asked: Asked, target: Expr, tp: Any) -> None:
 
 def grown(container: Any, *parts: Any) -> Any:
     """The type of a comprehension's temporary once it holds an item: `list[unknown]` with an `int` is `list[int]`."""
-    pairs = zip(get_args(container), parts, strict=True)
-    return generic(get_origin(container), *(union([part] if known is UNKNOWN else [known, part]) for known, part in pairs))
+    return union(_grown(member, parts) for member in members(container))
+
+
+def _grown(container: Any, parts: tuple[Any, ...]) -> Any:
+    known = get_args(container)
+    if class_of(container) not in (list, set, dict) or len(known) != len(parts):
+        return container
+    pairs = zip(known, parts, strict=True)
+    return generic(get_origin(container), *(union([part] if item is UNKNOWN else [item, part]) for item, part in pairs))
 
 
 def _bind_part(asked: Asked, target: Attribute | Subscript, tp: Any) -> None:

@@ -50,7 +50,7 @@ from flowgraph_compiler.infer.containers import bind, comprehension, display, gr
 from flowgraph_compiler.infer.environment import Env, joined, path_of
 from flowgraph_compiler.infer.findings import Findings
 from flowgraph_compiler.infer.generics import parametrised
-from flowgraph_compiler.infer.members import attribute
+from flowgraph_compiler.infer.members import attribute, without_method
 from flowgraph_compiler.infer.narrowing import falsy, narrow, truthy
 from flowgraph_compiler.infer.world import World, result_of
 from flowgraph_compiler.results import (
@@ -63,6 +63,7 @@ from flowgraph_compiler.results import (
     subscripted,
 )
 from flowgraph_compiler.spans import Span
+from flowgraph_compiler.subexpressions import reads
 from flowgraph_compiler.types import (
     NEVER,
     UNKNOWN,
@@ -370,7 +371,14 @@ class Evaluator:
             self.env = self.env.narrowed(path, grown(receiver, *given))
         if get_origin(receiver) is type:
             return class_method_result(get_args(receiver)[0], expr.name, given)
+        if lacking := without_method(receiver, expr.name, certain=not _behind_awaits(expr)):
+            self.findings.no_method(expr.span, expr.name, lacking)
         return union(normal(method_result(one, expr.name, given)) for one in members(receiver))
+
+
+def _behind_awaits(expr: Method) -> bool:
+    """Whether awaits in the arguments of a call come before it, but behind where Python looks for the method."""
+    return any(local.name.startswith("$") for part in (*expr.arguments, *expr.keywords) for local in reads(part))
 
 
 def _first(ends: list[Env | None]) -> Env:

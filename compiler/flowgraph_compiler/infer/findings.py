@@ -30,6 +30,11 @@ class Findings:
         written = name.strip("'") if name.startswith("'") else "value"
         self.add("FG174", span, reason, f"if {written} is None: ...", related)
 
+    def no_method(self, span: Span, name: str, receiver: Any) -> None:
+        """FG112: a method that values of this type do not have."""
+        shown = show(receiver)
+        self.add("FG112", span, f"'{shown}' has no method '{name}'", f"call one of '{shown}', or narrow the value first")
+
     def argument_type(self, span: Span, what: str, wanted: Any, given: Any, declared: Span) -> None:
         """FG170: `what` is "argument 'amount' of step 'charge'"."""
         related = (Related(declared, "declared here"),) if declared != NOWHERE else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from functools import cached_property
+from inspect import isabstract
 from typing import Any, get_args, get_origin
 
 from flowgraph_compiler.results import ATTRIBUTES, lookup
@@ -14,6 +15,13 @@ def attribute(tp: Any, name: str) -> Any:
     """The type of `value.name`: the union over the members that are not None."""
     found = [_attribute(member, name) for member in members(tp) if member is not type(None)]
     return union(found) if found else UNKNOWN
+
+
+def without_method(tp: Any, name: str, *, certain: bool) -> Any:
+    """The part of a type whose values have no method of this name, else None; with `certain`, only when none of them has it."""
+    parts = [part for part in members(tp) if part is not type(None)]
+    lacking = [part for part in parts if (cls := class_of(part)) is not None and not isabstract(cls) and not hasattr(cls, name)]
+    return union(lacking) if lacking and (len(lacking) == len(parts) or not certain) else None
 
 
 def _attribute(tp: Any, name: str) -> Any:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from flowgraph_runtime.records import EventRow, WaitRow
 from flowgraph_runtime.storage.early import begin_reading
 from flowgraph_runtime.storage.keys import NO_KEY, bucket, stored_value
 from flowgraph_runtime.storage.transaction import Offer, Tx
+
+NEVER_NEW: Mapping[tuple[int, int], int] = MappingProxyType({})
+"""No wait was opened among the events."""
 
 
 def event_buckets(events: Iterable[EventRow]) -> Iterator[int]:
@@ -35,8 +39,9 @@ def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:
             yield bucket(name, path, stored_value(value))
 
 
-def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]]) -> None:
-    """Offer events that were just stored, with their numbers, to the open waits they match."""
+def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]], first_seen: Mapping[tuple[int, int], int] = NEVER_NEW) -> None:
+    """Offer events that were just stored, with their numbers, to the open waits they match. `first_seen`: the number of the first
+    event that waits (run, serial) see that were opened among these events."""
     by_number = {number: event for number, event in events if event.status == "stored"}
     if not by_number:
         return
@@ -49,7 +54,7 @@ def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]]) -> None:
     )
     serials: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, run, serial, more in found:
-        if _has_keys(by_number[number], more):
+        if number >= first_seen.get((run, serial), number) and _has_keys(by_number[number], more):
             serials[number, run].append(serial)
     for (number, run), matching in serials.items():
         tx.effects.offers.append(_offer(run, number, by_number[number].id, sorted(set(matching))))
@@ -76,6 +81,12 @@ def _offer(run: int, event: int, event_id: str, serials: list[int]) -> Offer:
 
 def open_waits(tx: Tx, waits: Sequence[tuple[int, WaitRow]]) -> None:
     """Store waits, each with its run's number, and offer them the early events they match, earliest first."""
+    store_waits(tx, waits)
+    begin_reading(tx, [(run, wait.serial) for run, wait in waits if wait.since_start])
+
+
+def store_waits(tx: Tx, waits: Sequence[tuple[int, WaitRow]]) -> None:
+    """Store waits, each with its run's number."""
     rows = [row for run, wait in waits for row in _wait_rows(run, wait, tx.now)]
     tx.sql.each(
         "INSERT INTO fg_wait (name, path, value, run, serial, more, since_start, opened_at)"
@@ -83,7 +94,6 @@ def open_waits(tx: Tx, waits: Sequence[tuple[int, WaitRow]]) -> None:
         "name text, path text, value text, run int, serial int, more text, since_start int, opened_at int",
         rows,
     )
-    begin_reading(tx, [(run, wait.serial) for run, wait in waits if wait.since_start])
 
 
 def _wait_rows(run: int, wait: WaitRow, now: int) -> Iterator[tuple[str, str, str, int, int, str | None, int, int]]:

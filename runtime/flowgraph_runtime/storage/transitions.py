@@ -22,7 +22,7 @@ from flowgraph_runtime.storage.errors import (
 )
 from flowgraph_runtime.storage.events import store_events
 from flowgraph_runtime.storage.limits import free_runs
-from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, wait_buckets
+from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, store_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
 from flowgraph_runtime.storage.text import check_text
 from flowgraph_runtime.storage.transaction import Offer, Tx
@@ -49,6 +49,7 @@ class _Rows:
 
     timers: dict[tuple[int, int], TimerRow] = field(default_factory=dict[tuple[int, int], TimerRow])
     waits: dict[tuple[int, int], WaitRow] = field(default_factory=dict[tuple[int, int], WaitRow])
+    from_now: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])  # which of `events` they see first
     cleared_timers: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     closed_waits: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     inbox: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -87,10 +88,14 @@ class _Rows:
             if self.timers.pop((run, serial), None) is None:
                 self.cleared_timers.add((run, serial))
         for serial in transition.closed_waits:
+            self.from_now.pop((run, serial), None)
             if self.waits.pop((run, serial), None) is None:
                 self.closed_waits.add((run, serial))
         self.timers.update(((run, timer.serial), timer) for timer in transition.timers)
-        self.waits.update(((run, wait.serial), wait) for wait in transition.waits)
+        for wait in transition.waits:
+            self.waits[run, wait.serial] = wait
+            if not wait.since_start:
+                self.from_now[run, wait.serial] = len(self.events) + wait.sent
 
 
 def apply_transitions(tx: Tx, epoch: int, transitions: Sequence[Transition]) -> None:
@@ -264,15 +269,18 @@ def _write_snapshots(tx: Tx, rest: _Rows) -> None:
 
 
 def _emit(tx: Tx, rest: _Rows) -> None:
-    """Store emitted events and offer them to the waits that were open before: what the same transition opens reads them as
-    early events, if it wants those."""
+    """Store emitted events and offer them to the waits that were open before each. Waits opened here that want early events
+    read them as such."""
     numbers = store_events(tx, rest.events) if rest.events else {}
     if len(numbers) < len(rest.events):
         raise RepeatedEvent({event.id for event in rest.events} - set(numbers))
     payloads = {event.id: (numbers[event.id], event.payload) for event in rest.events}
     insert_runs(tx, rest.event_runs, payloads)
     insert_runs(tx, rest.runs, {})
-    offer_to_waits(tx, [(numbers[event.id], event) for event in rest.events])
+    among = {key: numbers[rest.events[first].id] for key, first in rest.from_now.items() if first < len(rest.events)}
+    if among:
+        store_waits(tx, [(key[0], rest.waits.pop(key)) for key in among])
+    offer_to_waits(tx, [(numbers[event.id], event) for event in rest.events], among)
 
 
 def _open(tx: Tx, rest: _Rows) -> None:

@@ -86,7 +86,7 @@ class Writer:
                 written.cleared_timers.append(serial)
             case OpenWait(serial, names, keys, since_start):
                 every = dict.fromkeys(other for name in names for other in (name, *self._registry.names_of(name)))
-                written.waits.append(WaitRow(live.id, serial, tuple(every), keys, since_start))
+                written.waits.append(WaitRow(live.id, serial, tuple(every), keys, since_start, len(written.events)))
             case CloseWait(serial):
                 written.closed_waits.append(serial)
             case EmitEvent(event_id, event):
