@@ -23,7 +23,7 @@ from flowgraph_compiler.report import text as report_text
 from flowgraph_compiler.source import TargetError, source_of
 from flowgraph_runtime.access_log import hide_event_keys
 from flowgraph_runtime.api.endpoints import Endpoint
-from flowgraph_runtime.api.guard import Guard, dispatcher, on_error, on_http_exception, on_problem
+from flowgraph_runtime.api.guard import Guard, dispatcher, on_error, on_http_exception, on_problem, on_storage_error
 from flowgraph_runtime.api.openapi import document
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.table import ENDPOINTS
@@ -32,6 +32,7 @@ from flowgraph_runtime.errors import CompilationRefused
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.service import Service, open_store
 from flowgraph_runtime.settings import Settings
+from flowgraph_runtime.storage.errors import StorageError
 
 Resources: TypeAlias = Mapping[type[Any], Any]
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Resources]]
@@ -97,7 +98,12 @@ def create_app(
     return Starlette(
         routes=[*_routes(ENDPOINTS, current), *(pages(current) if pages is not None else ())],
         middleware=[Middleware(Guard, settings=settings)],
-        exception_handlers={HTTPException: on_http_exception, Problem: on_problem, Exception: on_error},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            Problem: on_problem,
+            StorageError: on_storage_error,
+            Exception: on_error,
+        },
         lifespan=live,
     )
 

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.steps import StepRunner
-from flowgraph_runtime.storage import CommitNews, Store
-from flowgraph_runtime.storage.errors import Fenced, StorageError
+from flowgraph_runtime.storage import CommitNews, Notice, Store, TakeOver
+from flowgraph_runtime.storage.errors import Fenced, Outage, StorageError
 from flowgraph_runtime.timers import Alarm, SchedulerAlarm, Skipper, SkippingClock, Timers
 from flowgraph_runtime.watchdog import Watchdog
 from flowgraph_runtime.worker import Worker, WorkerOptions
@@ -36,6 +36,8 @@ from flowgraph_runtime.worker import Worker, WorkerOptions
 _LOG = logging.getLogger("flowgraph")
 RESTART_AFTER = 1.0
 """Seconds between a worker's failure and the next one's start."""
+SHORTEST_LOOK = 0.02
+"""Seconds between looks for workers whose lease has ended."""
 SWITCH_INTERVAL = 0.0005
 """Seconds of the interpreter's switch interval: with the default 5 ms a busy loop starves the writer's thread."""
 
@@ -155,7 +157,10 @@ class Service:
             except Fenced as fenced:
                 _LOG.warning("%s; starting over with a new epoch", fenced)
             except Exception as error:
-                _LOG.exception("the worker has ended; starting over with a new epoch in %g s", RESTART_AFTER)
+                if isinstance(error, Outage):
+                    _LOG.warning("no worker while the database is away; trying again in %g s: %s", RESTART_AFTER, error)
+                else:
+                    _LOG.exception("the worker has ended; starting over with a new epoch in %g s", RESTART_AFTER)
                 self.failure = error
                 await asyncio.sleep(RESTART_AFTER)
 
@@ -180,8 +185,18 @@ class Service:
                 self.meter,
             )
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
-                async with self._time(), _background(self._take_over_for_ever(epoch)):
-                    await self.worker.run()
+                async with self._time(), _background(self._take_over_for_ever(epoch)), _background(self._listen()):
+                    await self._until_fenced(epoch, self.worker)
+
+    async def _until_fenced(self, epoch: int, worker: Worker) -> None:
+        """Work, and end the epoch however that ends, unless it is dead already."""
+        try:
+            await worker.run()
+        except Fenced:
+            raise
+        except BaseException:
+            await self._close(epoch)
+            raise
         await self._close(epoch)
 
     async def _close(self, epoch: int) -> None:
@@ -190,21 +205,47 @@ class Service:
         except StorageError as error:
             _LOG.warning("epoch %d was not closed, the next worker takes its runs over: %s", epoch, error)
 
-    async def _take_over(self, epoch: int) -> None:
+    async def _take_over(self, epoch: int) -> TakeOver:
         taken = await self.store.take_over(epoch, round(self.settings.lease * 1_000_000))
         if taken.epochs:
             _LOG.warning(
                 "took over %d runs of %d dead workers; crashed: %s", taken.freed, len(taken.epochs), taken.crashed or "none"
             )
+        return taken
 
     async def _take_over_for_ever(self, epoch: int) -> None:
-        """Look for workers that fell silent. On SQLite there are no others once the start has taken everything over."""
+        """Look for workers that fell silent, just when the lease of the first one would end. On SQLite there are no others once
+        the start has taken everything over."""
+        pause = usual = self.settings.lease / 3
         while True:
-            await asyncio.sleep(self.settings.lease / 3)
+            await asyncio.sleep(pause)
+            pause = usual
             try:
-                await self._take_over(epoch)
+                taken = await self._take_over(epoch)
+                if taken.next_in is not None:
+                    pause = min(usual, max(taken.next_in / 1_000_000, SHORTEST_LOOK))
             except Exception as error:
                 _LOG.warning("cannot look for dead workers; trying again: %s", error)
+
+    async def _listen(self) -> None:
+        """Pass on what other processes announce."""
+        async with aclosing(self.store.notices()) as notices:
+            async for notice in notices:
+                self._heed(notice)
+
+    def _heed(self, notice: Notice) -> None:
+        worker = self.worker
+        if worker is None or notice.epoch not in (None, worker.epoch):
+            return
+        match notice.kind:
+            case "ready":
+                worker.announce([], claimable=True)
+            case "inbox" if notice.names:
+                worker.announce(list(notice.names), claimable=False)
+            case "slots" if notice.names:
+                worker.heard_slots((worker.epoch, int(ticket)) for ticket in notice.names)
+            case _:
+                worker.look_around()
 
     def _options(self) -> WorkerOptions:
         settings = self.settings
@@ -276,4 +317,4 @@ def open_store(settings: Settings, clock: Clock | None = None) -> Store:
     """Open the database that the settings name; the folder of a SQLite file is made."""
     if settings.db.startswith("sqlite:///"):
         Path(settings.db.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return Store.open(settings.db, clock=clock or SystemClock(), durability=settings.durability)
+    return Store.open(settings.db, clock=clock or SystemClock(), durability=settings.durability, lease=settings.lease)

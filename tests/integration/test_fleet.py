@@ -41,6 +41,27 @@ async def three(key: str) -> str:
 async def stuck(key: str) -> None:
     await hang()
 
+@step(concurrency=Concurrency(1))
+async def alone(key: str) -> str:
+    LOG.enter("alone")
+    await asyncio.sleep(0.05)
+    return key
+
+@workflow
+async def takes_turns(key: str) -> str:
+    return await alone(key)
+
+@workflow
+async def holds(key: str) -> str:
+    return await hold(key)
+
+@step
+async def hold(key: str) -> str:
+    LOG.enter("hold")
+    while "let go" not in LOG.notes:
+        await asyncio.sleep(0.01)
+    return key
+
 @workflow
 async def naps(key: str) -> str:
     await sleep("200ms")
@@ -100,3 +121,58 @@ def test_a_worker_that_stops_hands_its_runs_over(run, log, postgres_url):
     outcomes, takeovers = run(scenario())
     assert outcomes == [("completed", f"{n}{n}") for n in range(12)]
     assert takeovers == [0] * 12
+
+
+DEAF = {"skip_time": False, "poll_interval": 600.0}
+"""A worker that finds nothing by polling within a test."""
+
+
+def test_nobody_waits_for_a_poll(run, log, postgres_url):
+    """Starts, events and cancels at an interface, and slots that another worker gives back, reach the workers at once."""
+
+    async def scenario():
+        async with (
+            engine(FLEET, postgres_url, node="one", claim_batch=2, **DEAF) as one,
+            engine(FLEET, postgres_url, node="two", claim_batch=2, **DEAF),
+            engine(FLEET, postgres_url, worker=False) as front,
+        ):
+            await asyncio.sleep(0.5)  # for both to have looked around once they listen
+            runs = [await front.start("three", key=str(n)) for n in range(6)]
+            turns = [await front.start("takes_turns", key=str(n)) for n in range(6)]
+            stuck = await front.start("stuck", key="s")
+            for run_id in runs:
+                await front.reaches(run_id, "waiting")
+            await front.until(lambda _: log.count("hang") == 1, stuck)
+            for n in range(6):
+                await front.send("go", key=str(n))
+            assert await front.store.ask_cancel(stuck, "by test") == "cancelling"
+            outcomes = [await front.outcome(run_id) for run_id in [*runs, *turns]]
+            return outcomes, await one.outcome(stuck)
+
+    outcomes, (stuck, _) = run(scenario())
+    assert outcomes == [("completed", f"{n}{n}") for n in range(6)] + [("completed", str(n)) for n in range(6)]
+    assert stuck == "cancelled"
+    assert log.count("alone") == 6
+
+
+def test_runs_of_a_stopping_worker_go_on_elsewhere_before_its_last_attempt_has_ended(run, log, postgres_url):
+    async def scenario():
+        async with engine(FLEET, postgres_url, node="stays", worker=False) as front:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(engine(FLEET, postgres_url, node="goes", grace=30.0, **DEAF))
+                held = await front.start("holds", key="h")
+                stuck = await front.start("three", key="w")
+                await front.reaches(stuck, "waiting")
+                await front.until(lambda _: log.count("hold") == 1, held)
+                leaving = asyncio.create_task(stack.aclose())
+                async with engine(FLEET, postgres_url, node="comes", **DEAF):
+                    await front.send("go", key="w")
+                    gone_on = await front.outcome(stuck)
+                    assert not leaving.done()
+                    log.note("let go")
+                    await leaving
+                    return gone_on, await front.outcome(held), await front.row(held)
+
+    gone_on, held, row = run(scenario())
+    assert (gone_on, held) == (("completed", "ww"), ("completed", "h"))
+    assert (log.count("hold"), row.takeovers) == (1, 0)

@@ -35,7 +35,7 @@ class Cut:
 
 def _cut(site: Site, *, let_through: bool) -> Callable[[], None]:
     writing: Any = site.store._database.writing()
-    writing._connection = Cut(writing._connection, let_through=let_through)
+    writing._line = Cut(writing._line, let_through=let_through)
     return lambda: None
 
 

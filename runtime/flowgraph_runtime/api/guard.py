@@ -20,9 +20,19 @@ from flowgraph_runtime.auth import COOKIE, allowed_host, allowed_origin
 from flowgraph_runtime.errors import InputRejected, MissingCode, TooLarge, UnknownWorkflow
 from flowgraph_runtime.service import Service
 from flowgraph_runtime.settings import Settings
-from flowgraph_runtime.storage.errors import Conflict, StoreClosed, UnknownRun, UnstorableText
+from flowgraph_runtime.storage.errors import (
+    Conflict,
+    DatabaseFull,
+    Outage,
+    OutcomeUnknown,
+    StoreClosed,
+    UnknownRun,
+    UnstorableText,
+)
 
 _LOG = logging.getLogger("flowgraph.api")
+AWAY = "2"
+"""Seconds after which a client may ask again while the database is away."""
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -155,6 +165,10 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(413, "too large", str(error))
         case UnstorableText():
             return Problem(400, "bad characters", str(error))
+        case DatabaseFull():
+            return Problem(507, "the database's disk is full", headers={"Retry-After": AWAY})
+        case Outage() | OutcomeUnknown():
+            return Problem(503, "the database is away", headers={"Retry-After": AWAY})
         case StoreClosed():
             return Problem(503, "the server is stopping", headers={"Retry-After": "1"})
         case _:
@@ -171,6 +185,12 @@ async def on_problem(request: Request, error: Exception) -> Response:
     """Answer a problem."""
     assert isinstance(error, Problem)
     return respond(error, request.scope)
+
+
+async def on_storage_error(request: Request, error: Exception) -> Response:
+    """Answer what the database refuses or cannot take now, wherever in a request that shows."""
+    problem = problem_of(error)
+    return respond(problem, request.scope) if problem is not None else await on_error(request, error)
 
 
 async def on_error(request: Request, error: Exception) -> Response:

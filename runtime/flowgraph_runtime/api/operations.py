@@ -24,7 +24,9 @@ async def health(call: Call) -> Response:
 async def readiness(call: Call) -> Response:
     """Say whether the database answers and the worker works: 503 otherwise."""
     if call.service.failure is not None:
-        raise Problem(503, "not ready", f"the worker has ended: {type(call.service.failure).__name__}")
+        raise Problem(
+            503, "not ready", f"the worker has ended: {type(call.service.failure).__name__}", headers={"Retry-After": "1"}
+        )
     try:
         await call.service.store.next_timer()
     except Exception as error:

@@ -21,6 +21,7 @@ from flowgraph_runtime.cli import (
     sending,
     serving,
     starting,
+    working,
 )
 from flowgraph_runtime.cli.console import show
 
@@ -61,6 +62,7 @@ app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)
 app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{"order_id": "o-1"}\' --skip-time')(running.run)
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)
 app.command("serve", epilog="Example:  flowgraph serve shop/ --db postgresql://localhost/shop")(serving.serve)
+app.command("worker", epilog="Example:  flowgraph worker shop/ --db postgresql://localhost/shop")(working.worker)
 app.command("send", epilog='Example:  flowgraph send order.placed --data \'{"order_id": "o-1"}\'')(sending.send)
 app.add_typer(runs.app, name="runs", help="Look at runs of a server, follow them, cancel and retry them.")
 app.add_typer(events.app, name="events", help="Look at the events that a server has received.")

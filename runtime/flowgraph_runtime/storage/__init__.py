@@ -1,5 +1,6 @@
 """Storage: tables, every query, and the group-commit writer. Nothing else in the runtime knows SQL."""
 
+from flowgraph_runtime.storage.announcing import Notice
 from flowgraph_runtime.storage.apikeys import KeyRow
 from flowgraph_runtime.storage.errors import (
     Conflict,
@@ -8,6 +9,7 @@ from flowgraph_runtime.storage.errors import (
     DatabaseUnavailable,
     Fenced,
     NotOwner,
+    Outage,
     OutcomeUnknown,
     Refused,
     RepeatedEvent,
@@ -25,9 +27,10 @@ from flowgraph_runtime.storage.errors import (
     WrongSchema,
 )
 from flowgraph_runtime.storage.events import IngestResult
+from flowgraph_runtime.storage.fleet import LEASE
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
-from flowgraph_runtime.storage.store import LEASE, Store
+from flowgraph_runtime.storage.store import Store
 from flowgraph_runtime.storage.transaction import CommitNews
 from flowgraph_runtime.storage.transitions import ENDED
 from flowgraph_runtime.storage.writer import Fate, RejectedByFate
@@ -47,6 +50,8 @@ __all__ = [
     "KeyRow",
     "MachineRow",
     "NotOwner",
+    "Notice",
+    "Outage",
     "OutcomeUnknown",
     "Refused",
     "RejectedByFate",

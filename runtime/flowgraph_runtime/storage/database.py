@@ -8,7 +8,7 @@ to 1,750, because every call hands the interpreter lock back and forth).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
@@ -60,6 +60,15 @@ class Writing(ABC):
         """The driver's error as one of ours: Transient, Refused, DatabaseFull, DatabaseUnavailable; ours as it is."""
 
     @abstractmethod
+    def unbroken(self, span: int) -> bool:
+        """Whether this connection has been in touch with the database all of the last `span` microseconds, or ever since it was
+        made: who has just been cut off knows nothing of how others are."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """From any thread: break the line under a statement that gets no answer, so that it fails."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close the connection."""
 
@@ -75,6 +84,8 @@ class Database(ABC):
     """Whether a joined subquery may read the tables before it (LATERAL)."""
     has_other_writers: bool
     """Whether other processes may write at the same time."""
+    epochs: set[int]
+    """Those that this process has opened: what happens to their runs need not be announced to itself."""
 
     @abstractmethod
     def writing(self) -> Writing:
@@ -87,6 +98,16 @@ class Database(ABC):
     @abstractmethod
     def end_writers(self, names: Collection[str]) -> None:
         """End the writing connections of other processes, so that a process that was stopped in a transaction blocks nobody."""
+
+    @abstractmethod
+    def beside(self) -> Database | None:
+        """The same database with a writing connection of its own, for what may not queue behind commits: signs of life. None
+        where only one connection may write."""
+
+    @abstractmethod
+    def listening(self) -> AsyncGenerator[str]:
+        """What other processes announce, as it is committed; an empty text after each time that something may have been missed.
+        Ends at once where nobody else writes."""
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:

@@ -13,15 +13,19 @@ class Refused(StorageError):
     """The database refused the data: they contradict what is stored."""
 
 
-class Transient(StorageError):
+class Outage(StorageError):
+    """The database cannot take this now, and nothing of it is stored: the very same can be asked again later."""
+
+
+class Transient(Outage):
     """The transaction was aborted because of others, or the connection broke before it was committed; nothing is stored."""
 
 
-class DatabaseUnavailable(StorageError):
+class DatabaseUnavailable(Outage):
     """The database does not work at present; nothing is stored."""
 
 
-class DatabaseFull(StorageError):
+class DatabaseFull(Outage):
     """There is no room left on the database's disk; nothing is stored."""
 
 

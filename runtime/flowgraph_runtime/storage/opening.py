@@ -14,11 +14,11 @@ POSTGRES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 """Schemes of a PostgreSQL URL."""
 
 
-def open_database(url: str, durability: str, *, by_its_clock: bool) -> Database:
+def open_database(url: str, durability: str, *, by_its_clock: bool, lease: float) -> Database:
     """Open `sqlite:///path`, `sqlite://` or `postgresql://...` and make its tables. `by_its_clock`: a PostgreSQL server's clock
-    is the one that counts, because several computers share it. Raises DatabaseUnavailable, WrongSchema, and ValueError for any
-    other URL."""
-    database = connect_database(url, durability, by_its_clock=by_its_clock)
+    is the one that counts, because several computers share it. `lease`: see `postgres`. Raises DatabaseUnavailable, WrongSchema,
+    and ValueError for any other URL."""
+    database = connect_database(url, durability, by_its_clock=by_its_clock, lease=lease)
     try:
         with database.altering() as connection:
             make_or_check_schema(connection)
@@ -28,7 +28,7 @@ def open_database(url: str, durability: str, *, by_its_clock: bool) -> Database:
     return database
 
 
-def connect_database(url: str, durability: str = "full", *, by_its_clock: bool = True) -> Database:
+def connect_database(url: str, durability: str = "full", *, by_its_clock: bool = True, lease: float = 15.0) -> Database:
     """The same without a look at its tables."""
     if durability not in ("full", "normal"):
         raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
@@ -38,12 +38,12 @@ def connect_database(url: str, durability: str = "full", *, by_its_clock: bool =
         return SqliteDatabase(url.removeprefix("sqlite:///"), durability)
     scheme = next((scheme for scheme in POSTGRES if url.startswith(scheme)), None)
     if scheme is not None:
-        return _postgres("postgresql://" + url.removeprefix(scheme), by_its_clock=by_its_clock)
+        return _postgres("postgresql://" + url.removeprefix(scheme), by_its_clock=by_its_clock, lease=lease)
     raise ValueError(f"a database is sqlite:///path.db, sqlite:// (in memory) or postgresql://user@host/name, not {url!r}")
 
 
-def _postgres(url: str, *, by_its_clock: bool) -> Database:
+def _postgres(url: str, *, by_its_clock: bool, lease: float) -> Database:
     try:
-        return PostgresDatabase(url, by_its_clock=by_its_clock)
+        return PostgresDatabase(url, by_its_clock=by_its_clock, lease=lease)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(f"cannot reach the database: {str(error).strip()}") from error

@@ -52,11 +52,13 @@ _CRASHED = json.dumps(
 
 @dataclass(slots=True)
 class TakeOver:
-    """What a take-over did: the epochs found dead, how many runs it freed, the ids of those it parked as crashed."""
+    """What a take-over did: the epochs found dead, how many runs it freed, the ids of those it parked as crashed; `next_in`:
+    after how many microseconds the next worker will have been silent for a lease, unless it is heard of before."""
 
     epochs: list[int] = field(default_factory=list[int])
     freed: int = 0
     crashed: list[str] = field(default_factory=list[str])
+    next_in: int | None = None
 
 
 def open_epoch(tx: Tx, node: str) -> int:
@@ -68,6 +70,7 @@ def open_epoch(tx: Tx, node: str) -> int:
         now=tx.now,
     )
     epoch = int(found[0][0])
+    tx.database.epochs.add(epoch)
     tx.sql.run("INSERT INTO fg_heartbeat (epoch, at) VALUES (:epoch, :now)", epoch=epoch, now=tx.now)
     return epoch
 
@@ -84,23 +87,57 @@ def close_epoch(tx: Tx, epoch: int) -> int:
     return _free(tx, [epoch])
 
 
+def hand_over(tx: Tx, epoch: int, run_ids: Collection[str]) -> None:
+    """Give some runs of the epoch up, claimable at once, no owner counts as lost. Their states are saved already."""
+    tx.check_epoch(epoch)
+    freed = tx.sql.each(
+        "UPDATE fg_run SET epoch = NULL, ready = 1 FROM given WHERE fg_run.id = given.id AND fg_run.epoch = given.epoch"
+        " AND fg_run.ended_at IS NULL RETURNING fg_run.id",
+        "id text, epoch int",
+        [(run_id, epoch) for run_id in sorted(run_ids)],
+    )
+    tx.effects.news.ready += [str(row[0]) for row in freed]
+
+
 def take_over(tx: Tx, epoch: int, lease: int) -> TakeOver:
     """Declare other workers dead and free their runs and limit slots. SQLite: every other epoch, because only one process writes;
-    PostgreSQL: those without a heartbeat for `lease` microseconds."""
+    PostgreSQL: those without a heartbeat for `lease` microseconds, unless this process itself was out of touch meanwhile."""
     tx.check_epoch(epoch)
-    silent = "AND h.at < :before" if tx.database.has_other_writers else "AND :before IS NOT NULL"
-    found = tx.sql.rows(
+    silent = _silent(tx, epoch, lease)
+    tx.database.end_writers([row[1] for row in silent if row[1] is not None])
+    _bury(tx, [int(row[0]) for row in silent])
+    crashed = _park_crashed(tx, [int(row[0]) for row in silent if row[2]])
+    freed = _free_lost(tx, [(int(row[0]), int(row[2])) for row in silent])
+    return TakeOver([int(row[0]) for row in silent], freed, crashed, _next_in(tx, epoch, lease))
+
+
+def end_silent_writers(tx: Tx, epoch: int, lease: int) -> None:
+    """PostgreSQL: end the connections of those whom a take-over will declare dead. Apart from it and before it, because they may
+    hold locks that it needs."""
+    tx.check_epoch(epoch)
+    tx.database.end_writers([row[1] for row in _silent(tx, epoch, lease) if row[1] is not None])
+
+
+def _silent(tx: Tx, epoch: int, lease: int) -> Rows:
+    """Other epochs that count as dead: (id, its writer, 1 if it fell silent during a trial)."""
+    if not tx.sql.unbroken(lease):
+        return []
+    before = "AND h.at < :before" if tx.database.has_other_writers else "AND :before IS NOT NULL"
+    return tx.sql.rows(
         "SELECT e.id, e.writer, CASE WHEN h.at <= h.trial_until THEN 1 ELSE 0 END"
         " FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id"
-        f" WHERE e.state = 'alive' AND e.id <> :epoch {silent}",
+        f" WHERE e.state = 'alive' AND e.id <> :epoch {before}",
         epoch=epoch,
         before=tx.now - lease,
     )
-    dead = [int(row[0]) for row in found]
-    tx.database.end_writers([row[1] for row in found if row[1] is not None])
-    _bury(tx, dead)
-    crashed = _park_crashed(tx, [int(row[0]) for row in found if row[2]])
-    return TakeOver(dead, _free_lost(tx, [(int(row[0]), int(row[2])) for row in found]), crashed)
+
+
+def _next_in(tx: Tx, epoch: int, lease: int) -> int | None:
+    found = tx.sql.rows(
+        "SELECT MIN(h.at) FROM fg_epoch e JOIN fg_heartbeat h ON h.epoch = e.id WHERE e.state = 'alive' AND e.id <> :epoch",
+        epoch=epoch,
+    )
+    return None if found[0][0] is None else int(found[0][0]) + lease - tx.now
 
 
 def _bury(tx: Tx, epochs: list[int]) -> None:

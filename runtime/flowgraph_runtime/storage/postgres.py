@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import time
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -16,6 +19,8 @@ import orjson
 import psycopg
 from psycopg import errors, sql
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from flowgraph_runtime.storage.database import Database, Rows, Writing, parse_columns
 from flowgraph_runtime.storage.errors import (
@@ -27,12 +32,23 @@ from flowgraph_runtime.storage.errors import (
     Transient,
     WriterFailed,
 )
+from flowgraph_runtime.storage.listening import announcements
 from flowgraph_runtime.storage.schema import SCHEMA_LOCK
 
 _KINDS = {"int": "bigint", "text": "text"}
 _LOCKS = 0x666C6F77  # "flow": the class of our advisory locks
-_TIMEOUTS = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s -c lock_timeout=8s"
-"""Below the lease: a writer that was stopped inside its transaction must not hold up whoever takes over."""
+_BESIDE = "-beside"
+_NETWORK: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A computer at the other end that is gone is noticed after some 10 seconds."""
+_SHORTEST_TIMEOUT = 500  # milliseconds
+READ_TIMEOUT = "30s"
+"""Of a query for a page or a worker."""
 _PATIENCE = 20.0  # seconds to find out what became of a commit
 
 
@@ -44,39 +60,56 @@ class PostgresDatabase(Database):
     skip_locked = "FOR UPDATE SKIP LOCKED"
     has_other_writers = lateral = True
 
-    def __init__(self, url: str, *, by_its_clock: bool) -> None:
-        self._writing = PostgresWriting(url, by_its_clock=by_its_clock)
+    def __init__(self, url: str, *, by_its_clock: bool, lease: float) -> None:
+        self.epochs = set()
+        self._url = url
+        self._name = f"flowgraph-writer-{uuid4().hex}"
+        self._writing = PostgresWriting(url, self._name, by_its_clock=by_its_clock, lease=lease)
+        self._writing.connect()
         self._engine = create_engine(
             "postgresql+psycopg://" + url.removeprefix("postgresql://"),
             pool_size=4,
             max_overflow=4,
             pool_pre_ping=True,
             isolation_level="REPEATABLE READ",
+            connect_args={**_NETWORK, "options": f"-c statement_timeout={READ_TIMEOUT}"},
         )
 
     def writing(self) -> Writing:
         return self._writing
 
     def writer(self) -> str | None:
-        return self._writing.name
+        return self._name
 
     def end_writers(self, names: Collection[str]) -> None:
         self._writing.each(
             "SELECT pg_terminate_backend(a.pid) FROM given JOIN pg_stat_activity a ON a.application_name = given.name"
             " WHERE a.datname = current_database()",
             "name text",
-            [(name,) for name in names if name != self._writing.name],
+            [(each,) for name in names if name != self._name for each in (name, name + _BESIDE)],
         )
+
+    def beside(self) -> PostgresDatabase:
+        other = copy(self)
+        other._writing = self._writing.beside()
+        return other
+
+    def listening(self) -> AsyncGenerator[str]:
+        return announcements(self._url, _NETWORK)
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        with self._engine.connect() as connection:
-            yield connection
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseUnavailable(f"the database does not answer: {str(error.__cause__ or error).strip()}") from error
 
     @contextmanager
     def altering(self) -> Generator[Connection]:
         engine = self._engine.execution_options(isolation_level="READ COMMITTED")
         with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
             yield connection
 
@@ -86,29 +119,47 @@ class PostgresDatabase(Database):
 
 
 class PostgresWriting(Writing):
-    """The writing connection; made again when it breaks."""
+    """The writing connection; made when it is needed, and again when it breaks. `name`: by which others find it. Its statements
+    end before the `lease` (seconds) does: whoever was stopped in a transaction must not hold up whoever takes over."""
 
-    def __init__(self, url: str, *, by_its_clock: bool) -> None:
+    def __init__(self, url: str, name: str, *, by_its_clock: bool, lease: float) -> None:
         self._url = url
         self._by_its_clock = by_its_clock
-        self.name = f"flowgraph-writer-{uuid4().hex}"
+        self._lease = lease
+        self.name = name
         self._xid = ""
         self._now = 0
-        self._connection = self._connect()
+        self._in_touch_since = 0
+        self._line: psycopg.Connection[tuple[Any, ...]] | None = None
 
-    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        return psycopg.connect(self._url, autocommit=True, options=_TIMEOUTS, connect_timeout=10, application_name=self.name)
+    def beside(self) -> PostgresWriting:
+        return PostgresWriting(self._url, self.name + _BESIDE, by_its_clock=self._by_its_clock, lease=self._lease)
+
+    @property
+    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        assert self._line is not None
+        return self._line
+
+    @property
+    def _broken(self) -> bool:
+        return self._line is None or self._line.closed
+
+    def connect(self) -> None:
+        """Make the connection."""
+        limit = max(round(self._lease * 2 / 3 * 1000), _SHORTEST_TIMEOUT)
+        options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c lock_timeout={limit * 3 // 4}"
+        self._line = psycopg.connect(self._url, autocommit=True, options=options, application_name=self.name, **_NETWORK)
 
     def begin(self) -> None:
-        if self._connection.closed:
-            self._connection = self._connect()
+        if self._broken:
+            self.connect()
         self._connection.execute("BEGIN")
 
     def commit(self) -> None:
         try:
             self._connection.execute("COMMIT")
         except psycopg.OperationalError as error:
-            if not self._connection.closed:
+            if not self._broken:
                 raise
             if not self._was_committed():
                 raise Transient("the connection broke before the transaction was committed") from error
@@ -118,8 +169,8 @@ class PostgresWriting(Writing):
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             with suppress(psycopg.OperationalError):
-                if self._connection.closed:
-                    self._connection = self._connect()
+                if self._broken:
+                    self.connect()
                 status = self._connection.execute("SELECT pg_xact_status(%s::xid8)", (self._xid,)).fetchone()
                 if status is not None and status[0] in ("committed", "aborted"):
                     return bool(status[0] == "committed")
@@ -128,7 +179,7 @@ class PostgresWriting(Writing):
 
     def rollback(self) -> None:
         with suppress(psycopg.Error):
-            if not self._connection.closed:
+            if not self._broken:
                 self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, **parameters: Any) -> Rows:
@@ -153,8 +204,20 @@ class PostgresWriting(Writing):
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text"
         ).fetchone()
         assert row is not None
-        self._now, self._xid = max(self._now, int(row[0])), str(row[1])
-        return self._now if self._by_its_clock else None
+        now, self._xid = max(self._now, int(row[0])), str(row[1])
+        if self._now and now - self._now > self._lease * 500_000:
+            self._in_touch_since = now
+        self._now = now
+        return now if self._by_its_clock else None
+
+    def unbroken(self, span: int) -> bool:
+        return self._now - self._in_touch_since >= span
+
+    def cut(self) -> None:
+        if self._line is None:
+            return
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._line.fileno())) as line:  # or closed meanwhile
+            line.shutdown(socket.SHUT_RDWR)
 
     def understand(self, error: Exception) -> StorageError:
         match error:
@@ -162,17 +225,20 @@ class PostgresWriting(Writing):
                 return error
             case errors.DeadlockDetected() | errors.SerializationFailure():
                 return Transient(str(error))
+            case errors.QueryCanceled():
+                return Refused(f"it took too long: {error}")
             case errors.DiskFull():
                 return DatabaseFull(str(error))
             case psycopg.OperationalError():
-                return Transient(str(error)) if self._connection.closed else DatabaseUnavailable(str(error))
+                return Transient(str(error)) if self._broken else DatabaseUnavailable(str(error))
             case psycopg.Error():
                 return Refused(str(error))
             case _:
                 return WriterFailed(repr(error))
 
     def close(self) -> None:
-        self._connection.close()
+        if self._line is not None:
+            self._line.close()
 
 
 @lru_cache(maxsize=512)

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
@@ -39,6 +39,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: str, durability: str) -> None:
         self._path = path
+        self.epochs = set()
         self._busy = threading.RLock()  # in memory readers share the writer's connection
         self._lock = _FileLock(path) if path else None
         try:
@@ -67,6 +68,14 @@ class SqliteDatabase(Database):
 
     def end_writers(self, names: Collection[str]) -> None:
         """Nobody else writes: the file is locked."""
+
+    def beside(self) -> None:
+        return None
+
+    async def listening(self) -> AsyncGenerator[str]:
+        nobody: tuple[str, ...] = ()
+        for text in nobody:
+            yield text
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -154,6 +163,12 @@ class SqliteWriting(Writing):
 
     def now(self) -> int | None:
         return None
+
+    def unbroken(self, span: int) -> bool:
+        return span >= 0
+
+    def cut(self) -> None:
+        """Nothing stands between this process and the file."""
 
     def understand(self, error: Exception) -> StorageError:
         if isinstance(error, StorageError):

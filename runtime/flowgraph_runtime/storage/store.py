@@ -20,10 +20,10 @@ from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.deployed import read_machines
 from flowgraph_runtime.storage.errors import StorageError, StoreClosed, UnknownRun
 from flowgraph_runtime.storage.events import IngestResult
+from flowgraph_runtime.storage.fleet import LEASE, Fleet
 from flowgraph_runtime.storage.keys import bucket
 from flowgraph_runtime.storage.matching import event_buckets
 from flowgraph_runtime.storage.opening import open_database
-from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.slots import Slots, limits_lock
@@ -32,8 +32,6 @@ from flowgraph_runtime.storage.transitions import apply_reopening, transition_bu
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Shared, Transactor, WriterThread
 
 T = TypeVar("T")
-LEASE = 15_000_000
-"""Microseconds without a heartbeat after which a worker on PostgreSQL is taken for dead."""
 
 
 class Store:
@@ -42,7 +40,9 @@ class Store:
     `on_commit` is called after each commit that changed anything, before its callers get their answers: in the event loop of
     the first caller, or with `inline` in the thread of the caller."""
 
-    def __init__(self, database: Database, clock: Clock, *, inline: bool, fate: Callable[[], Fate] | None) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, inline: bool, fate: Callable[[], Fate] | None, lease: float = LEASE / 1e6
+    ) -> None:
         self.clock = clock
         self.slots = Slots(partial(self._write, buckets=limits_lock, alone=True), self._read)
         self.on_commit: Callable[[CommitNews], None] = _ignore
@@ -53,6 +53,9 @@ class Store:
         self._home: asyncio.AbstractEventLoop | None = None  # where news are told; heartbeats come from a loop of their own
         self._closed = False
         self.schedules = Schedules(self._write, self._read)
+        self._fleet = fleet = Fleet(database, clock, self._write, lambda: self._writer.busy if self._writer else 0.0, lease)
+        self.open_epoch, self.close_epoch, self.heartbeat = fleet.open_epoch, fleet.close_epoch, fleet.heartbeat
+        self.take_over, self.hand_over, self.notices = fleet.take_over, fleet.hand_over, fleet.notices
         self.deployed_machines = partial(self._read, read_machines)
 
     @classmethod
@@ -64,17 +67,19 @@ class Store:
         inline: bool = False,
         durability: str = "full",
         fate: Callable[[], Fate] | None = None,
+        lease: float = LEASE / 1e6,
     ) -> Store:
         """Open `sqlite:///path.db`, `sqlite://` (in memory) or `postgresql://...`, and make the tables in an empty database.
 
         `inline`: writes and reads happen in the calling thread (tests, simulator), and `fate` decides what becomes of each
-        commit. `durability`: `full`, or `normal` (SQLite: the last commits may be lost when the machine loses power).
+        commit. `durability`: `full`, or `normal` (SQLite: the last commits may be lost when the machine loses power). `lease`:
+        seconds; statements on PostgreSQL end before it does.
         Raises ValueError for a bad URL, DatabaseInUse, WrongSchema."""
         if fate is not None and not inline:
             raise ValueError("a fate needs inline=True: a simulated crash is raised to the caller")
         clock = clock or SystemClock()
-        database = open_database(url, durability, by_its_clock=isinstance(clock, SystemClock))
-        return cls(database, clock, inline=inline, fate=fate)
+        database = open_database(url, durability, by_its_clock=isinstance(clock, SystemClock), lease=lease)
+        return cls(database, clock, inline=inline, fate=fate, lease=lease)
 
     def close(self) -> None:
         """Write what is queued and close all connections."""
@@ -85,13 +90,17 @@ class Store:
             self._writer.close()
         if self._readers is not None:
             self._readers.shutdown()
+        self._fleet.close()
         self._database.close()
 
     # --- writing: runs
 
-    async def commit(self, epoch: int, transitions: Sequence[Transition]) -> list[StorageError | None]:
+    async def commit(self, epoch: int, transitions: Sequence[Transition], *, again: bool = False) -> list[StorageError | None]:
         """Commit decisions; an error for each that was refused: Fenced for all when the epoch is dead, Superseded after an
-        earlier refusal of the same run. A refused run must be loaded again before it goes on."""
+        earlier refusal of the same run. A refused run must be loaded again before it goes on, except after an Outage: then the
+        same transition may be committed `again`, if nothing else of its run was handed over since."""
+        if again:
+            self._transactor.forgive([transition.run_id for transition in transitions])
         errors: list[StorageError | None] = [None] * len(transitions)
         if transitions:
             await self._submit(Commit(epoch, transitions, errors))
@@ -126,23 +135,7 @@ class Store:
         """Move due timers into inboxes -> ids of the runs whose owners must look."""
         return await self._write(lambda tx: timers.fire_timers(tx, limit), alone=True)
 
-    # --- writing: epochs, machines, keys
-
-    async def open_epoch(self, node: str) -> int:
-        """Begin a worker's life."""
-        return await self._write(lambda tx: ownership.open_epoch(tx, node))
-
-    async def close_epoch(self, epoch: int) -> int:
-        """End it in good order -> how many runs it still owned; they may be claimed at once."""
-        return await self._write(lambda tx: ownership.close_epoch(tx, epoch), buckets=limits_lock, alone=True)
-
-    async def heartbeat(self, epoch: int) -> None:
-        """Say that the epoch's process is alive; raises Fenced."""
-        await self._write(lambda tx: ownership.heartbeat(tx, epoch))
-
-    async def take_over(self, epoch: int, lease: int = LEASE) -> TakeOver:
-        """Declare silent workers dead and free what they held. SQLite: every other epoch at once."""
-        return await self._write(lambda tx: ownership.take_over(tx, epoch, lease), buckets=limits_lock, alone=True)
+    # --- writing: machines, keys; epochs are `fleet`'s
 
     async def save_machine(
         self, fingerprint: str, workflow: str, text: str, manifest: str, key_paths: Iterable[tuple[str, str]] = ()

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.records import Transition
+from flowgraph_runtime.storage.announcing import announce
 from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.errors import (
     DatabaseFull,
@@ -224,6 +225,7 @@ class Transactor:
             else:
                 _act(tx, [job for job in group if isinstance(job, Action)], alone=len(jobs) == 1)
         settle(tx)
+        announce(tx)
         return tx
 
     def _commit(self) -> None:
@@ -324,6 +326,7 @@ class WriterThread:
         self._deliver = deliver
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._closed = False
+        self._busy_since: float | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="flowgraph-writer", daemon=True)
         self._thread.start()
@@ -334,6 +337,12 @@ class WriterThread:
             if self._closed:
                 raise StoreClosed("the store is closed: nothing more can be written")
             self._queue.put(request)
+
+    @property
+    def busy(self) -> float:
+        """For how many seconds it has been at the same batch."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def close(self) -> None:
         """Write what is queued, then stop."""
@@ -364,10 +373,12 @@ class WriterThread:
 
     def _process(self, batch: list[Request]) -> None:
         jobs = [request.job for request in batch]
+        self._busy_since = time.monotonic()
         try:
             news = self._transactor.process(jobs)
         except BaseException as error:
             news = []
             for job in jobs:
                 job.fail(WriterFailed(repr(error)))
+        self._busy_since = None
         self._deliver(batch, news)

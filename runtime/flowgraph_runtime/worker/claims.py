@@ -44,6 +44,11 @@ class Claimer:
         """Some run may have become claimable."""
         self._wanted.set()
 
+    def look_soon(self) -> None:
+        """Look at once for what nobody announced."""
+        self._next_look = 0.0
+        self.wake()
+
     def stop(self) -> None:
         """Claim nothing more."""
         self._stopped = True

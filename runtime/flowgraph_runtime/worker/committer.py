@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from flowgraph_runtime.engine.commands import Command
 from flowgraph_runtime.records import Transition
+from flowgraph_runtime.storage.errors import Outage
 from flowgraph_runtime.worker.live import LiveRun
 
+_LOG = logging.getLogger("flowgraph.worker")
+PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+"""Seconds between tries while the database is away: each pause is twice the one before."""
 Commit = Callable[[list[Transition]], Awaitable[Sequence[BaseException | None]]]
 
 
@@ -32,10 +38,16 @@ class Committer:
     """Groups transitions. While one group is being written the next one collects; nothing is delayed to make groups larger.
 
     Two decisions about one run go into one transition, so that they stand or fall together; where that is not possible
-    (two events taken) the later one goes into a later group."""
+    (two events taken) the later one goes into a later group.
 
-    def __init__(self, commit: Commit, committed: Callable[[Entry, BaseException | None], None]) -> None:
+    While the database is away the group waits and is offered `again` and again: nobody's outcome is lost, and what follows
+    collects behind it."""
+
+    def __init__(
+        self, commit: Commit, committed: Callable[[Entry, BaseException | None], None], again: Commit | None = None
+    ) -> None:
         self._commit = commit
+        self._again = again or commit
         self._committed = committed
         self._groups: deque[dict[str, Entry]] = deque()
         self._some = asyncio.Event()
@@ -82,13 +94,29 @@ class Committer:
             return
         self._writing = True
         try:
-            failures: Sequence[BaseException | None] = await self._commit([entry.transition for entry in entries])
-        except Exception as failure:
-            failures = [failure] * len(entries)
+            failures = await self._written([entry.transition for entry in entries])
         finally:
             self._writing = False
         for entry, error in zip(entries, failures, strict=True):
             self._committed(entry, error)
+
+    async def _written(self, group: list[Transition]) -> list[BaseException | None]:
+        failures = await _answers(self._commit, group)
+        pause = PAUSE
+        while away := [number for number, failure in enumerate(failures) if isinstance(failure, Outage)]:
+            _LOG.warning("%d runs wait for the database, trying again in %g s: %s", len(away), pause, failures[away[0]])
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            for number, failure in zip(away, await _answers(self._again, [group[number] for number in away]), strict=True):
+                failures[number] = failure
+        return failures
+
+
+async def _answers(commit: Commit, group: list[Transition]) -> list[BaseException | None]:
+    try:
+        return list(await commit(group))
+    except Exception as failure:
+        return [failure] * len(group)
 
 
 def merge(first: Transition, second: Transition) -> bool:

@@ -11,6 +11,7 @@ from flowgraph_runtime.errors import MissingCode
 from flowgraph_runtime.records import LoadedRun, RunRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.storage import Store
+from flowgraph_runtime.storage.errors import Outage, UnknownRun
 
 _LOG = logging.getLogger("flowgraph.worker")
 RETRY_AFTER = 0.5
@@ -59,21 +60,28 @@ class Loader:
                 self._loading = False
 
     async def _load(self, run_id: str) -> None:
-        loaded = await self._fetch(run_id)
+        while True:
+            try:
+                loaded = await self._store.load(run_id)
+                await self._go_on(loaded)
+            except UnknownRun:
+                _LOG.warning("run %s is gone", run_id)
+            except Exception as error:
+                _LOG.warning("cannot load run %s; trying again in %g s: %s", run_id, RETRY_AFTER, error)
+                await asyncio.sleep(RETRY_AFTER)
+                continue
+            return
+
+    async def _go_on(self, loaded: LoadedRun) -> None:
+        """Resume the run. Raises Outage: that the database is away says nothing about a run."""
         try:
             if loaded.run.machine not in self._registry.machines:
                 await self._fetch_machine(loaded.run.machine)
             self._resume(loaded, await self._branch_results(loaded))
+        except Outage:
+            raise
         except Exception as error:
             self._unusable(loaded.run, error)
-
-    async def _fetch(self, run_id: str) -> LoadedRun:
-        while True:
-            try:
-                return await self._store.load(run_id)
-            except Exception:
-                _LOG.exception("cannot load run %s; trying again in %g s", run_id, RETRY_AFTER)
-                await asyncio.sleep(RETRY_AFTER)
 
     async def _branch_results(self, loaded: LoadedRun) -> dict[int, str]:
         """The journal payloads that the snapshot refers to instead of repeating them."""

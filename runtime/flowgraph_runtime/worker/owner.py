@@ -8,8 +8,10 @@ random source but the injected ones, and no threads: a simulator runs this very 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -30,10 +32,11 @@ from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.steps import Outcome, StepRunner, encoded_error
 from flowgraph_runtime.storage import Store
-from flowgraph_runtime.storage.errors import Fenced, NotOwner
+from flowgraph_runtime.storage.errors import Fenced, NotOwner, OutcomeUnknown
 from flowgraph_runtime.worker.admission import Admission
 from flowgraph_runtime.worker.claims import Claimer
 from flowgraph_runtime.worker.committer import Committer, Entry
+from flowgraph_runtime.worker.leaving import Leaving
 from flowgraph_runtime.worker.life import Life
 from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
@@ -49,6 +52,8 @@ _LOG = logging.getLogger("flowgraph.worker")
 
 REFUSALS = 5
 """How often the database may refuse a run's transition, reloads between, before the run is parked `crashed`."""
+SETTLING = 2.0
+"""Seconds beyond its grace that a stopping worker gives the database."""
 
 
 class Worker:
@@ -76,7 +81,8 @@ class Worker:
         self._stopping = False
         self._life = Life()
         self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
-        self._committer = Committer(self._meter.timed(lambda group: store.commit(self.epoch, group)), self._committed)
+        commit, again = partial(store.commit, epoch), partial(store.commit, epoch, again=True)
+        self._committer = Committer(self._meter.timed(commit), self._committed, self._meter.timed(again))
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
         self._admission = Admission(store.slots, registry, epoch, self._unusable)
         self._pump = InboxPump(store.inbox, self._deliver)
@@ -86,6 +92,8 @@ class Worker:
         self._writer = Writer(registry, distribution, _snapshot_of, resting.has_room)
         batch, interval = self.options.claim_batch, self.options.poll_interval
         self._claimer = Claimer(lookout.claim, self._adopt, self._room, resting.look, batch, interval)
+        release = partial(store.hand_over, epoch)
+        self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)
         self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
 
     # --- life
@@ -100,16 +108,14 @@ class Worker:
             self.owned.clear()
 
     async def stop(self, grace: float = 0.0) -> None:
-        """Finish the attempts that are running, for at most `grace` seconds, park every run and end `run()`."""
+        """Finish the attempts that are running, for at most `grace` seconds, hand all runs over, each as soon as it can be, and
+        end `run()`. A database that is away is not waited for any longer."""
         self._stopping = True
         self._claimer.stop()
         self._pool.hold()
-        await self._pool.drain(grace)
-        await self._life.until(self._committer.settled())
-        for live in list(self.owned.values()):
-            if not live.closed:
-                self._park(live)
-        await self._life.until(self._committer.settled())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace + SETTLING):
+                await self._leaving.leave(grace)
         self._life.end()
 
     @property
@@ -123,6 +129,10 @@ class Worker:
         self._pump.look(mine)
         if claimable or len(mine) < len(with_inbox):
             self._claimer.wake()
+
+    def look_around(self) -> None:
+        """Look now for what no commit told of: something may have been missed."""
+        self._claimer.look_soon()
 
     def heard_slots(self, tickets: Iterable[tuple[int, int]]) -> None:
         """Hear of requests, each (epoch, ticket), that a commit gave their slots."""
@@ -323,7 +333,8 @@ class Worker:
         self._drop(live)
         if isinstance(error, NotOwner):
             return
-        count = self._refused[live.id] = self._refused.get(live.id, 0) + 1
+        blamed = not isinstance(error, OutcomeUnknown)
+        count = self._refused[live.id] = self._refused.get(live.id, 0) + blamed
         _LOG.warning("run %s: transition refused (%d): %s", live.id, count, error)
         if count < REFUSALS:
             self._loader.load(live.id)
@@ -338,18 +349,6 @@ class Worker:
             self._abandon(attempt, interrupt=True)
         if not self._stopping and self._room() == 1:
             self._claimer.wake()
-
-    def _park(self, live: LiveRun) -> None:
-        """Save the state; closing the epoch then gives all its runs up at once, claimable whatever they do. A state that cannot
-        be saved is folded from the journal by the next owner."""
-        transition = Transition(live.id)
-        live.closed = True
-        try:
-            self._writer.save(live, transition)
-        except Exception:
-            _LOG.exception("the state of run %s cannot be saved", live.id)
-            return
-        self._committer.add(Entry(live, transition, []))
 
 
 def _snapshot_of(live: LiveRun) -> str:
