@@ -32,8 +32,8 @@ PRELUDE = """
 import asyncio, sys, threading, time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from flowgraph import (Backoff, Cancelled, Concurrency, Cron, Err, Event, NonRetriable, Ok, RetryAfter, fan_out, now, parallel, race,
-    run_info, saga, send, settle, sleep, sleep_until, start, step, step_context, subflow, timeout, wait_for, workflow)
+from flowgraph import (Backoff, Cancelled, Concurrency, Cron, Err, Event, NonRetriable, Ok, RetryAfter, fan_out, now, parallel,
+    race, run_info, saga, send, settle, sleep, sleep_until, start, step, step_context, subflow, timeout, wait_for, workflow)
 from tests.integration.harness import LOG
 """
 

@@ -157,21 +157,20 @@ def test_nobody_waits_for_a_poll(run, log, postgres_url):
 
 def test_runs_of_a_stopping_worker_go_on_elsewhere_before_its_last_attempt_has_ended(run, log, postgres_url):
     async def scenario():
-        async with engine(FLEET, postgres_url, node="stays", worker=False) as front:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(engine(FLEET, postgres_url, node="goes", grace=30.0, **DEAF))
-                held = await front.start("holds", key="h")
-                stuck = await front.start("three", key="w")
-                await front.reaches(stuck, "waiting")
-                await front.until(lambda _: log.count("hold") == 1, held)
-                leaving = asyncio.create_task(stack.aclose())
-                async with engine(FLEET, postgres_url, node="comes", **DEAF):
-                    await front.send("go", key="w")
-                    gone_on = await front.outcome(stuck)
-                    assert not leaving.done()
-                    log.note("let go")
-                    await leaving
-                    return gone_on, await front.outcome(held), await front.row(held)
+        async with engine(FLEET, postgres_url, node="stays", worker=False) as front, AsyncExitStack() as stack:
+            await stack.enter_async_context(engine(FLEET, postgres_url, node="goes", grace=30.0, **DEAF))
+            held = await front.start("holds", key="h")
+            stuck = await front.start("three", key="w")
+            await front.reaches(stuck, "waiting")
+            await front.until(lambda _: log.count("hold") == 1, held)
+            leaving = asyncio.create_task(stack.aclose())
+            async with engine(FLEET, postgres_url, node="comes", **DEAF):
+                await front.send("go", key="w")
+                gone_on = await front.outcome(stuck)
+                assert not leaving.done()
+                log.note("let go")
+                await leaving
+                return gone_on, await front.outcome(held), await front.row(held)
 
     gone_on, held, row = run(scenario())
     assert (gone_on, held) == (("completed", "ww"), ("completed", "h"))
