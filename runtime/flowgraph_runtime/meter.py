@@ -5,19 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter, sub
 from time import perf_counter
 from typing import TypeVar
 
 from flowgraph_runtime.records import EventRow, Transition
 
 T = TypeVar("T")
-_STEP_AND_OUTCOME = itemgetter(0, 1)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 GATHERED = 1_000
-"""Attempts that are counted together: each alone would cost the loop as much as a tenth of what it does for a step."""
+"""Attempts of a step that are counted together: each alone would cost the loop as much as a tenth of what it does for a step."""
 OTHER = "other"
 """Stands for every name that the served code does not have: labels stay few whatever old runs bring along."""
 
@@ -37,16 +34,18 @@ class Distribution:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def add_all(self, values: list[float]) -> None:
-        """Count many values, which are sorted in place: a tenth of the cost of one after the other."""
-        values.sort()
+    def add_times(self, microseconds: list[int]) -> None:
+        """Count many times, whose bounds are seconds: a tenth of the cost of one after the other. The list is sorted and emptied;
+        what is below 0, by clocks that differ, counts as 0."""
+        microseconds.sort()
         below = 0
         for index, bound in enumerate(self.bounds):
-            reached = bisect_right(values, bound, below)
+            reached = bisect_right(microseconds, bound * 1e6, below)
             self.counts[index] += reached - below
             below = reached
-        self.counts[-1] += len(values) - below
-        self.total += sum(values)
+        self.counts[-1] += len(microseconds) - below
+        self.total += sum(microseconds[bisect_left(microseconds, 0) :]) / 1e6
+        microseconds.clear()
 
 
 class Meter:
@@ -59,25 +58,25 @@ class Meter:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
         self._delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
-        self._new: list[tuple[str, bool, int, int, int]] = []
+        self._new: defaultdict[tuple[str, bool], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
         self.batches = Distribution(SIZES)
         self.commits = Distribution(SECONDS)
 
     def attempted(self, step: str, completed: bool, queued: int, started: int, ended: int) -> None:
         """Count an attempt; times in microseconds."""
-        self._new.append((step, completed, queued, started, ended))
-        if len(self._new) >= GATHERED:
+        delays, durations = self._new[step, completed]
+        delays.append(started - queued)
+        durations.append(ended - started)
+        if len(delays) >= GATHERED:
             self._gather()
 
     def _gather(self) -> None:
-        self._new.sort(key=_STEP_AND_OUTCOME)
-        for (step, completed), attempts in groupby(self._new, _STEP_AND_OUTCOME):
-            _, _, queued, started, ended = zip(*attempts, strict=True)
+        for (step, completed), (delays, durations) in self._new.items():
             name = step if step in self._steps else OTHER
-            self._attempts[name, "completed" if completed else "failed"] += len(queued)
-            self._delays[name].add_all([max(0, delay) / 1e6 for delay in map(sub, started, queued)])
-            self._durations[name].add_all([max(0, duration) / 1e6 for duration in map(sub, ended, started)])
-        self._new.clear()
+            if delays:
+                self._attempts[name, "completed" if completed else "failed"] += len(delays)
+                self._delays[name].add_times(delays)
+                self._durations[name].add_times(durations)
 
     @property
     def attempts(self) -> Counter[tuple[str, str]]:

@@ -131,18 +131,14 @@ class StepRunner:
             describe = partial(self._describe, run_id, command)
             if not declared.is_async:
                 return self._rest(self._in_thread(declared, context, describe, command, hold), deadline, command)
-            try:
-                running = context.run(_enter_and_call, describe, declared.step.fn, command)
-            except TypeError as error:
-                raise _ArgumentError(str(error)) from error
             self.busy = (run_id, command.step)
             try:
-                waits_for = context.run(running.send, None)
-            except StopIteration as stop:
-                return _done(command, stop.value)
+                running, reached = context.run(_call_and_start, describe, declared.step.fn, command)
             finally:
                 self.busy = None
-            return self._rest(_in_context(running, waits_for, context, self, run_id, command.step), deadline, command)
+            if running is None:
+                return _done(command, reached)
+            return self._rest(_in_context(running, reached, context, self, run_id, command.step), deadline, command)
         except BaseException as error:
             return self._failed(command, error)
 
@@ -203,9 +199,20 @@ class _Raised(Exception):
         self.error = error
 
 
-def _enter_and_call(describe: Callable[[], StepContext], fn: Callable[..., Any], command: RunStep) -> Any:
+def _call_and_start(
+    describe: Callable[[], StepContext], fn: Callable[..., Any], command: RunStep
+) -> tuple[Coroutine[Any, Any, Any] | None, Any]:
+    """Call an asynchronous step and run it up to its first wait, in its context: the coroutine and what it waits for, or None
+    and its result."""
     enter_step(describe)
-    return fn(*command.arguments, **command.keywords)
+    try:
+        running = fn(*command.arguments, **command.keywords)
+    except TypeError as error:
+        raise _ArgumentError(str(error)) from error
+    try:
+        return running, running.send(None)
+    except StopIteration as stop:
+        return None, stop.value
 
 
 def _call(context: Context, fn: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from decimal import Decimal
 
 import pytest
 
-from flowgraph_runtime.engine.commands import Decision
+from flowgraph.codec import loads
+from flowgraph_runtime.engine.commands import Decision, RunStep, SetTimer
+from flowgraph_runtime.engine.decide import decide
+from flowgraph_runtime.engine.digests import agrees, digest
 from flowgraph_runtime.engine.errors import JournalMismatch
 from flowgraph_runtime.engine.folding import error_payload, fold, input_of, journal_row
 from flowgraph_runtime.engine.inputs import (
@@ -20,6 +25,7 @@ from flowgraph_runtime.engine.inputs import (
     TimerFired,
 )
 from flowgraph_runtime.engine.program import Program
+from flowgraph_runtime.engine.run_state import RunState
 from flowgraph_runtime.engine.state import snapshot
 from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow
 from tests.engine.driver import START, drive, registry_of
@@ -55,6 +61,25 @@ def test_a_row_gives_its_input_back(given: Input) -> None:
     assert (row.seq, row.at, row.site, row.visit, row.started_at) == (5, 99, "flow/add", 1, 42)
 
 
+def test_a_recorded_checksum_is_understood_whichever_kind_it_is() -> None:
+    call = RunStep(3, 0, "flow/add#1", "add", 2, 1, (2, "x"), {"by": None})
+    other = dataclasses.replace(call, arguments=(3, "x"))
+    for recorded in (1433188088, digest([call])):  # the first is what journals held when every decision had the general kind
+        assert agrees([call], recorded)
+        assert not agrees([other], recorded)
+        assert not agrees([call, call], recorded)
+    several = [RunStep(3, 0, "flow/add#1", "add", 2, 1, (2, "x"), {}), SetTimer(4, 5, "sleep")]
+    assert digest(several) == 1592834828
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800", 1.5, [1, {"a": (2, None)}], {1, 2}, Decimal("1.0"), {3: 4}, b"x"])
+def test_every_argument_has_a_checksum_that_a_fold_comes_to_again(value: object) -> None:
+    call = RunStep(3, 0, "flow/add#1", "add", 2, 1, (value,), {})
+    assert digest([call]) == digest([copy.deepcopy(call)])
+    assert agrees([copy.deepcopy(call)], digest([call]))
+    assert digest([dataclasses.replace(call, visit=3)]) != digest([call])
+
+
 def test_an_inbox_row_is_an_input_too() -> None:
     row = InboxRow(1, "run_1", "evt_7", "event", 0, '{"n":1}', 5, (3, 4))
     assert input_of(row) == EventOffered("evt_7", (3, 4), '{"n":1}')
@@ -81,6 +106,43 @@ def test_a_fold_from_any_snapshot_comes_to_the_same_state() -> None:
     for seq, text in enumerate(outcome.snapshots):
         state = fold(program, LoadedRun(run, seq, text, outcome.journal[seq:]))
         assert snapshot(state, program) == outcome.snapshots[-1]
+
+
+STEPS = """
+@subflow
+async def twice(n: int) -> int:
+    return await add(n) + await add(n)
+
+@workflow
+async def flow(n: int) -> list[int]:
+    got = [await twice(n), await add(n, b=2)]
+    for i in range(n):
+        both = await parallel(add(i), twice(i))
+        try:
+            got.append(await add(both[1]))
+            got.append(10 // (i - 1))
+        except ZeroDivisionError:
+            got.append(await add(-1))
+    return got
+"""
+
+
+def test_a_result_at_hand_leads_to_what_its_text_leads_to() -> None:
+    compilation = compiled(STEPS)
+    outcome = drive(compilation, "flow", [3])
+    program = Program.load(compilation.machines["flow"], registry_of(compilation.application))
+    states = [RunState.new("run_01DRIVEN") for _ in range(2)]
+    for state in states:
+        decide(program, state, Started("[3]"), START)
+    assert len(outcome.journal) > 10
+    for row in outcome.journal:
+        given = input_of(row)
+        assert isinstance(given, StepDone)
+        kept = dataclasses.replace(given, value=loads(given.payload, program.types))
+        first, second = (decide(program, state, one, row.at) for state, one in zip(states, (given, kept), strict=True))
+        assert first == second
+        assert snapshot(states[0], program) == snapshot(states[1], program)
+    assert states[1].phase == "ended"
 
 
 @pytest.mark.parametrize("change", [{"payload": "70"}, {"digest": 1}, {"serial": 9}, {"attempt": 2}])

@@ -41,12 +41,21 @@ from flowgraph_runtime.engine.values import decoded
 
 def decide(program: Program, state: RunState, given: Input, at: int) -> Decision:
     """Return what the input leads to. `at`: microseconds since 1970; a time before the last input's counts as the last's."""
-    turn = Turn(program, state, max(at, state.at))
+    if type(given) is StepDone and given.value is not NOT_KEPT:
+        pending = state.pending.get(given.serial)
+        if type(pending) is StepPending and _is_plain(pending, given):
+            return _pass_on(program, state, pending, given.value, at)
+    turn = Turn(program, state, at if at > state.at else state.at)
     decision = Decision(turn.commands)
     if state.phase == ENDED or not _apply(turn, given, decision):
         decision.ignored = True
         decision.status = state.status
         return decision
+    return _conclude(turn, decision)
+
+
+def _conclude(turn: Turn, decision: Decision) -> Decision:
+    state = turn.state
     state.at = turn.at
     if state.phase != ENDED:
         state.status = state.current_status()
@@ -54,6 +63,45 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
     decision.parked = not state.executing
     decision.digest = digest(turn.commands)
     return decision
+
+
+# --- the short way
+
+
+def _is_plain(pending: StepPending, given: StepDone) -> bool:
+    """Whether a result is for a frame that just goes on with it."""
+    return (
+        pending.attempt == given.attempt
+        and pending.executing
+        and not pending.abandoned
+        and pending.action.undo is None
+        and bool(pending.token.frames)
+    )
+
+
+def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any, at: int) -> Decision:
+    """What `_apply` and `_step_done` do, for the commonest input in half the time: a worker, which has the result at hand, comes
+    here with nearly every step. A fold decodes the results and goes the long way, to the same digests."""
+    turn = Turn(program, state, at if at > state.at else state.at)
+    token = pending.token
+    state.seq += 1
+    state.release_step(pending)
+    frame = token.frames[-1]
+    block = frame.function.blocks[frame.block]
+    if block.result is not None:
+        frame.variables[block.result] = value
+    frame.block = block.next
+    try:
+        run(turn, token)
+        if turn.has_more():
+            drain(turn)
+    except Exhausted as why:
+        abort(turn, TransitionTooLong(str(why)))
+        drain(turn)
+    return _conclude(turn, Decision(turn.commands, site=pending.action.site, visit=pending.visit))
+
+
+# --- the general way
 
 
 def _apply(turn: Turn, given: Input, decision: Decision) -> bool:
@@ -65,7 +113,8 @@ def _apply(turn: Turn, given: Input, decision: Decision) -> bool:
         if not _HANDLERS[type(given)](turn, given, decision):
             state.seq = before
             return False
-        drain(turn)
+        if turn.has_more():
+            drain(turn)
     except Exhausted as why:
         abort(turn, TransitionTooLong(str(why)))
         drain(turn)
@@ -158,7 +207,7 @@ def _step_failed(turn: Turn, given: StepFailed, decision: Decision) -> bool:
 
 def _attempt(turn: Turn, given: StepDone | StepFailed, decision: Decision) -> StepPending | None:
     pending = turn.state.pending.get(given.serial)
-    if not isinstance(pending, StepPending) or not pending.executing or pending.attempt != given.attempt:
+    if type(pending) is not StepPending or not pending.executing or pending.attempt != given.attempt:
         return None
     decision.site, decision.visit = pending.action.site, pending.visit
     return pending

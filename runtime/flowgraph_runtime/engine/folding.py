@@ -6,6 +6,7 @@ import json
 
 from flowgraph_runtime.engine.commands import Decision
 from flowgraph_runtime.engine.decide import decide
+from flowgraph_runtime.engine.digests import agrees
 from flowgraph_runtime.engine.errors import JournalMismatch
 from flowgraph_runtime.engine.inputs import (
     CancelAsked,
@@ -39,7 +40,7 @@ def fold(program: Program, loaded: LoadedRun, branch_results: BranchResults | No
 def replay(program: Program, state: RunState, row: JournalRow) -> Decision:
     """Apply one row of the journal. Raises `JournalMismatch` when the decision differs from the committed one."""
     decision = decide(program, state, input_of(row), row.at)
-    if decision.ignored or state.seq != row.seq or decision.digest != row.digest:
+    if decision.ignored or state.seq != row.seq or not agrees(decision.commands, row.digest):
         raise JournalMismatch(state.run_id, row.seq, row.digest, decision.digest)
     return decision
 

@@ -19,7 +19,7 @@ from flowgraph.errors import CodecError, FailureInfo
 from flowgraph_runtime.engine.blocks import StepAction
 from flowgraph_runtime.engine.commands import Command, Decision, OpenWait, RunStep, SetTimer, StartRun
 from flowgraph_runtime.engine.decide import decide, drain
-from flowgraph_runtime.engine.digests import digest
+from flowgraph_runtime.engine.digests import agrees, digest
 from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
 from flowgraph_runtime.engine.folding import input_of, replay
 from flowgraph_runtime.engine.inputs import ChildEnded, Started
@@ -108,7 +108,7 @@ def retried(program: Program, run: RunRow, journal: Sequence[JournalRow], row: J
     """Repeat a committed retry; `journal` are the rows before it. Raises `JournalMismatch` when it now asks for other things."""
     failure = json.loads(row.payload)
     state, decision = reopen(program, run, journal, FailureInfo(failure["step"], failure["attempts"], run.id), row.at)
-    if decision.digest != row.digest:
+    if not agrees(decision.commands, row.digest):
         raise JournalMismatch(run.id, row.seq, row.digest, decision.digest)
     return state, decision
 

@@ -87,12 +87,6 @@ class RunState:
         pending.token.pending = None
         self.count(pending, -1)
 
-    def suspend_step(self, pending: StepPending) -> None:
-        """Let the token wait for an attempt: `suspend` for the commonest case."""
-        self.pending[pending.serial] = pending
-        pending.token.pending = pending
-        self.executing += 1
-
     def release_step(self, pending: StepPending) -> None:
         """The attempt has ended and is not made again."""
         del self.pending[pending.serial]
@@ -134,16 +128,7 @@ class RunState:
 
 def run_step(pending: StepPending) -> RunStep:
     """Return the command that runs the current attempt: with copies of the arguments, made together, that nobody else holds."""
-    action = pending.action
-    arguments, keywords = copied_call(pending.arguments, pending.keywords, action.step)
-    return RunStep(
-        pending.serial,
-        pending.token.id,
-        action.site,
-        action.step,
-        pending.visit,
-        pending.attempt,
-        arguments,
-        keywords,
-        action.timeout,
-    )
+    action, step = pending.action, pending.action.step
+    arguments, keywords = copied_call(pending.arguments, pending.keywords, step)
+    token, visit, attempt = pending.token.id, pending.visit, pending.attempt
+    return RunStep(pending.serial, token, action.site, step, visit, attempt, arguments, keywords, action.timeout)

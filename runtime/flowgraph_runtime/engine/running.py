@@ -51,7 +51,7 @@ def resume(turn: Turn, token: Token, value: Any, reference: int | None = None) -
         turn.messages.append((token, True, value, reference))
         return
     frame = token.frames[-1]
-    _store(frame, frame.current, value)
+    _store(frame, frame.function.blocks[frame.block], value)
     run(turn, token)
 
 
@@ -89,10 +89,13 @@ def run(turn: Turn, token: Token) -> None:
             turn.tick()
         try:
             outcome: Any = block.run(frame.variables, turn)
-            if block.action is not None:
+            action = block.action
+            if action is not None:
                 if token.cancel == ASKED or token.expired:
-                    _deliver_asked(token, block.action)
-                outcome = BEGINNERS[type(block.action)](turn, token, block.action, outcome)
+                    _deliver_asked(token, action)
+                outcome = BEGINNERS[type(action)](turn, token, action, outcome)
+                if outcome is SUSPENDED:
+                    return
         except (Exhausted, KeyboardInterrupt):
             raise
         except BaseException as raised:  # the workflow's own handlers decide
@@ -100,7 +103,7 @@ def run(turn: Turn, token: Token) -> None:
         else:
             if block.kind == JUMP:
                 frame.block = outcome
-            elif outcome is SUSPENDED or (block.kind == FINISH and not _finished(turn, token, outcome)):
+            elif block.kind == FINISH and not _finished(turn, token, outcome):
                 return
             elif block.kind == SUSPEND and outcome is not ENTERED:
                 _store(frame, block, outcome)

@@ -49,13 +49,15 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def begin_step(turn: Turn, token: Token, action: StepAction, payload: Any) -> object:
     """Run a step: the call's arguments are copied together for each attempt, so an attempt cannot change the next one's."""
-    state = turn.state
-    visit = state.visits.get(action.site, 0) + 1
-    pending = StepPending(state.next_serial, token, turn.at, action, visit, payload[0], payload[1])
+    state, site, serial = turn.state, action.site, turn.state.next_serial
+    visit = state.visits.get(site, 0) + 1
+    arguments, keywords = payload
+    pending = StepPending(serial, token, turn.at, action, visit, arguments, keywords)
     turn.commands.append(run_step(pending))
-    state.next_serial += 1
-    state.visits[action.site] = visit
-    state.suspend_step(pending)
+    state.next_serial = serial + 1
+    state.visits[site] = visit
+    state.pending[serial] = token.pending = pending
+    state.executing += 1
     return SUSPENDED
 
 

@@ -32,7 +32,7 @@ class Turn(Budget):
     that have ended; they are delivered only when no token is ready, so that every branch of a new group reaches its first
     suspension before any outcome is seen."""
 
-    __slots__ = ("at", "commands", "messages", "ordinal", "program", "ready", "state")
+    __slots__ = ("_messages", "_ready", "at", "commands", "ordinal", "program", "state")
 
     def __init__(self, program: Program, state: RunState, at: int) -> None:
         self.left = OPERATIONS
@@ -40,9 +40,27 @@ class Turn(Budget):
         self.state = state
         self.at = at
         self.commands: list[Command] = []
-        self.ready: deque[tuple[int, Token, Any]] = deque()
-        self.messages: deque[tuple[Token, bool, Any, int | None]] = deque()
+        self._ready: deque[tuple[int, Token, Any]] | None = None  # most transitions have no use for a queue
+        self._messages: deque[tuple[Token, bool, Any, int | None]] | None = None
         self.ordinal = 0
+
+    @property
+    def ready(self) -> deque[tuple[int, Token, Any]]:
+        """Tokens that are ready: what, token, value."""
+        if self._ready is None:
+            self._ready = deque()
+        return self._ready
+
+    @property
+    def messages(self) -> deque[tuple[Token, bool, Any, int | None]]:
+        """Tokens that have ended: token, ok, value, reference."""
+        if self._messages is None:
+            self._messages = deque()
+        return self._messages
+
+    def has_more(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._ready or self._messages)
 
     def now(self) -> datetime:
         """The time of the input: recorded in the journal."""

@@ -15,7 +15,6 @@ _SCALARS = frozenset({int, float, bool, type(None)})
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 """What `orjson` writes as the codec does. Not floats: it writes 1e16 where the codec writes 1e+16."""
-_KEYS = frozenset({str})
 _LONG = 19
 _DIGITS = re.compile(rf"[0-9]{{{_LONG}}}")
 
@@ -39,18 +38,14 @@ def encoded_and_kept(value: object, step: str) -> tuple[str, object]:
 
 def _plain_text(value: object) -> str | None:
     kind = type(value)
-    if kind in _PLAIN or (kind is dict and _is_flat(cast("dict[Any, Any]", value))):
+    if kind in _PLAIN or (kind is dict and _PLAIN.issuperset(map(type, cast("dict[Any, Any]", value).values()))):
         try:
-            text = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER).decode()
-        except orjson.JSONEncodeError:  # a large integer, a lone surrogate: the codec knows what to do or to say
+            text = orjson.dumps(value, None, orjson.OPT_STRICT_INTEGER).decode()
+        except orjson.JSONEncodeError:  # a key that is no text, a large integer, a lone surrogate: the codec knows what to do
             return None
         if '"$' not in text:
             return text
     return None
-
-
-def _is_flat(value: dict[Any, Any]) -> bool:
-    return _PLAIN.issuperset(map(type, value.values())) and _KEYS.issuperset(map(type, value))
 
 
 def decoded(text: str, types: TypeRegistry) -> Any:

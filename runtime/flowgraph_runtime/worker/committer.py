@@ -128,8 +128,11 @@ def merge(first: Transition, second: Transition) -> bool:
         return False
     if any(one.inbox and not one.rows for one in (first, second)):
         return False
-    first.taken = first.taken or second.taken
     first.rows.extend(second.rows)
+    if second.bare:
+        return True
+    first.widen()
+    first.taken = first.taken or second.taken
     first.inbox.extend(second.inbox)
     _net_timers(first, second)
     _net_waits(first, second)

@@ -39,9 +39,10 @@ class Attempt:
 @dataclass(slots=True, eq=False)
 class LiveRun:
     """A run owned by this worker. `at`: of its last input; `status`: as last handed to the database; `tail`: bytes of journal
-    since the last snapshot (of `snapshot_size` bytes); `positions`: inbox rows decided but not yet deleted; `closed`: parked,
-    ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is void;
-    `limits`: those of its machine with the run's keys, if it has any."""
+    since the last snapshot (of `snapshot_size` bytes), and `tail_limit` how many it may have: folding more would cost more than a
+    snapshot does (the total stays within twice the inputs); `positions`: inbox rows decided but not yet deleted; `closed`:
+    parked, ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is
+    void; `limits`: those of its machine with the run's keys, if it has any."""
 
     id: str
     row: RunRow
@@ -51,6 +52,7 @@ class LiveRun:
     status: str
     tail: int = 0
     snapshot_size: int = 0
+    tail_limit: int = SNAPSHOT_FLOOR
     closed: bool = False
     discarded: bool = False
     limits: RunLimits | None = None
@@ -72,7 +74,6 @@ class LiveRun:
         writing it is what finds one of more than `limit` bytes."""
         return not self.is_large or self.tail > min(self.snapshot_size, limit - self.snapshot_size)
 
-    @property
-    def wants_snapshot(self) -> bool:
-        """Whether folding the journal's tail would cost more than a snapshot (the total stays within twice the inputs)."""
-        return self.tail > max(SNAPSHOT_FLOOR, self.snapshot_size)
+    def has_snapshot(self, size: int, tail: int = 0) -> None:
+        """Note that the newest snapshot has `size` bytes and that `tail` bytes of journal have been written since."""
+        self.tail, self.snapshot_size, self.tail_limit = tail, size, max(SNAPSHOT_FLOOR, size)

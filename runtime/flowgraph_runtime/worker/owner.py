@@ -202,8 +202,8 @@ class Worker:
         row = loaded.run
         program = self._registry.program(row.machine)
         state = fold(program, loaded, lambda rows: {seq: branch_results[seq] for seq in rows})
-        live = LiveRun(row.id, row, program, state, state.at, row.status, snapshot_size=len(loaded.snapshot or ""))
-        live.tail = sum(len(entry.payload) + ROW_OVERHEAD for entry in loaded.journal)
+        live = LiveRun(row.id, row, program, state, state.at, row.status)
+        live.has_snapshot(len(loaded.snapshot or ""), sum(len(entry.payload) + ROW_OVERHEAD for entry in loaded.journal))
         live.limits = self._limits(row)
         self.owned[row.id] = live
         self._deliver_then_run(live, loaded.inbox)
@@ -239,7 +239,7 @@ class Worker:
 
     # --- inputs
 
-    def _take(self, live: LiveRun, given: Input, *, at: int, started_at: int | None = None, position: int | None = None) -> None:
+    def _take(self, live: LiveRun, given: Input, at: int, started_at: int | None = None, position: int | None = None) -> None:
         """Decide about an input and hand the transition over."""
         inbox = [] if position is None else [position]
         live.at = at
@@ -279,12 +279,15 @@ class Worker:
         live, now, started = attempt.live, self._clock.now(), attempt.started_at
         self._meter.attempted(attempt.command.step, type(outcome) is StepDone, attempt.queued_at, started or now, now)
         if not live.closed:
-            self._take(live, outcome, at=now if now > live.at else live.at, started_at=started)
+            self._take(live, outcome, now if now > live.at else live.at, started)
 
     # --- after the commit
 
     def _committed(self, entry: Entry, error: BaseException | None) -> None:
         live = entry.live
+        if error is None and entry.transition.bare and live is not None and not live.closed and not self._refused:
+            self._act(live, entry.commands)  # nearly always
+            return
         if live is None:
             if error is not None:
                 _LOG.error("run %s cannot be parked: %s", entry.transition.run_id, error)

@@ -30,6 +30,7 @@ STATE_LIMIT = 32_000_000
 """Bytes of a run's stored state (the promises page, item 9)."""
 REASON_LIMIT = 2_000
 """Characters kept of why a run was cancelled."""
+_STEPS = frozenset({RunStep})
 
 
 class Writer:
@@ -46,14 +47,16 @@ class Writer:
 
     def transition(self, live: LiveRun, decision: Decision, row: JournalRow | None, inbox: list[int]) -> Transition:
         """Return all that the decision writes. `row` is None for the run's start, `inbox` the positions that it consumes."""
+        if row is not None:
+            live.tail += len(row.payload) + ROW_OVERHEAD
+            if not inbox and live.tail <= live.tail_limit and _only_runs_steps(live, decision):
+                return Transition.of_row(row)
         written = Transition(live.id, rows=[row] if row else [], inbox=inbox, taken=decision.taken)
         for command in decision.commands:
             if type(command) is not RunStep:
                 self._write(command, written, live)
         if decision.status != live.status:
             written.status = live.status = decision.status
-        if row is not None:
-            live.tail += len(row.payload) + ROW_OVERHEAD
         self._end_or_save(live, decision, written)
         return written
 
@@ -65,7 +68,7 @@ class Writer:
             if live.wants_snapshot_parked(STATE_LIMIT):
                 self.save(live, written, STATE_LIMIT)
             written.release = live.closed = not (live.is_large and self._has_room())
-        elif live.wants_snapshot:
+        elif live.tail > live.tail_limit:
             self.save(live, written, STATE_LIMIT)
 
     def save(self, live: LiveRun, written: Transition, limit: int | None = None) -> None:
@@ -76,7 +79,7 @@ class Writer:
             if size > limit:
                 raise LimitExceeded("the bytes of a run's state", limit, size)
         written.snapshot = (live.state.seq, text)
-        live.tail, live.snapshot_size = 0, len(text)
+        live.has_snapshot(len(text))
 
     def _write(self, command: Command, written: Transition, live: LiveRun) -> None:
         match command:
@@ -130,3 +133,10 @@ class Writer:
         else:
             written.error = command.payload
             written.failed_step, written.failed_attempt = command.failed_step, command.attempts
+
+
+def _only_runs_steps(live: LiveRun, decision: Decision) -> bool:
+    """Whether nothing but the input has to be written: the run was executing steps, and goes on doing so."""
+    if decision.parked or decision.status != live.status or decision.taken is not None:
+        return False
+    return _STEPS.issuperset(map(type, decision.commands))
