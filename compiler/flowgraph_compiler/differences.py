@@ -42,18 +42,18 @@ def moves(old: m.Machine, new: m.Machine) -> bool:
 
 
 def _states(machine: m.Machine) -> tuple[Any, ...]:
-    functions = tuple(_plain(function) for function in machine.functions)
+    functions = tuple(plain(function) for function in machine.functions)
     return functions, machine.constants, machine.on_failure, machine.on_cancel, machine.cancel_on, machine.parameter_kind
 
 
-def _plain(tree: Any) -> Any:
-    """A form without its policies."""
+def plain(tree: Any) -> Any:
+    """A form without retry policies and timeouts of attempts."""
     if isinstance(tree, m.Policy):
         return m.Policy()
     if isinstance(tree, tuple):
-        return tuple(_plain(item) for item in tree)  # pyright: ignore[reportUnknownVariableType]
+        return tuple(plain(item) for item in tree)  # pyright: ignore[reportUnknownVariableType]
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        return replace(tree, **{field.name: _plain(getattr(tree, field.name)) for field in dataclasses.fields(tree)})
+        return replace(tree, **{field.name: plain(getattr(tree, field.name)) for field in dataclasses.fields(tree)})
     return tree
 
 
@@ -102,21 +102,21 @@ def _actions(old: m.Machine, new: m.Machine) -> Iterator[str]:
     before, after = dict(_by_site(old)), dict(_by_site(new))
     for site, action in before.items():
         if site not in after:
-            yield f"{_title(action)} at '{site}' is gone"
+            yield f"{action_title(action)} at '{site}' is gone"
     for site, action in after.items():
         if site not in before:
-            yield f"{_title(action)} at '{site}' is new"
+            yield f"{action_title(action)} at '{site}' is new"
         else:
             yield from _action(site, before[site], action)
 
 
 def _action(site: str, old: m.Action, new: m.Action) -> Iterator[str]:
-    title = f"{_title(new)} at '{site}'"
+    title = f"{action_title(new)} at '{site}'"
     if isinstance(old, m.CallStep) and isinstance(new, m.CallStep):
         for field, name in _POLICY.items():
             yield from _changed(f"{title}: {name}", _value(old.policy, field), _value(new.policy, field))
         old = replace(old, policy=new.policy)
-    if _plain(_alone(old)) != _plain(_alone(new)):
+    if plain(_alone(old)) != plain(_alone(new)):
         yield f"{title} was: {_first_line(old)}; is: {_first_line(new)}"
 
 
@@ -138,7 +138,8 @@ def _first_line(action: m.Action) -> str:
     return action_text(action).partition("\n")[0].partition(" at ")[0]
 
 
-def _title(action: m.Action) -> str:
+def action_title(action: m.Action) -> str:
+    """What an action does, in two words: `step 'charge'`, `wait for 'Paid'`, `sleep`."""
     match action:
         case m.CallStep(step=name) | m.CallFlow(function=name) | m.CallChild(workflow=name) | m.StartRun(workflow=name):
             return f"{_KINDS[type(action)]} '{name}'"

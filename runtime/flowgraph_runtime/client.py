@@ -19,9 +19,12 @@ from flowgraph_runtime.api.shapes import (
     EventOut,
     EventPage,
     EventsAccepted,
+    FateOut,
     JournalPage,
     MachineList,
     MachineOut,
+    MigrationOut,
+    PlanOut,
     RunOut,
     RunPage,
     StepOut,
@@ -263,6 +266,14 @@ class Client:
     def machines(self) -> list[MachineOut]:
         """The machines that live runs are on, of earlier deployments too."""
         return self._ask(_Ask(MachineList, "GET", "/v1/machines")).items
+
+    def migration_plan(self) -> list[FateOut]:
+        """What becomes of the live runs under the code that the server has."""
+        return self._ask(_Ask(PlanOut, "GET", "/v1/migration")).items
+
+    def migrate(self) -> MigrationOut:
+        """Move the runs of which it is proven that they can go on with the machines of the code that the server has."""
+        return self._ask(_Ask(MigrationOut, "POST", "/v1/migration"))
 
     def events(
         self,

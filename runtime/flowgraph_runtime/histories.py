@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.history import History
 from flowgraph_runtime.records import RunRow
 
@@ -20,9 +19,9 @@ class Histories:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, History] = OrderedDict()
 
-    def of(self, row: RunRow, program: Program) -> History:
-        """Return what is known of the run."""
-        return self._kept.get(row.id) or History(row, program)
+    def known(self, row: RunRow) -> History | None:
+        """Return what is kept of the run."""
+        return self._kept.get(row.id)
 
     def keep(self, row: RunRow, history: History) -> None:
         """Remember it if reading it again would be work."""

@@ -16,6 +16,7 @@ from flowgraph_runtime.engine.commands import Decision, EmitEvent, EndRun, SetTi
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.folding import error_payload, input_of
 from flowgraph_runtime.engine.inputs import ChildEnded, EventOffered, Started, StepDone, StepFailed
+from flowgraph_runtime.engine.moving import MOVE, machines_of, moved
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.reopening import RETRY, retried
 from flowgraph_runtime.engine.run_state import RunState
@@ -28,6 +29,7 @@ from flowgraph_runtime.views import error_view, plain_text, run_status
 ROWS_SHOWN = 50
 """Latest visits of a node that are listed; all are counted."""
 EMPTY: Mapping[int, int] = {}
+NO_PROGRAMS: Mapping[str, Program] = {}
 _GROUP_ENDS: dict[str, StepStatus] = {LOST: "failed", CANCELLED: "cancelled"}
 
 
@@ -87,6 +89,7 @@ class History:
         self._started = False
         self.visits: dict[str, list[Visit]] = {}
         self._held: list[Visit] = []
+        self._left: list[NodeInfo] = []
         self._watch(RunState.new(run.id))
         self.look(run, live_starts)
 
@@ -114,13 +117,16 @@ class History:
 
     # --- folding
 
-    def follow(self, journal: Sequence[JournalRow]) -> None:
-        """Go on with the rows that are new."""
+    def follow(self, journal: Sequence[JournalRow], programs: Mapping[str, Program] = NO_PROGRAMS) -> None:
+        """Go on with the rows that are new. `programs`: of the machines that the run was moved to, by fingerprint."""
         for row in journal:
             if row.seq > self.seq and self._started:
-                self._follow(row)
+                self._follow(row, programs)
 
-    def _follow(self, row: JournalRow) -> None:
+    def _follow(self, row: JournalRow, programs: Mapping[str, Program]) -> None:
+        if row.kind == MOVE:
+            self._move(row, programs[machines_of(row)[1]])
+            return
         if row.kind == RETRY:
             state, decision = retried(self._program, self._run, self._journal, row)
             self._watch(state)
@@ -128,6 +134,16 @@ class History:
             decision = decide(self._program, self._state, input_of(row), row.at)
         self._journal.append(row)
         self._observe(decision, row.at, row)
+
+    def _move(self, row: JournalRow, program: Program) -> None:
+        """Nodes of the machine that it leaves are still told of where something has happened in them."""
+        old, self._program, self._machine = self._machine, program, program.machine
+        sites = {node.site for node in self._machine.nodes}
+        self._left += [node for node in old.nodes if node.site in self.visits and node.site not in sites]
+        self._frames.clear()
+        self._journal.append(row)
+        self._watch(moved(row, program))
+        self._observe(Decision([]), row.at, row)
 
     def _watch(self, state: RunState) -> None:
         self._state = state
@@ -261,7 +277,8 @@ class History:
 
     def steps(self) -> list[StepOut]:
         """Return one row per node, in source order; of compensations only those that were called."""
-        nodes = (node for node in self._machine.nodes if node.kind != "compensation" or node.site in self.visits)
+        every = (*self._left, *self._machine.nodes)
+        nodes = (node for node in every if node.kind != "compensation" or node.site in self.visits)
         return [self._step(node, None, ROWS_SHOWN) for node in nodes]
 
     def step(self, node_id: str, before: int | None, limit: int) -> StepOut | None:

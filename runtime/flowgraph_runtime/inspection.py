@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import groupby
 
+from flowgraph_runtime.engine.moving import MOVE, machines_of
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.errors import MissingCode
 from flowgraph_runtime.history import History
@@ -21,8 +23,11 @@ async def history_of(row: RunRow, service: Service) -> History:
     that are gone are not called here, so the page of a run that they ended stays."""
     program, missing = await program_of(row, service)
     try:
-        history = service.histories.of(row, program)
-        await _followed(history, await service.store.journal(row.id, history.seq), row, service)
+        known = service.histories.known(row)
+        journal = await service.store.journal(row.id, -1 if known is None else known.seq)
+        programs = {row.machine: program, **await _programs(row, journal, service)}
+        history = known or History(row, programs[_first_machine(row, journal)])
+        await _followed(history, journal, programs, row, service)
         history.hold(await _held_up(row, program, service))
     except Exception as error:
         service.histories.forget(row)
@@ -33,13 +38,26 @@ async def history_of(row: RunRow, service: Service) -> History:
     return history
 
 
-async def _followed(history: History, journal: list[JournalRow], row: RunRow, service: Service) -> None:
+async def _programs(row: RunRow, journal: list[JournalRow], service: Service) -> dict[str, Program]:
+    """The programs of the machines that a run was moved from and to."""
+    machines = {machine for entry in journal if entry.kind == MOVE for machine in machines_of(entry)}
+    return {machine: (await program_of(replace(row, machine=machine), service))[0] for machine in machines}
+
+
+def _first_machine(row: RunRow, journal: list[JournalRow]) -> str:
+    """The machine that a run has begun on."""
+    return next((machines_of(entry)[0] for entry in journal if entry.kind == MOVE), row.machine)
+
+
+async def _followed(
+    history: History, journal: list[JournalRow], programs: dict[str, Program], row: RunRow, service: Service
+) -> None:
     """Fold what is new. Two readers of one history may do so at the same time: each row counts once."""
     live = service.worker.owned.get(row.id) if service.worker is not None else None
     attempts = live.attempts if live is not None else {}
     history.look(row, {serial: one.started_at for serial, one in attempts.items() if one.started_at is not None})
     for first in range(0, len(journal), AT_ONCE):
-        history.follow(journal[first : first + AT_ONCE])
+        history.follow(journal[first : first + AT_ONCE], programs)
         if len(journal) > AT_ONCE:
             await asyncio.sleep(0)
 

@@ -12,6 +12,8 @@ from flowgraph_compiler.machine import Machine
 from flowgraph_runtime.api.shapes import ErrorOut, EventOut, EventStatus, JournalEntry, KeyOut, RunOut, RunStatus
 from flowgraph_runtime.engine.folding import input_of
 from flowgraph_runtime.engine.inputs import CancelAsked, ChildEnded, EventOffered, Input, StepDone, StepFailed
+from flowgraph_runtime.engine.moving import MOVE
+from flowgraph_runtime.engine.reopening import RETRY
 from flowgraph_runtime.moments import rfc3339
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
 from flowgraph_runtime.storage import ENDED, KeyRow
@@ -107,8 +109,14 @@ def journal_view(row: JournalRow) -> JournalEntry:
         visit=row.visit,
         attempt=row.attempt,
         started_at=rfc3339(row.started_at),
-        data=_carried(input_of(row)),
+        data=_by_hand(row) if row.kind in (MOVE, RETRY) else _carried(input_of(row)),
     )
+
+
+def _by_hand(row: JournalRow) -> Any:
+    """A retry: of which step; a move: from which machine to which. Its state is not shown."""
+    told: dict[str, Any] = json.loads(row.payload)
+    return {name: value for name, value in told.items() if name != "state"}
 
 
 def _carried(given: Input) -> Any:

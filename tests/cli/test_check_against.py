@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.program import Program
 from tests.conftest import PostgresServer
-from tests.integration.harness import engine
+from tests.integration.harness import PRELUDE, engine
 
 SHOP = """
 from flowgraph import Event, step, wait_for, workflow
@@ -38,6 +38,7 @@ async def pay(order: str) -> str:
 async def quick(order: str) -> str:
     return await charge(order)
 """
+PRELUDE_LINES = PRELUDE.count("\n")
 WITHOUT_SHIP = SHOP.replace("ship", "send_off")
 OPTIONS = SHOP.replace("retries=3", "retries=5")
 LONGER = SHOP.replace('"30d"', '"60d"')
@@ -75,9 +76,11 @@ def test_the_plan_tells_what_becomes_of_the_live_runs(program: Program, url: str
     lines = done.stderr.splitlines()
     assert lines[0] == "pay: 7 live runs"
     assert lines[1].startswith("  4 unaffected (m_")
-    assert lines[1].endswith(f": the same machine): {', '.join(same[:3])}, ...")
-    assert lines[2].endswith(f": the same states, with other options): {', '.join(options)}")
-    assert lines[3].endswith(f": ends on its own machine, which this code can run): {longer[0]}")
+    assert lines[1].endswith(f": the same machine: {', '.join(same[:3])}, ...")
+    at = f":{PRELUDE_LINES + SHOP[: SHOP.index('await wait_for')].count(chr(10)) + 1}, wait for 'Paid')"
+    assert lines[2].endswith(f"{at}: the new code goes on from there: {', '.join(options)}")
+    why = "the wait for 'Paid' that it is at changed"
+    assert lines[3].endswith(f"{at}: ends on its own machine, because {why}: {longer[0]}")
     assert [line.split("(")[0] for line in lines[1:4]] == ["  4 unaffected ", "  2 can move ", "  1 stays pinned "]
     assert len(lines) == 5, "a workflow whose runs are over is not in the plan"
 
@@ -93,7 +96,7 @@ def test_what_breaks_live_runs_fails_the_check(program: Program, url: str) -> No
     assert (found["file"], WITHOUT_SHIP.splitlines()[found["line"] - 1]) == ("shop.py", "async def pay(order: str) -> str:")
     line = done.stderr.splitlines()[1]
     assert line.startswith("  2 breaks (m_")
-    assert line.endswith(f": FG400): {', '.join(ids)}")
+    assert line.endswith(f", wait for 'Paid'): FG400, but can move: {', '.join(ids)}")
     program.write("shop.py", WITHOUT_SHIP.replace("@step\nasync def send_off", "@step(aliases=('ship',))\nasync def send_off"))
     assert program("check", "shop.py", "--against", url).code == 0
 

@@ -282,6 +282,53 @@ class WorkflowPage(Shape):
     next_cursor: str | None = None
 
 
+class StandingOut(Shape):
+    """Live runs of a machine that stand alike."""
+
+    position: dict[str, Any] | None = Field(description="null for those that are on their way")
+    runs: int
+    examples: list[str] = Field(description="ids of a few of them, the oldest ones")
+
+
+class FateOut(Shape):
+    """What becomes of some live runs under the deployed code."""
+
+    workflow: str = Field(description="the name that the runs are stored under")
+    machine: str = Field(description="the fingerprint of the machine that they are on")
+    to: str | None = Field(description="that of the deployed code, null when the workflow is gone")
+    outcome: Literal["unaffected", "can move", "stays pinned", "breaks"]
+    runs: int
+    examples: list[str] = Field(description="ids of a few of them, the oldest ones")
+    at: str = Field(description="where they stand, as people look for it")
+    why: str | None = Field(description="why they cannot move, null when they can")
+    codes: list[str] = Field(description="of the findings, where they break")
+
+
+class PlanOut(Shape):
+    """What becomes of the live runs, by workflow."""
+
+    items: list[FateOut]
+    next_cursor: str | None = None
+
+
+class MovedOut(Shape):
+    """A run that was moved to the machine of the deployed code, or why not."""
+
+    run: str
+    workflow: str
+    machine: str = Field(description="that it was on")
+    to: str
+    why: str | None = Field(description="why it stays, null when it was moved")
+
+
+class MigrationOut(Shape):
+    """The outcome of a migration; `items` lists at most 1,000 runs, those that stay with the reason."""
+
+    moved: int
+    kept: int
+    items: list[MovedOut]
+
+
 class MachineOut(Shape):
     """A machine that live runs are on."""
 
@@ -290,6 +337,7 @@ class MachineOut(Shape):
     runs: int = Field(description="that are not over")
     examples: list[str] = Field(description="ids of a few of them, the oldest ones")
     machine: dict[str, Any]
+    standings: list[StandingOut] = Field(default_factory=list["StandingOut"], description="where its runs are")
 
 
 class MachineList(Shape):

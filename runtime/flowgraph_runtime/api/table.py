@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowgraph_runtime.api import cloudevents, events, inngest, metrics, operations, runs, streams, workflows
+from flowgraph_runtime.api import cloudevents, events, inngest, metrics, migrations, operations, runs, streams, workflows
 from flowgraph_runtime.api import shapes as s
 from flowgraph_runtime.api.endpoints import Endpoint, Query
 from flowgraph_runtime.api.paging import PAGE
@@ -156,6 +156,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         runs.retry,
         answer=s.RunOut,
         errors=(404, 409),
+    ),
+    Endpoint("GET", "/v1/migration", "read", "What becomes of live runs on the deployed code", migrations.plan, answer=s.PlanOut),
+    Endpoint(
+        "POST",
+        "/v1/migration",
+        "operate",
+        "Move the runs that can go on with the deployed machines, as it is proven",
+        migrations.apply,
+        answer=s.MigrationOut,
     ),
     Endpoint("GET", "/v1/keys", "admin", "List the API's keys", operations.list_keys, answer=s.KeyPage),
     Endpoint("POST", "/v1/keys", "admin", "Make a key", operations.create_key, body=s.KeyIn, answer=s.KeyOut, status=201),

@@ -13,13 +13,24 @@ from starlette.responses import Response
 from flowgraph_compiler.cron import words
 from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_compiler.machine import Limit, Machine, Trigger
+from flowgraph_compiler.safe_points import Position
 from flowgraph_runtime.api.endpoints import Call, answer
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.api.shapes import LimitOut, MachineList, MachineOut, ScheduleOut, SkippedOut, WorkflowOut, WorkflowPage
+from flowgraph_runtime.api.shapes import (
+    LimitOut,
+    MachineList,
+    MachineOut,
+    ScheduleOut,
+    SkippedOut,
+    StandingOut,
+    WorkflowOut,
+    WorkflowPage,
+)
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.intake import parameters_model
 from flowgraph_runtime.limits import key_text, limit_words
 from flowgraph_runtime.moments import rfc3339
+from flowgraph_runtime.positions import Standing
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.storage.schedules import ScheduleRow
 from flowgraph_runtime.views import time
@@ -60,10 +71,19 @@ async def deployed(call: Call) -> Response:
             runs=one.runs,
             examples=list(one.examples),
             machine=json.loads(one.text),
+            standings=[_standing(each) for each in one.standings],
         )
         for one in found
     ]
     return answer(MachineList(items=items))
+
+
+_POSITIONS = TypeAdapter(Position)
+
+
+def _standing(standing: Standing) -> StandingOut:
+    position = None if standing.position is None else _POSITIONS.dump_python(standing.position, mode="json")
+    return StandingOut(position=position, runs=standing.runs, examples=list(standing.examples))
 
 
 async def diagram(call: Call) -> Response:

@@ -15,6 +15,7 @@ from flowgraph_runtime.cli import (
     explaining,
     keys,
     locking,
+    migrating,
     rendering,
     running,
     runs,
@@ -58,6 +59,7 @@ app.command("explain", epilog="Example:  flowgraph explain FG113")(explaining.ex
 app.command("rules", epilog="Example:  flowgraph rules")(explaining.rules)
 app.command("lock", epilog="Example:  flowgraph lock shop/")(locking.lock)
 app.command("diff", epilog="Example:  flowgraph diff machines/ shop/")(differing.diff)
+app.command("migrate", epilog="Example:  flowgraph migrate --plan && flowgraph migrate --apply")(migrating.migrate)
 app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)
 app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{"order_id": "o-1"}\' --skip-time')(running.run)
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)

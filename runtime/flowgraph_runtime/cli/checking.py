@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -138,7 +138,7 @@ def _checked(targets: Sequence[str], stdin_filename: Path | None, cache: bool, l
 
 
 @contextmanager
-def _rare_collections() -> Iterator[None]:
+def _rare_collections() -> Generator[None]:
     """Compiling makes many trees that live to its end: looking for garbage among them costs a tenth of it and finds none."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 50)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowgraph_compiler.diagnostics import Diagnostic
     from flowgraph_compiler.in_flight import Deployed
     from flowgraph_compiler.pipeline import Compilation
+    from flowgraph_runtime.api.shapes import MachineOut
     from flowgraph_runtime.storage.deployed import LiveMachine
 
 LOCK = Path("flowgraph.lock")
@@ -62,10 +63,10 @@ def live_run_findings(compiled: Compilation, where: str) -> list[Diagnostic]:
     live = _of_server(where) if where.startswith(("http://", "https://")) else _of_database(where)
     fates = plan(live, compiled.machines, compiled.application)
     tell(plan_text(fates))
-    unreadable = [fate.live.fingerprint for fate in fates if fate.outcome == "breaks" and not fate.findings]
+    unreadable = [fate.machine for fate in fates if fate.outcome == "breaks" and not fate.findings]
     if unreadable:
         raise Failure(f"this version cannot read the machine {unreadable[0]}, which live runs are on", code=Exit.FAILED)
-    return [found for fate in fates for found in fate.findings]
+    return list(dict.fromkeys(found for fate in fates for found in fate.findings))
 
 
 def _of_database(url: str) -> list[LiveMachine]:
@@ -81,18 +82,31 @@ def _of_database(url: str) -> list[LiveMachine]:
 
 def _of_server(url: str) -> list[LiveMachine]:
     """By its API; the key is that of FLOWGRAPH_KEY or of pyproject.toml. A server that cannot be asked is wrong usage."""
-    import json
     import os
 
     from flowgraph_runtime.cli.connection import connected
-    from flowgraph_runtime.storage.deployed import LiveMachine
 
     try:
         with connected(url, os.environ.get("FLOWGRAPH_KEY")) as client:
             found = client.machines()
     except Failure as failure:
         raise Failure(f"--against: {failure}", failure.help, Exit.USAGE) from failure
-    return [LiveMachine(one.workflow, one.fingerprint, json.dumps(one.machine), one.runs, tuple(one.examples)) for one in found]
+    return [_live(one) for one in found]
+
+
+def _live(told: MachineOut) -> LiveMachine:
+    import json
+
+    from pydantic import TypeAdapter
+
+    from flowgraph_compiler.safe_points import Position
+    from flowgraph_runtime.positions import Standing
+    from flowgraph_runtime.storage.deployed import LiveMachine
+
+    positions = TypeAdapter(Position | None)
+    standings = tuple(Standing(positions.validate_python(one.position), one.runs, tuple(one.examples)) for one in told.standings)
+    machine = json.dumps(told.machine)
+    return LiveMachine(told.workflow, told.fingerprint, machine, told.runs, tuple(told.examples), standings)
 
 
 def _read(file: Path) -> list[Deployed]:

@@ -23,14 +23,19 @@ class JournalMismatch(Exception):
 
 class NotReopenable(Exception):
     """A failed run cannot go on from a step: its own code raised, and would raise the same again, or a run that it called failed
-    (`child`), or a saga has undone by `compensation` what came before the step."""
+    (`child`), or a saga has undone by `compensation` what came before the step, or beside the step it waits for something that
+    was `carried` over from another machine."""
 
-    def __init__(self, run_id: str, step: str | None, child: str | None = None, compensation: str | None = None) -> None:
+    def __init__(
+        self, run_id: str, step: str | None, child: str | None = None, compensation: str | None = None, *, carried: bool = False
+    ) -> None:
         reason = f"the failure of step '{step}' is not in its journal" if step else "its own code has failed, not a step"
         if child is not None:
             reason = f"it was step '{step}' of run {child} that failed, which it called or was told of"
         elif compensation is not None:
             reason = f"after the failure of step '{step}' a saga has undone what came before it (by step '{compensation}')"
+        elif carried:
+            reason = f"beside step '{step}' it waits for something that it has begun before it was moved to its machine"
         super().__init__(f"run {run_id} cannot be retried: {reason}; start a new run")
         self.run_id = run_id
         self.step = step

@@ -23,6 +23,7 @@ from flowgraph_runtime.engine.digests import agrees, digest
 from flowgraph_runtime.engine.errors import Exhausted, JournalMismatch, NotReopenable
 from flowgraph_runtime.engine.folding import input_of, replay
 from flowgraph_runtime.engine.inputs import ChildEnded, Started
+from flowgraph_runtime.engine.moving import MOVE, moved
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.running import resume, throw
@@ -70,11 +71,14 @@ def reopen(
     _count_on(state, end.state, at)
     turn = Turn(program, state, state.at)
     since = journal[end.failed_at - 1 :]
+    carried = _carried(program, journal)
     try:
         for pending in list(state.pending.values()):
             rows = [row for row in since if row.serial == pending.serial]
             if isinstance(pending, StepPending) and pending.executing:
                 _run_again(turn, pending, rows)
+            elif pending.serial < carried and pending.serial not in past.registered:
+                raise NotReopenable(run.id, failure.step, carried=True)
             elif isinstance(pending, ChildPending):
                 _call_again(turn, pending, rows, past.registered[pending.serial][StartRun])
             else:
@@ -87,12 +91,22 @@ def reopen(
     return state, Decision(turn.commands, state.status, parked=not state.executing, digest=digest(turn.commands))
 
 
-def _fold(program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo | None = None) -> _Past:
+def _begun(program: Program, run: RunRow, journal: Sequence[JournalRow]) -> tuple[_Past, int]:
+    """The past up to which nothing is folded, and the number of rows in it: the run's start, or its last move, whose row holds
+    the state. What was registered before a move is not known then."""
+    moves = [index for index, row in enumerate(journal) if row.kind == MOVE]
+    if moves:
+        return _Past(moved(journal[moves[-1]], program)), moves[-1] + 1
     past = _Past(RunState.new(run.id))
     past.state.event_id = run.event_id
     started_at = run.created_at if run.started_at is None else run.started_at
     past.remember(decide(program, past.state, Started(run.input), started_at), program.undos)
-    for index, row in enumerate(journal):
+    return past, 0
+
+
+def _fold(program: Program, run: RunRow, journal: Sequence[JournalRow], failure: FailureInfo | None = None) -> _Past:
+    past, begun = _begun(program, run, journal)
+    for index, row in enumerate(journal[begun:], begun):
         if row.kind == RETRY:
             past.state, decision = retried(program, run, journal[:index], row)
         else:
@@ -102,6 +116,12 @@ def _fold(program: Program, run: RunRow, journal: Sequence[JournalRow], failure:
                 past.failed_at, past.undone_by = row.seq, None
         past.remember(decision, program.undos)
     return past
+
+
+def _carried(program: Program, journal: Sequence[JournalRow]) -> int:
+    """The first serial after a run's last move: nothing tells any more what was registered for those that it has carried over."""
+    last = next((row for row in reversed(journal) if row.kind == MOVE), None)
+    return 0 if last is None else moved(last, program).next_serial
 
 
 def retried(program: Program, run: RunRow, journal: Sequence[JournalRow], row: JournalRow) -> tuple[RunState, Decision]:

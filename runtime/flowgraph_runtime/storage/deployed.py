@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func
 from sqlmodel import Session, col, select
 
+from flowgraph_runtime.positions import Standings, gathered
 from flowgraph_runtime.storage.reading import read_only
 from flowgraph_runtime.storage.schema import check_schema
+from flowgraph_runtime.storage.standings import live_runs
 from flowgraph_runtime.storage.tables import MachineText, Run, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
 
@@ -19,13 +21,14 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class LiveMachine:
-    """A machine with runs that are not over. `workflow`: the name that its runs are stored under."""
+    """A machine with runs that are not over. `workflow`: the name that its runs are stored under; `standings`: where they are."""
 
     workflow: str
     fingerprint: str
     text: str
     runs: int
     examples: tuple[str, ...]
+    standings: Standings = ()
 
 
 def read_machines(connection: Connection) -> list[LiveMachine]:
@@ -49,4 +52,6 @@ def _machines(session: Session) -> Iterator[LiveMachine]:
         machine = session.exec(select(MachineText).where(col(MachineText.number) == number)).one()
         runs = select(Run.id).where(live, col(Run.machine) == number, col(Run.workflow) == workflow)
         examples = session.exec(runs.order_by(col(Run.number)).limit(EXAMPLES)).all()
-        yield LiveMachine(names[workflow], machine.fingerprint, machine.text, count, tuple(examples))
+        stored = live_runs(session.connection(), names[workflow], machine.fingerprint)
+        standings = gathered(((one.id, None if one.held else one.state) for one in stored), EXAMPLES)
+        yield LiveMachine(names[workflow], machine.fingerprint, machine.text, count, tuple(examples), standings)

@@ -91,6 +91,14 @@ class NotFailed(StorageError):
         self.status = status
 
 
+class RunHeld(StorageError):
+    """A run has gone on since it was looked at, or a worker has it in its hands: it is not moved now."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id!r} has gone on meanwhile, or a worker is about to go on with it; try again")
+        self.run_id = run_id
+
+
 class UnknownMachine(StorageError, LookupError):
     """A run or workflow names a machine that was never saved."""
 

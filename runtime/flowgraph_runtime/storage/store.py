@@ -28,7 +28,7 @@ from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.slots import Slots, limits_lock
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
-from flowgraph_runtime.storage.transitions import apply_reopening, transition_buckets
+from flowgraph_runtime.storage.transitions import apply_move, apply_reopening, transition_buckets
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Shared, Transactor, WriterThread
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Store:
         self.open_epoch, self.close_epoch, self.heartbeat = fleet.open_epoch, fleet.close_epoch, fleet.heartbeat
         self.take_over, self.hand_over, self.notices = fleet.take_over, fleet.hand_over, fleet.notices
         self.deployed_machines = partial(self._read, read_machines)
+        self.inbox_backlog = partial(self._read, reads.inbox_backlog)
 
     @classmethod
     def open(
@@ -131,6 +132,10 @@ class Store:
         buckets = partial(transition_buckets, transition)
         await self._write(lambda tx: apply_reopening(tx, transition), buckets=buckets, alone=True)
 
+    async def move(self, transition: Transition, old: str, new: str) -> None:
+        """Commit that a run goes on with another machine; raises RunHeld when it is not as it was read, UnknownRun."""
+        await self._write(lambda tx: apply_move(tx, transition, old, new), alone=True)
+
     async def fire_timers(self, limit: int = 1000) -> list[str]:
         """Move due timers into inboxes -> ids of the runs whose owners must look."""
         return await self._write(lambda tx: timers.fire_timers(tx, limit), alone=True)
@@ -192,10 +197,6 @@ class Store:
     async def next_timer(self) -> int | None:
         """When the next timer is due."""
         return await self._read(reads.next_timer)
-
-    async def inbox_backlog(self) -> int:
-        """How many inbox rows no owner has put into a journal yet."""
-        return await self._read(reads.inbox_backlog)
 
     async def run(self, id: str) -> RunRow | None:
         """One run."""

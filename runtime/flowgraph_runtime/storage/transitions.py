@@ -15,6 +15,7 @@ from flowgraph_runtime.storage.early import go_on_reading
 from flowgraph_runtime.storage.errors import (
     NotFailed,
     RepeatedEvent,
+    RunHeld,
     StaleInbox,
     UnknownEvent,
     UnknownRun,
@@ -146,6 +147,32 @@ def apply_reopening(tx: Tx, transition: Transition) -> None:
     for write in _WRITES:
         write(tx, rest)
     tx.effects.news.ready.append(transition.run_id)
+    tx.effects.news.transitions.append(transition)
+
+
+def apply_move(tx: Tx, transition: Transition, old: str, new: str) -> None:
+    """Put a run that nobody owns on another machine, if it is still on the `old` one and its journal as long as it was then.
+    Raises RunHeld otherwise, UnknownRun and UnknownMachine."""
+    (row,) = transition.rows
+    found = tx.sql.rows(
+        "SELECT r.number, r.epoch, r.ended_at, r.machine,"
+        " (SELECT COALESCE(MAX(j.seq), 0) FROM fg_journal j WHERE j.run = r.number)"
+        f" FROM fg_run r WHERE r.id = :id {tx.database.update_lock}",
+        id=transition.run_id,
+    )
+    if not found:
+        raise UnknownRun(transition.run_id)
+    run, epoch, ended_at, machine, last = found[0]
+    before, after = tx.machine_number(old), tx.machine_number(new)
+    if epoch is not None or ended_at is not None or machine != before or last != row.seq - 1:
+        raise RunHeld(transition.run_id)
+    _check_texts(transition)
+    _check_journal([transition])
+    tx.sql.run("UPDATE fg_run SET machine = :machine WHERE number = :run", machine=after, run=run)
+    tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, [(int(run), *_journal_values(row))])
+    rest = _Rows()
+    rest.add(int(run), transition)
+    _write_snapshots(tx, rest)
     tx.effects.news.transitions.append(transition)
 
 

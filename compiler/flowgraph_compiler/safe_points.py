@@ -1,0 +1,242 @@
+"""Whether a run that stands somewhere on one machine can go on from there on another: proven, or why it is not.
+
+    old machine   charge -> wait for 'paid' -> ship           a run waits here, and holds `order` and `receipt`
+    new machine   charge -> wait for 'paid' -> pack -> ship
+
+A run can move where it only waits (for time, an event, the next attempt of a step), where the new machine waits for the same at
+that place, inside the same scopes, and where each variable that the new machine reads from there on is held by the run and came
+about in the same way: by the same statements on the ways to that place, from variables, constants, steps and functions of which
+the same is true. All else is not proven, whether or not it would go well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flowgraph_compiler import machine as m
+from flowgraph_compiler.differences import action_title, moves, plain
+from flowgraph_compiler.origins import Origins, read_by
+from flowgraph_compiler.scopes import open_scopes
+
+REFUSED = {
+    "child": "it waits for a run of another workflow",
+    "ending": "what it does is being ended",
+    "undo": "a saga undoes what its steps did",
+}
+"""Why a place is no safe point, by the kind of what a run waits for there."""
+
+_Caller = tuple[m.Action, Origins, Origins]
+"""What has called a function: the action, and where the variables of its own function come from on both machines."""
+
+
+class NotProven(Exception):
+    """A run cannot move; the message completes "stays, because ..."."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a run: the number of its function, the block where it waits, the variables that it holds."""
+
+    function: int
+    block: int
+    names: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one thread of control is. `wait`: sleep, wait, step, group, or one of `REFUSED`; `busy`: an attempt of the step
+    is under way. `index`: its number among the branches of a group. `undos`: the sites of the compensations that it may call."""
+
+    frames: tuple[Call, ...]
+    wait: str
+    busy: bool = False
+    index: int = 0
+    undos: tuple[str, ...] = ()
+    branches: frozenset[Place] = frozenset()
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run is. `phase`: body, or the handler that it runs; `cancelling`: it was asked to end."""
+
+    phase: str
+    cancelling: bool
+    main: Place
+
+
+def prove(old: m.Machine, new: m.Machine, position: Position) -> None:
+    """Return when a run at that position of the old machine can go on with the new one. Raises `NotProven` with the reason."""
+    if position.cancelling:
+        raise NotProven("it is being cancelled")
+    if position.phase != "body":
+        raise NotProven(f"it runs '{position.phase}'")
+    _same_frame(old, new)
+    _Proof(old, new, moves(old, new)).place(position.main, None, [])
+
+
+def _same_frame(old: m.Machine, new: m.Machine) -> None:
+    """What is settled when a run starts."""
+    settled = (
+        ("the parameters", old.functions[0].parameters + old.functions[0].keyword_only, _all_parameters(new)),
+        ("how runs start", old.parameter_kind, new.parameter_kind),
+        ("the timeout of the run", old.timeout, new.timeout),
+        ("the limits of runs", _run_limits(old), _run_limits(new)),
+        ("'cancel_on'", _watches(old), _watches(new)),
+    )
+    for what, before, after in settled:
+        if before != after:
+            raise NotProven(f"{what} changed")
+
+
+def _all_parameters(machine: m.Machine) -> tuple[str, ...]:
+    return machine.functions[0].parameters + machine.functions[0].keyword_only
+
+
+def _run_limits(machine: m.Machine) -> list[m.Limit]:
+    return [limit for limit in machine.limits if limit.scope == "run"]
+
+
+def _watches(machine: m.Machine) -> list[Any]:
+    return [plain(function) for function in machine.functions if function.name in machine.cancel_on]
+
+
+def block_at(machine: m.Machine, function: str, site: str) -> int | None:
+    """The block of a function that waits at a site, None where there is none."""
+    found = next((one for one in machine.functions if one.name == function), None)
+    for number, block in enumerate(() if found is None else found.blocks):
+        if isinstance(block.terminator, m.Suspend) and block.terminator.action.site == site:
+            return number
+    return None
+
+
+class _Proof:
+    """`same`: the machines have the same states, so that a variable of one is the same variable of the other."""
+
+    def __init__(self, old: m.Machine, new: m.Machine, same: bool) -> None:
+        self._old = old
+        self._new = new
+        self._same = same
+        self._functions = {function.name: function for function in new.functions}
+
+    def place(self, place: Place, action: m.Action | None, callers: list[_Caller]) -> None:
+        """One thread of control; `action`: the branch that it is, of a group that the last of the `callers` has opened."""
+        callers = list(callers)
+        for call in place.frames:
+            action = self._frame(call, callers)
+        if action is None:
+            raise NotProven("it has not begun")
+        self._scopes(place)
+        self._waits(place, action)
+        for branch in place.branches:
+            self.place(branch, _branch(action, branch.index), callers)
+
+    def _frame(self, call: Call, callers: list[_Caller]) -> m.Action:
+        """One call: the action where it waits, with all that the new machine reads from there on."""
+        old = self._old.functions[call.function]
+        suspended = old.blocks[call.block].terminator
+        assert isinstance(suspended, m.Suspend)
+        action, number = suspended.action, block_at(self._new, old.name, suspended.action.site)
+        if number is None:
+            raise NotProven(f"the new code has no {action_title(action)} at this place")
+        new = self._functions[old.name]
+        there = new.blocks[number].terminator
+        assert isinstance(there, m.Suspend)
+        if plain(action) != plain(there.action):
+            raise NotProven(f"the {action_title(action)} that it is at changed")
+        if not self._same:
+            before, after = Origins(self._old, old, call.block), Origins(self._new, new, number)
+            for name in there.live:
+                _held(name, call, name in suspended.live, before, after)
+            if callers and set(there.live) & {*new.parameters, *new.keyword_only}:
+                _called_alike(*callers[-1])
+            callers.append((action, before, after))
+        return action
+
+    def _scopes(self, place: Place) -> None:
+        """The same scopes are open in the new machine, frame by frame."""
+        for call in place.frames:
+            old = self._old.functions[call.function]
+            new = self._functions[old.name]
+            action = _action(old.blocks[call.block])
+            number = block_at(self._new, old.name, action.site)
+            assert number is not None
+            if open_scopes(old.blocks).get(call.block) != open_scopes(new.blocks).get(number):
+                raise NotProven(f"the scopes around the {action_title(action)} changed")
+        old_undos, new_undos = ({one.site: plain(one) for one in _compensations(each)} for each in (self._old, self._new))
+        for undo in place.undos:
+            if old_undos.get(undo) != new_undos.get(undo):
+                raise NotProven(f"the compensation at '{undo}' changed")
+            self._signature(old_undos[undo].step)
+
+    def _waits(self, place: Place, action: m.Action) -> None:
+        """What it waits for is no more than that, and gives the same."""
+        if place.busy:
+            raise NotProven(f"step '{action.step}' is running" if isinstance(action, m.CallStep) else "a step is running")
+        if place.wait in REFUSED and not (self._same and place.wait == "child"):
+            raise NotProven(REFUSED[place.wait])
+        for step in {one.step for one in _steps(action)}:
+            self._signature(step)
+
+    def _signature(self, step: str) -> None:
+        before, after = ({need.name: need for need in one.manifest.steps}.get(step) for one in (self._old, self._new))
+        if before != after:
+            raise NotProven(f"the signature of step '{step}' changed")
+
+
+def _held(name: str, call: Call, was_live: bool, before: Origins, after: Origins) -> None:
+    """The run has a variable that the new machine reads, or neither machine would have bound it on the way."""
+    changed = before.difference(after, name)
+    if name not in call.names:
+        if after.is_bound(name) and not (was_live and changed is None):
+            raise NotProven(f"the new code reads '{name}', which the run does not hold")
+    elif name in before.records | after.records:
+        raise NotProven("it is on its way out of a block")
+    elif changed is not None:
+        raise NotProven(changed)
+
+
+def _called_alike(action: m.Action, before: Origins, after: Origins) -> None:
+    """What a subflow was called with came about in the same way."""
+    for name in read_by(action):
+        changed = before.difference(after, name)
+        if changed is not None:
+            raise NotProven(changed)
+
+
+def _action(block: m.Block) -> m.Action:
+    assert isinstance(block.terminator, m.Suspend)
+    return block.terminator.action
+
+
+def _branch(action: m.Action, index: int) -> m.Action:
+    match action:
+        case m.Group(branches=branches) if index < len(branches):
+            return branches[index]
+        case m.FanOutGroup(branch=branch):
+            return branch
+        case _:
+            raise NotProven("a saga undoes what its steps did")
+
+
+def _steps(action: m.Action) -> Iterator[m.CallStep]:
+    match action:
+        case m.CallStep():
+            yield action
+        case m.Group(branches=branches):
+            for branch in branches:
+                yield from _steps(branch)
+        case m.FanOutGroup(branch=branch):
+            yield from _steps(branch)
+        case _:
+            pass
+
+
+def _compensations(machine: m.Machine) -> Iterable[m.Compensation]:
+    for function in machine.functions:
+        for block in function.blocks:
+            if isinstance(block.terminator, m.Suspend):
+                for step in _steps(block.terminator.action):
+                    if step.compensation is not None:
+                        yield step.compensation
