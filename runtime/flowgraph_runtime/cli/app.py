@@ -12,6 +12,7 @@ from flowgraph_runtime.cli import (
     differing,
     editing,
     events,
+    examining,
     explaining,
     keys,
     locking,
@@ -61,6 +62,7 @@ app.command("lock", epilog="Example:  flowgraph lock shop/")(locking.lock)
 app.command("diff", epilog="Example:  flowgraph diff machines/ shop/")(differing.diff)
 app.command("migrate", epilog="Example:  flowgraph migrate --plan && flowgraph migrate --apply")(migrating.migrate)
 app.command("lsp", epilog="Example:  flowgraph lsp")(editing.lsp)
+app.command("doctor", epilog="Example:  flowgraph doctor shop/ --db postgresql://localhost/shop")(examining.doctor)
 app.command("run", epilog='Example:  flowgraph run shop.py:pay_order --input \'{"order_id": "o-1"}\' --skip-time')(running.run)
 app.command("dev", epilog="Example:  flowgraph dev shop/")(serving.dev)
 app.command("serve", epilog="Example:  flowgraph serve shop/ --db postgresql://localhost/shop")(serving.serve)

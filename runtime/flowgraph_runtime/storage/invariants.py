@@ -38,6 +38,8 @@ _REFERENCES = (
     ),
 )
 
+_NOT_RETRIED = "NOT EXISTS (SELECT 1 FROM fg_journal y WHERE y.run = j.run AND y.kind = 'retry')"  # a retry rewinds the numbers
+
 INVARIANTS: dict[str, str] = {
     "a step's visit has one result": """
         SELECT run, site, visit FROM fg_journal WHERE kind = 'done' AND site IS NOT NULL
@@ -46,6 +48,33 @@ INVARIANTS: dict[str, str] = {
     "a journal has no gap": """
         SELECT run, MIN(seq), MAX(seq), COUNT(*) FROM fg_journal
         GROUP BY run HAVING MIN(seq) > 1 OR COUNT(*) <> MAX(seq) - MIN(seq) + 1
+    """,
+    "an attempt follows a failed one": f"""
+        SELECT j.run, j.seq, j.site, j.attempt FROM fg_journal j WHERE j.kind = 'done' AND j.attempt > 1 +
+        (SELECT COUNT(*) FROM fg_journal f WHERE f.run = j.run AND f.site = j.site AND f.visit = j.visit AND f.kind = 'failed')
+        AND {_NOT_RETRIED}
+    """,
+    "a timer fires once and a child ends once": f"""
+        SELECT j.run, j.serial, COUNT(*) FROM fg_journal j WHERE j.kind IN ('timer', 'child') AND {_NOT_RETRIED}
+        AND NOT EXISTS (SELECT 1 FROM fg_journal s WHERE s.run = j.run AND s.serial = j.serial AND s.kind IN ('done', 'failed'))
+        GROUP BY j.run, j.serial HAVING COUNT(*) > 1
+    """,
+    "what has fired or ended is not waited for any more": f"""
+        SELECT j.run, j.serial, j.kind FROM fg_journal j WHERE j.kind IN ('timer', 'child') AND {_NOT_RETRIED}
+        AND NOT EXISTS (SELECT 1 FROM fg_journal s WHERE s.run = j.run AND s.serial = j.serial AND s.kind = 'failed')
+        AND (EXISTS (SELECT 1 FROM fg_timer t WHERE t.run = j.run AND t.serial = j.serial)
+        OR EXISTS (SELECT 1 FROM fg_wait w WHERE w.run = j.run AND w.serial = j.serial))
+    """,
+    "a run has one timer for a thing": """
+        SELECT run, serial, COUNT(*) FROM fg_timer GROUP BY run, serial HAVING COUNT(*) > 1
+    """,
+    "a child's end is heard after it": f"""
+        SELECT c.id, c.ended_at, j.at FROM fg_journal j JOIN fg_run c ON c.parent = j.run AND c.parent_serial = j.serial
+        WHERE j.kind = 'child' AND (c.ended_at IS NULL OR c.ended_at > j.at) AND {_NOT_RETRIED}
+        AND NOT EXISTS (SELECT 1 FROM fg_journal r WHERE r.run = c.number AND r.kind = 'retry')
+    """,
+    "nothing happens after the end": """
+        SELECT r.id, j.seq FROM fg_run r JOIN fg_journal j ON j.run = r.number WHERE r.ended_at IS NOT NULL AND j.at > r.ended_at
     """,
     "time in a journal does not run backwards": """
         SELECT b.run, b.seq FROM fg_journal a JOIN fg_journal b ON b.run = a.run AND b.seq = a.seq + 1 WHERE b.at < a.at
@@ -77,6 +106,25 @@ INVARIANTS: dict[str, str] = {
         AND NOT EXISTS (SELECT 1 FROM fg_wait x WHERE x.run = r.number)
         AND NOT EXISTS (SELECT 1 FROM fg_run c WHERE c.parent = r.number AND c.parent_serial IS NOT NULL AND c.ended_at IS NULL)
         AND NOT EXISTS (SELECT 1 FROM fg_limit_slot x WHERE x.run = r.number AND x.epoch = 0 AND x.held = 0)
+    """,
+    "a sleeping run has a timer": """
+        SELECT r.id FROM fg_run r WHERE r.status = 'sleeping' AND r.epoch IS NULL AND r.ready = 0
+        AND NOT EXISTS (SELECT 1 FROM fg_timer t WHERE t.run = r.number)
+    """,
+    "a wait that reads early events has some to read": """
+        SELECT w.run, w.serial FROM fg_wait w WHERE w.cursor IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = w.run AND i.more IS NOT NULL)
+    """,
+    "an event is stored once": """
+        SELECT name, client_id, COUNT(*) FROM fg_event WHERE client_id IS NOT NULL AND dedup IS NULL
+        GROUP BY name, client_id HAVING COUNT(*) > 1
+    """,
+    "a run takes only what it was offered": """
+        SELECT t.run, t.event FROM fg_taken t JOIN fg_event e ON e.number = t.event JOIN fg_run r ON r.number = t.run
+        WHERE e.status <> 'stored' OR e.number = r.event
+    """,
+    "an event that was taken is offered no more": """
+        SELECT i.run, i.event FROM fg_inbox i JOIN fg_taken t ON t.run = i.run AND t.event = i.event
     """,
     "an event starts a workflow once": """
         SELECT event, workflow FROM fg_run WHERE event IS NOT NULL GROUP BY event, workflow HAVING COUNT(*) > 1
@@ -125,6 +173,28 @@ INVARIANTS: dict[str, str] = {
 }
 """Name -> statement that answers the rows which break it. `an unowned run waits for something` assumes that the engine tells
 storage about children by `parent` and `parent_serial`; a run that waits for a child which ended has its inbox row."""
+
+
+_BUG = (
+    "this is a bug of flowgraph, or rows were changed by hand: keep a copy of the database, cancel the runs that it names, and "
+    "report it with this line"
+)
+_ADVICE = {
+    "an owner is alive": "start a worker: it takes over what dead workers left; if it stays, " + _BUG,
+    "a slot of an attempt belongs to a live worker": "start a worker: it frees what dead workers held; if it stays, " + _BUG,
+    "an unowned run with a full inbox can be claimed": "nobody would go on with these runs: cancel them; " + _BUG,
+    "an unowned run waits for something": "nothing would wake these runs: cancel them; " + _BUG,
+    "a sleeping run has a timer": "nothing would wake these runs: cancel them; " + _BUG,
+    "a cron run is not early": "look at the clocks of the servers; " + _BUG,
+    "time in a journal does not run backwards": "look at the clocks of the servers; " + _BUG,
+}
+
+
+def advice_for(name: str) -> str:
+    """What to do when an invariant is broken."""
+    if name.endswith("points to a row"):
+        return "rows were deleted by hand, or a backup was restored in parts: restore a whole one; else " + _BUG
+    return _ADVICE.get(name, _BUG)
 
 
 def violations(store: Store) -> list[str]:

@@ -30,12 +30,18 @@ def read_only(url: str) -> Generator[Connection]:
         raise ValueError(f"a database is sqlite:///path.db or postgresql://user@host/name, not {url!r}")
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN" if scheme is None else "SET TRANSACTION READ ONLY")
+            begin_again(connection)
             yield connection
     except (DBAPIError, sqlite3.Error) as error:
         raise DatabaseUnavailable(f"cannot read the database: {str(error).splitlines()[0]}") from error
     finally:
         engine.dispose()
+
+
+def begin_again(connection: Connection) -> None:
+    """Go on with the state that the database has now."""
+    connection.rollback()
+    connection.exec_driver_sql("BEGIN" if connection.dialect.name == "sqlite" else "SET TRANSACTION READ ONLY")
 
 
 def current_version(url: str) -> int:
