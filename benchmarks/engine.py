@@ -42,6 +42,7 @@ class Watch:
     all_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def heard(self, news: CommitNews) -> None:
+        self.steps += sum(row.kind == "done" for row in news.rows)
         for transition in news.transitions:
             self.steps += sum(row.kind == "done" for row in transition.rows)
             self.ended += transition.ended_at is not None

@@ -59,6 +59,9 @@ class Hub:
             return
         for run_id in news.created:
             self._publish(Message(news.sequence, run_id, "run", {"id": run_id, "status": "queued"}))
+        for row in news.rows:
+            for message in messages(Transition(row.run_id, [row]), news.sequence):
+                self._publish(message)
         for transition in news.transitions:
             for message in messages(transition, news.sequence):
                 self._publish(message)

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from time import perf_counter
 from typing import TypeVar
 
-from flowgraph_runtime.records import EventRow, Transition
+from flowgraph_runtime.records import EventRow
 
+G = TypeVar("G")
 T = TypeVar("T")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
@@ -105,10 +106,10 @@ class Meter:
         for row in rows:
             self.events[row.status] += 1
 
-    def timed(self, commit: Callable[[list[Transition]], Awaitable[T]]) -> Callable[[list[Transition]], Awaitable[T]]:
+    def timed(self, commit: Callable[[list[G]], Awaitable[T]]) -> Callable[[list[G]], Awaitable[T]]:
         """Return the same commit, measured."""
 
-        async def measured(group: list[Transition]) -> T:
+        async def measured(group: list[G]) -> T:
             begun = perf_counter()
             try:
                 return await commit(group)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -15,10 +15,10 @@ def _list_of(kind: type[T]) -> Callable[[], list[T]]:
     return list
 
 
-@dataclass(slots=True)
-class JournalRow:
-    """One input of a run's `decide`, in order. `kind`: done, failed, timer, event, child, cancel. `payload`: see `engine.inputs`.
-    `digest`: of the commands decided, checked when the journal is folded. `started_at`: of the attempt, for step rows."""
+class JournalRow(NamedTuple):
+    """One input of a run's `decide`, in order. A tuple in the order of its table, so that the writer only has to put the run's
+    number for its id. `kind`: done, failed, timer, event, child, cancel. `payload`: see `engine.inputs`. `digest`: of the
+    commands decided, checked when the journal is folded. `started_at`: of the attempt, for step rows."""
 
     run_id: str
     seq: int
@@ -190,14 +190,14 @@ class LoadedRun:
     inbox: list[InboxRow] = field(default_factory=_list_of(InboxRow))
 
 
-@dataclass
+@dataclass(slots=True)
 class Transition:
     """One decision as it is committed: all of it or nothing, and only while the epoch is alive.
 
     `rows` has the journal row (none for the start). `taken`: the event that a wait took. `status`, when given, is written to the
     run; `result`/`error` with an end. `snapshot` is written when the run parks or its journal tail has grown; `release` gives the
     run up (epoch null; claimable again at once when its inbox is not empty). `frees_slots`: the run ends and may hold or wait for
-    slots of limits. `bare`: made by `of_row` and as it was."""
+    slots of limits. A decision that writes nothing but its journal row, as nearly all do, is committed as that row."""
 
     run_id: str
     rows: list[JournalRow] = field(default_factory=_list_of(JournalRow))
@@ -222,24 +222,3 @@ class Transition:
     snapshot: tuple[int, str] | None = None
     release: bool = False
     frees_slots: bool = False
-    bare: bool = field(default_factory=bool, init=False, compare=False, repr=False)
-
-    @classmethod
-    def of_row(cls, row: JournalRow) -> Transition:
-        """Return a transition that writes a journal row and nothing else. Nearly all are such; each has only what it writes, and
-        reads the rest, as empty, from the class: a quarter of the cost of a full one."""
-        bare = cls.__new__(cls)
-        bare.run_id = row.run_id
-        bare.rows = [row]
-        return bare
-
-    def widen(self) -> None:
-        """Give a bare transition everything that it lacks, so that it can be added to."""
-        if self.bare:
-            Transition.__init__(self, self.run_id, self.rows)
-
-
-for _field in fields(Transition):
-    if _field.default_factory is not MISSING:
-        setattr(Transition, _field.name, ())  # what a bare one reads; to append to it is an error
-Transition.bare = True

@@ -30,7 +30,7 @@ async def retry(row: RunRow, service: Service) -> None:
     state, decision = reopen(program, row, await service.store.journal(row.id), failure, service.clock.now())
     live = LiveRun(row.id, row, program, state, state.at, row.status)
     writer = Writer(service.registry, service.distribution, _snapshot_of, lambda: False)
-    transition = writer.transition(live, decision, retry_row(state, decision, failure), [])
+    transition = writer.transition(live, decision, [retry_row(state, decision, failure)], [])
     if transition.snapshot is None:
         writer.save(live, transition)
     await service.store.reopen(transition)

@@ -152,7 +152,7 @@ def test_a_journal_that_leads_elsewhere_is_noticed(change: dict[str, object]) ->
     program = Program.load(compilation.machines["flow"], registry_of(compilation.application))
     run = RunRow("run_01DRIVEN", "flow", "", "running", "[3]", START, START, started_at=START)
     journal = [*outcome.journal]
-    journal[1] = dataclasses.replace(journal[1], **change)  # type: ignore[arg-type]
+    journal[1] = journal[1]._replace(**change)  # type: ignore[arg-type]
     with pytest.raises(JournalMismatch) as caught:
         fold(program, LoadedRun(run, 0, None, journal))
     assert caught.value.seq >= 2

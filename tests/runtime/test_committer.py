@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import fields
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +29,7 @@ def _histories(draw):
     serial = 0
     for seq in range(draw(st.integers(1, 6))):
         if draw(st.booleans()):
-            transitions.append(Transition.of_row(_row(seq)))
+            transitions.append(Transition("r", [_row(seq)]))
             continue
         transition = Transition("r", rows=[_row(seq)], inbox=[seq])
         for kind, present in there.items():
@@ -98,26 +97,11 @@ def _outcome() -> Transition:
     return Transition("r", rows=[_row(1)])
 
 
-def test_a_bare_transition_reads_as_one_with_nothing_but_its_row():
-    bare, full = Transition.of_row(_row(1)), Transition("r", rows=[_row(1)])
-    assert bare.bare
-    assert not full.bare
-    for field in fields(Transition):
-        value = getattr(bare, field.name)
-        assert (list(value) if isinstance(value, tuple) else value) == getattr(full, field.name) or field.name == "bare"
-    with pytest.raises(AttributeError):
-        bare.timers.append(TimerRow("r", 1, 1, "sleep"))
-    bare.widen()
-    assert bare == full
-    bare.timers.append(TimerRow("r", 1, 1, "sleep"))
-    assert Transition.of_row(_row(1)).timers == ()
-
-
 def test_merging_forgets_no_field():
     merged = Transition("r")
     other = Transition("r")
     for field in fields(Transition):
-        if field.name in ("run_id", "release", "bare"):
+        if field.name in ("run_id", "release"):
             continue
         kept = getattr(other, field.name)
         setattr(other, field.name, [object()] if isinstance(kept, list) else "given")

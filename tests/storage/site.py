@@ -94,12 +94,12 @@ class Site:
     def ingest(self, *events: EventRow, runs: Sequence[NewRun] = ()) -> list[IngestResult]:
         return self.run(self.store.ingest(events, runs))
 
-    def commit(self, *transitions: Transition) -> None:
+    def commit(self, *transitions: Transition | JournalRow) -> None:
         """Commit, and demand that nothing is refused."""
         errors = self.run(self.store.commit(self.epoch, transitions))
         assert errors == [None] * len(transitions)
 
-    def refusals(self, *transitions: Transition, epoch: int | None = None) -> list[str | None]:
+    def refusals(self, *transitions: Transition | JournalRow, epoch: int | None = None) -> list[str | None]:
         """Commit -> the names of the errors."""
         errors = self.run(self.store.commit(self.epoch if epoch is None else epoch, transitions))
         return [None if error is None else type(error).__name__ for error in errors]

@@ -75,6 +75,17 @@ def test_a_refused_transition_fails_alone(site: Site) -> None:
     assert [site.seqs(run) for run in runs] == [[1]] * 7
 
 
+def test_a_decision_of_nothing_but_its_row_is_committed_as_that_row(site: Site) -> None:
+    one, two, three = site.started(3)
+    site.commit(site.journal(one, 1, payload='"é"'), site.step(two, 1))
+    again = [site.journal(two, 1), site.journal(one, 2), site.step(three, 1), site.journal("run_nowhere", 1)]
+    assert site.refusals(*again) == ["Refused", None, None, "UnknownRun"]
+    assert [(site.seqs(run)) for run in (one, two, three)] == [[1, 2], [1], [1]]
+    assert site.run(site.store.journal(one))[0] == site.journal(one, 1, payload='"é"')
+    assert [(row.run_id, row.seq) for news in site.news for row in news.rows] == [(one, 1), (one, 2)]
+    assert [change.run_id for news in site.news for change in news.transitions] == [two, three]
+
+
 def test_of_many_starts_at_once_a_refused_one_fails_alone(site: Site) -> None:
     runs = [site.new_run() for _ in range(60)]
     runs[17].input = '["a\0b"]'

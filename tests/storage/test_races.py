@@ -163,7 +163,7 @@ def test_an_epoch_does_not_die_under_a_commit_that_has_begun(shared_site: Site) 
     (run,) = site.started(store=busy, epoch=epoch)
     writing = busy._database.writing()
     writing.begin()
-    apply_transitions(Tx(busy._database, Catalog(), site.clock.now()), epoch, [site.step(run, 1)])
+    apply_transitions(Tx(busy._database, Catalog(), site.clock), epoch, [site.step(run, 1)])
 
     async def close_meanwhile() -> tuple[bool, int]:
         closing = asyncio.create_task(site.store.close_epoch(epoch))

@@ -47,29 +47,31 @@ def replay(program: Program, state: RunState, row: JournalRow) -> Decision:
 
 def journal_row(run_id: str, seq: int, at: int, given: Input, decision: Decision, started_at: int | None = None) -> JournalRow:
     """Return the row that records an input. `started_at`: of the attempt, for step outcomes."""
+    digest, site, visit = decision.digest, decision.site, decision.visit
     if type(given) is StepDone:  # most rows
-        site, visit = decision.site, decision.visit
-        return JournalRow(
-            run_id, seq, at, "done", given.serial, given.payload, decision.digest, site, visit, given.attempt, started_at
-        )
-    row = JournalRow(run_id, seq, at, "", 0, "", decision.digest, decision.site, decision.visit, None, started_at)
+        columns = (run_id, seq, at, "done", given.serial, given.payload, digest, site, visit, given.attempt, started_at)
+        return tuple.__new__(JournalRow, columns)  # half of what a call of the class costs
+    kind, serial, payload = _columns(given)
+    attempt = given.attempt if type(given) is StepFailed else None
+    return JournalRow(run_id, seq, at, kind, serial, payload, digest, site, visit, attempt, started_at)
+
+
+def _columns(given: Input) -> tuple[str, int, str]:
+    """Kind, serial and payload of an input's row."""
     match given:
-        case StepFailed(serial, attempt, payload):
-            row.kind, row.serial, row.attempt = "failed", serial, attempt
-            row.payload = f"[{json.dumps(given.retry_at)},{json.dumps(given.final)},{payload}]"
+        case StepFailed(serial, _, payload):
+            return "failed", serial, f"[{json.dumps(given.retry_at)},{json.dumps(given.final)},{payload}]"
         case TimerFired(serial):
-            row.kind, row.serial = "timer", serial
+            return "timer", serial, ""
         case EventOffered(event_id, serials, payload):
-            row.kind, row.serial = "event", serials[0] if serials else 0
-            row.payload = f'{{"id":{json.dumps(event_id)},"serials":{json.dumps(serials)},"payload":{json.dumps(payload)}}}'
+            text = f'{{"id":{json.dumps(event_id)},"serials":{json.dumps(serials)},"payload":{json.dumps(payload)}}}'
+            return "event", serials[0] if serials else 0, text
         case ChildEnded(serial, status, payload):
-            row.kind, row.serial = "child", serial
-            row.payload = json.dumps({"status": status, "payload": payload})
+            return "child", serial, json.dumps({"status": status, "payload": payload})
         case CancelAsked(reason):
-            row.kind, row.payload = "cancel", reason
+            return "cancel", 0, reason
         case _:
             raise ValueError("the start of a run is no journal row: the run's own row holds its input")
-    return row
 
 
 def input_of(row: JournalRow | InboxRow) -> Input:

@@ -8,7 +8,7 @@ to 1,750, because every call hands the interpreter lock back and forth).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
@@ -47,13 +47,34 @@ class Writing(ABC):
         """Run a statement that reads the table `given`. `columns`: `run int, payload text`. Answers what it returns."""
 
     @abstractmethod
+    def insert(self, table: str, columns: str, values: list[Any]) -> None:
+        """Insert rows, whose values come one after the other in one list, when convenient. `columns`: as for `each`."""
+
+    @abstractmethod
+    def change(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]], then: Callable[[int], None] | None = None) -> None:
+        """Like `each` for a statement that returns nothing, when convenient; `then` hears how many rows it touched."""
+
+    @abstractmethod
+    def demand(self, then: Callable[[Rows], None], sql: str, **parameters: Any) -> None:
+        """Run a statement when convenient; `then` hears what it answers, and may raise."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Run now what was left for when it is convenient: at the latest together with the next statement that answers, or
+        before the commit. Its errors are raised there, in order."""
+
+    @abstractmethod
     def lock_buckets(self, buckets: Iterable[int]) -> None:
-        """Wait until nobody else has one of these buckets (0 to 255, and 256 for limits); they are given back with the
-        transaction."""
+        """Wait, before the next statement, until nobody else has one of these buckets (0 to 255, and 256 for limits); they are
+        given back with the transaction."""
+
+    @abstractmethod
+    def ask_time(self) -> None:
+        """Let `now` be a moment after everything that was asked before."""
 
     @abstractmethod
     def now(self) -> int | None:
-        """Microseconds by the database's own clock, None where it has none."""
+        """Microseconds by the database's own clock when `ask_time` was called, None where it has none."""
 
     @abstractmethod
     def understand(self, error: Exception) -> StorageError:

@@ -8,16 +8,17 @@ import os
 import re
 import socket
 import time
-from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString, TypeAlias
 from uuid import uuid4
 
 import orjson
 import psycopg
 from psycopg import errors, sql
+from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -50,6 +51,13 @@ _SHORTEST_TIMEOUT = 500  # milliseconds
 READ_TIMEOUT = "30s"
 """Of a query for a page or a worker."""
 _PATIENCE = 20.0  # seconds to find out what became of a commit
+
+
+Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
+Query: TypeAlias = LiteralString | sql.SQL
+_FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+_LOCK = "SELECT pg_advisory_xact_lock(%s, b) FROM unnest(%s::int[]) b"
+_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text"
 
 
 class PostgresDatabase(Database):
@@ -130,6 +138,7 @@ class PostgresWriting(Writing):
         self._xid = ""
         self._now = 0
         self._in_touch_since = 0
+        self._waiting: list[tuple[Query, Any, Callable[[Cursor], None] | None]] = []
         self._line: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def beside(self) -> PostgresWriting:
@@ -153,9 +162,11 @@ class PostgresWriting(Writing):
     def begin(self) -> None:
         if self._broken:
             self.connect()
-        self._connection.execute("BEGIN")
+        self._waiting.clear()
+        self._later("BEGIN")
 
     def commit(self) -> None:
+        self.flush()
         try:
             self._connection.execute("COMMIT")
         except psycopg.OperationalError as error:
@@ -178,37 +189,88 @@ class PostgresWriting(Writing):
         raise OutcomeUnknown(f"the connection was lost while committing transaction {self._xid}; its end could not be found out")
 
     def rollback(self) -> None:
+        self._waiting.clear()
         with suppress(psycopg.Error):
             if not self._broken:
                 self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, **parameters: Any) -> Rows:
-        return self._connection.execute(_query(sql), parameters).fetchall()
+        return self._execute(_query(sql), parameters).fetchall()
 
     def run(self, sql: str, **parameters: Any) -> int:
-        return self._connection.execute(_query(sql), parameters).rowcount
+        return self._execute(_query(sql), parameters).rowcount
 
     def each(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
         if not rows:
             return []
-        cursor = self._connection.execute(_given(sql, columns), (orjson.dumps(rows).decode(),))
+        cursor = self._execute(_given(sql, columns), (orjson.dumps(rows).decode(),))
         return cursor.fetchall() if cursor.description else []
+
+    def change(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]], then: Callable[[int], None] | None = None) -> None:
+        if rows:
+            heard = None if then is None else lambda cursor: then(cursor.rowcount)
+            self._later(_given(sql, columns), (orjson.dumps(rows).decode(),), heard)
+
+    def insert(self, table: str, columns: str, values: list[Any]) -> None:
+        names = [name for name, _ in parse_columns(columns)]
+        listed, each_value = ", ".join(names), iter(values)
+        rows = list(zip(*[each_value] * len(names), strict=True))
+        self.change(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM given", columns, rows)
+
+    def demand(self, then: Callable[[Rows], None], sql: str, **parameters: Any) -> None:
+        self._later(_query(sql), parameters, lambda cursor: then(cursor.fetchall()))
 
     def lock_buckets(self, buckets: Iterable[int]) -> None:
         wanted = sorted(set(buckets))
         if wanted:
-            self._connection.execute("SELECT pg_advisory_xact_lock(%s, b) FROM unnest(%s::int[]) b", (_LOCKS, wanted))
+            self._later(_LOCK, (_LOCKS, wanted))
 
-    def now(self) -> int | None:
-        row = self._connection.execute(
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text"
-        ).fetchone()
+    def ask_time(self) -> None:
+        self._later(_TIME, then=self._hear_time)
+
+    def _hear_time(self, cursor: Cursor) -> None:
+        row = cursor.fetchone()
         assert row is not None
         now, self._xid = max(self._now, int(row[0])), str(row[1])
         if self._now and now - self._now > self._lease * 500_000:
             self._in_touch_since = now
         self._now = now
-        return now if self._by_its_clock else None
+
+    def now(self) -> int | None:
+        self.flush()
+        return self._now if self._by_its_clock else None
+
+    # --- the way to the server
+
+    def _later(self, query: Query, parameters: Any = None, then: Callable[[Cursor], None] | None = None) -> None:
+        self._waiting.append((query, parameters, then))
+
+    def _execute(self, query: Query, parameters: Any = None) -> Cursor:
+        if not self._waiting:
+            return self._connection.execute(query, parameters)
+        answered: list[Cursor] = []
+        self._later(query, parameters, answered.append)
+        self.flush()
+        return answered[0]
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        cursors: list[Cursor] = []
+        failure: psycopg.Error | None = None
+        try:
+            with self._connection.pipeline():
+                cursors += (self._connection.execute(query, parameters) for query, parameters, _ in waiting)
+        except psycopg.Error as error:
+            failure = _first(error)
+        for cursor, (_, _, then) in zip(cursors, waiting, strict=False):
+            if cursor.pgresult is None or cursor.pgresult.status not in _FINE:
+                break
+            if then is not None:
+                then(cursor)  # what an earlier statement says counts before a later one's failure
+        if failure is not None:
+            raise failure
 
     def unbroken(self, span: int) -> bool:
         return self._now - self._in_touch_since >= span
@@ -239,6 +301,13 @@ class PostgresWriting(Writing):
     def close(self) -> None:
         if self._line is not None:
             self._line.close()
+
+
+def _first(error: psycopg.Error) -> psycopg.Error:
+    """The error that made the server skip the rest of a parcel."""
+    while isinstance(error, errors.PipelineAborted) and isinstance(error.__context__, psycopg.Error):
+        error = error.__context__
+    return error
 
 
 @lru_cache(maxsize=512)

@@ -96,10 +96,13 @@ class Store:
 
     # --- writing: runs
 
-    async def commit(self, epoch: int, transitions: Sequence[Transition], *, again: bool = False) -> list[StorageError | None]:
-        """Commit decisions; an error for each that was refused: Fenced for all when the epoch is dead, Superseded after an
-        earlier refusal of the same run. A refused run must be loaded again before it goes on, except after an Outage: then the
-        same transition may be committed `again`, if nothing else of its run was handed over since."""
+    async def commit(
+        self, epoch: int, transitions: Sequence[Transition | JournalRow], *, again: bool = False
+    ) -> list[StorageError | None]:
+        """Commit decisions, one that writes nothing but its journal row as that row; an error for each that was refused:
+        Fenced for all when the epoch is dead, Superseded after an earlier refusal of the same run. A refused run must be
+        loaded again before it goes on, except after an Outage: then the same transition may be committed `again`, if nothing
+        else of its run was handed over since."""
         if again:
             self._transactor.forgive([transition.run_id for transition in transitions])
         errors: list[StorageError | None] = [None] * len(transitions)

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.records import JournalRow, Transition
 from flowgraph_runtime.storage.database import Database, Rows
 from flowgraph_runtime.storage.errors import Fenced, UnknownMachine, UnknownRun
 
@@ -23,18 +24,20 @@ class CommitNews:
     created: list[str] = field(default_factory=list[str])  # ids of new runs
     ready: list[str] = field(default_factory=list[str])  # ids of unowned runs that can be claimed now
     events: list[str] = field(default_factory=list[str])  # ids of stored events
-    transitions: list[Transition] = field(default_factory=list[Transition])
+    rows: list[JournalRow] = field(default_factory=list[JournalRow])  # of decisions that wrote nothing else
+    transitions: list[Transition] = field(default_factory=list[Transition])  # the other decisions
     slots: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # (epoch, ticket) of requests that got slots
 
     def __bool__(self) -> bool:
         """Whether anything changed that somebody may wait for."""
-        return bool(self.inbox_runs or self.created or self.ready or self.events or self.transitions or self.slots)
+        return bool(self.rows or self.transitions or self.inbox_runs or self.created or self.ready or self.events or self.slots)
 
     def add(self, other: CommitNews) -> None:
         """Append what another job of the same transaction changed."""
         self.created += other.created
         self.ready += other.ready
         self.events += other.events
+        self.rows += other.rows
         self.transitions += other.transitions
         self.slots += other.slots
 
@@ -73,14 +76,11 @@ class Catalog:
 @dataclass(slots=True)
 class Effects:
     """What a job leaves to be done at the end of the group, when all rows of runs are locked in one order (no deadlocks):
-    `updates` of the runs' columns, `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones that got the
-    slots which they waited for. Dropped when the job fails."""
+    `updates` of the runs' rows (see `settling`), `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones
+    that got the slots which they waited for. Dropped when the job fails."""
 
     offers: list[Offer] = field(default_factory=list[Offer])
-    updates: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
-    owners: dict[int, tuple[int, str]] = field(
-        default_factory=dict[int, tuple[int, str]]
-    )  # run -> (epoch that must own it, its id)
+    updates: dict[int, tuple[Any, ...]] = field(default_factory=dict[int, tuple[Any, ...]])
     freed: set[int] = field(default_factory=set[int])
     ended: set[int] = field(default_factory=set[int])
     admitted: set[int] = field(default_factory=set[int])
@@ -90,39 +90,53 @@ class Effects:
     def add(self, other: Effects) -> None:
         """Append the effects of a job that succeeded."""
         self.offers += other.offers
-        for run, columns in other.updates.items():
-            self.update(run, columns)
-        self.owners.update(other.owners)
+        for row in other.updates.values():
+            self.update(row)
         self.freed |= other.freed
         self.ended |= other.ended
         self.admitted |= other.admitted
         self.news.add(other.news)
         self.learned.absorb(other.learned)
 
-    def update(self, run: int, columns: dict[str, Any]) -> None:
-        """Remember values for a run's row; later ones win."""
-        self.updates.setdefault(run, {}).update(columns)
+    def update(self, row: tuple[Any, ...]) -> None:
+        """Remember values for the row of the run `row[0]`; None leaves one as it is, later ones win."""
+        earlier = self.updates.get(row[0])
+        if earlier is not None:
+            row = tuple(old if new is None else new for old, new in zip(earlier, row, strict=True))
+        self.updates[row[0]] = row
 
 
 class Tx:
     """The transaction. Statements go through `sql`; `now` is its one instant; `effects` is for the end of the group."""
 
-    def __init__(self, database: Database, catalog: Catalog, now: int) -> None:
+    def __init__(self, database: Database, catalog: Catalog, clock: Clock) -> None:
         self.database = database
         self.sql = database.writing()
-        self.now = now
+        self.sql.ask_time()
+        self._clock = clock
+        self._now: int | None = None
         self.effects = Effects()
         self._catalog = catalog
         self._epochs: set[int] = set()
 
+    @property
+    def now(self) -> int:
+        """Microseconds."""
+        if self._now is None:
+            self._now = self.sql.now() or self._clock.now()
+        return self._now
+
     def check_epoch(self, epoch: int) -> None:
-        """Raise Fenced unless the epoch is alive; it stays alive until this transaction ends."""
+        """Raise Fenced, by the commit at the latest, unless the epoch is alive; it stays alive until this transaction ends."""
         if epoch in self._epochs:
             return
-        found = self.sql.rows(f"SELECT state FROM fg_epoch WHERE id = :epoch {self.database.share_lock}", epoch=epoch)
-        if not found or found[0][0] != "alive":
-            raise Fenced(epoch)
         self._epochs.add(epoch)
+
+        def demand(found: Rows) -> None:
+            if not found or found[0][0] != "alive":
+                raise Fenced(epoch)
+
+        self.sql.demand(demand, f"SELECT state FROM fg_epoch WHERE id = :epoch {self.database.share_lock}", epoch=epoch)
 
     def run_numbers(self, ids: Collection[str]) -> dict[str, int]:
         """The numbers of these runs; raises UnknownRun for the first that does not exist."""
@@ -139,6 +153,19 @@ class Tx:
                 if id not in found:
                     raise UnknownRun(id)
         return numbers
+
+    def numbers_of(self, rows: Sequence[JournalRow]) -> list[int]:
+        """The number of each row's run; raises UnknownRun."""
+        known: Mapping[str, int] = self._catalog.runs
+        try:
+            return [known[row[0]] for row in rows]
+        except KeyError:
+            known = self.run_numbers({row.run_id for row in rows})
+            return [known[row.run_id] for row in rows]
+
+    def run_id(self, number: int) -> str:
+        """The id of a run that exists."""
+        return next(id for known in (self._catalog.runs, self.effects.learned.runs) for id, one in known.items() if one == number)
 
     def run_number(self, id: str) -> int:
         """The number of a run; raises UnknownRun."""

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from flowgraph_runtime.records import EventRow, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.records import EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage.early import go_on_reading
 from flowgraph_runtime.storage.errors import (
     NotFailed,
@@ -25,6 +26,7 @@ from flowgraph_runtime.storage.events import store_events
 from flowgraph_runtime.storage.limits import free_runs
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, store_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
+from flowgraph_runtime.storage.settling import UPDATED
 from flowgraph_runtime.storage.text import check_text
 from flowgraph_runtime.storage.transaction import Offer, Tx
 
@@ -34,8 +36,7 @@ ENDED = ("completed", "failed", "cancelled", "crashed")
 _JOURNAL_COLUMNS = (
     "run int, seq int, at int, kind text, serial int, payload text, digest int, site text, visit int, attempt int, started_at int"
 )
-_JOURNAL_NAMES = ", ".join(column.split()[0] for column in _JOURNAL_COLUMNS.split(","))
-_JOURNAL = f"INSERT INTO fg_journal ({_JOURNAL_NAMES}) SELECT {_JOURNAL_NAMES} FROM given"
+_RUN, _PAYLOAD, _SITE, _WIDTH = 0, JournalRow._fields.index("payload"), JournalRow._fields.index("site"), len(JournalRow._fields)
 
 
 def transition_buckets(transition: Transition) -> Iterator[int]:
@@ -99,24 +100,42 @@ class _Rows:
                 self.from_now[run, wait.serial] = len(self.events) + wait.sent
 
 
-def apply_transitions(tx: Tx, epoch: int, transitions: Sequence[Transition]) -> None:
-    """Write a group of transitions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
+def others(decisions: Iterable[Transition | JournalRow]) -> list[Transition]:
+    """Those that write more than their journal row."""
+    return [decision for decision in decisions if not isinstance(decision, JournalRow)]
+
+
+def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Transition | JournalRow]) -> None:
+    """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
     tx.check_epoch(epoch)
+    rows = [decision for decision in decisions if isinstance(decision, JournalRow)]
+    tx.effects.news.rows += rows
+    if len(rows) == len(decisions):
+        _append(tx, rows)
+        return
+    transitions = others(decisions)
     numbers = tx.run_numbers({transition.run_id for transition in transitions})
-    journal: list[tuple[Any, ...]] = []
     rest = _Rows()
     for transition in transitions:
-        run = numbers[transition.run_id]
-        journal.extend((run, *_journal_values(row)) for row in transition.rows)
+        rows += transition.rows
         if not _is_only_rows(transition):
+            run = numbers[transition.run_id]
             _check_texts(transition)
             rest.add(run, transition)
             _remember_update(tx, epoch, run, transition)
-    _check_journal(transitions)
-    tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, journal)
+    _append(tx, rows)
     for write in _WRITES:
         write(tx, rest)
     tx.effects.news.transitions += transitions
+
+
+def _append(tx: Tx, rows: Sequence[JournalRow]) -> None:
+    """Write journal rows. A value of theirs is touched a handful of times on its way, and never by a line of Python: this is most
+    of what a short step costs on the writer's side, and the loop waits meanwhile."""
+    values: list[Any] = list(chain.from_iterable(rows))
+    values[_RUN::_WIDTH] = tx.numbers_of(rows)
+    _check_journal(rows, values)
+    tx.sql.insert("fg_journal", _JOURNAL_COLUMNS, values)
 
 
 def apply_reopening(tx: Tx, transition: Transition) -> None:
@@ -134,14 +153,13 @@ def apply_reopening(tx: Tx, transition: Transition) -> None:
     if status != "failed" or last != row.seq - 1:
         raise NotFailed(transition.run_id, "already retried" if status == "failed" else status)
     _check_texts(transition)
-    _check_journal([transition])
     tx.sql.run(
         "UPDATE fg_run SET status = :status, ready = 1, takeovers = 0, takeover_seq = NULL, ended_at = NULL, result = NULL,"
         " error = NULL, failed_step = NULL, failed_attempt = NULL, reason = NULL WHERE number = :run",
         status=transition.status or "running",
         run=run,
     )
-    tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, [(run, *_journal_values(row))])
+    _append(tx, [row])
     rest = _Rows()
     rest.add(run, transition)
     for write in _WRITES:
@@ -167,23 +185,18 @@ def apply_move(tx: Tx, transition: Transition, old: str, new: str) -> None:
     if epoch is not None or ended_at is not None or machine != before or last != row.seq - 1:
         raise RunHeld(transition.run_id)
     _check_texts(transition)
-    _check_journal([transition])
     tx.sql.run("UPDATE fg_run SET machine = :machine WHERE number = :run", machine=after, run=run)
-    tx.sql.each(_JOURNAL, _JOURNAL_COLUMNS, [(int(run), *_journal_values(row))])
+    _append(tx, [row])
     rest = _Rows()
     rest.add(int(run), transition)
     _write_snapshots(tx, rest)
     tx.effects.news.transitions.append(transition)
 
 
-_journal_values = attrgetter(*_JOURNAL_NAMES.split(", ")[1:])
-
-
-def _check_journal(transitions: Sequence[Transition]) -> None:
+def _check_journal(rows: Sequence[JournalRow], values: list[Any]) -> None:
     """One look at all texts together; at each of them only if there is something to find."""
-    rows = [row for transition in transitions for row in transition.rows]
     try:
-        check_text("", "".join([row.payload for row in rows]), "".join([row.site or "" for row in rows]))
+        check_text("", "".join(values[_PAYLOAD::_WIDTH]), *set(values[_SITE::_WIDTH]))
     except UnstorableText:
         for row in rows:
             check_text(f"journal row {row.seq} of run {row.run_id!r}", row.payload, row.site)
@@ -220,21 +233,21 @@ def _check_texts(transition: Transition) -> None:
 
 
 def _remember_update(tx: Tx, epoch: int, run: int, transition: Transition) -> None:
-    columns: dict[str, Any] = {
-        name: value
-        for name in ("status", "started_at", "ended_at", "result", "error", "failed_step", "failed_attempt", "reason")
-        if (value := getattr(transition, name)) is not None
-    }
     ended = transition.status in ENDED
     if ended:
-        columns.setdefault("ended_at", tx.now)
         tx.effects.ended.add(run)
-    if transition.release or ended:
-        columns["release"] = 1
+        if transition.ended_at is None:
+            tx.effects.update((run, epoch, None, *(tx.now if name == "ended_at" else None for name in UPDATED)))
+    released = 1 if transition.release or ended else None
+    if released:
         tx.effects.freed.add(run)
-    if columns:
-        tx.effects.update(run, columns)
-        tx.effects.owners[run] = (epoch, transition.run_id)
+    values = _updated(transition)
+    if released or values != _NOTHING:
+        tx.effects.update((run, epoch, released, *values))
+
+
+_updated = attrgetter(*UPDATED)
+_NOTHING = (None,) * len(UPDATED)
 
 
 def _consume_inbox(tx: Tx, rest: _Rows) -> None:

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 from flowgraph_runtime.clock import Clock
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.records import JournalRow, Transition
 from flowgraph_runtime.storage.announcing import announce
 from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.errors import (
@@ -35,7 +35,7 @@ from flowgraph_runtime.storage.errors import (
 from flowgraph_runtime.storage.limits import LIMITS_LOCK
 from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
-from flowgraph_runtime.storage.transitions import apply_transitions, transition_buckets
+from flowgraph_runtime.storage.transitions import apply_transitions, others, transition_buckets
 
 T = TypeVar("T")
 _PAUSES = (0.01, 0.05, 0.2, 0.5)  # seconds before a transaction is run again that was aborted because of others
@@ -91,7 +91,7 @@ class Commit:
     """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share."""
 
     epoch: int
-    transitions: Sequence[Transition]
+    transitions: Sequence[Transition | JournalRow]
     errors: list[StorageError | None]
     first: int = 0
 
@@ -217,7 +217,7 @@ class Transactor:
     def _apply(self, jobs: Sequence[Job]) -> Tx:
         writing = self._database.writing()
         writing.lock_buckets(bucket for job in jobs for bucket in _buckets(job))
-        tx = Tx(self._database, self._catalog, writing.now() or self._clock.now())
+        tx = Tx(self._database, self._catalog, self._clock)
         for (epoch, _), group in groupby(jobs, key=_kind):
             if epoch is not None:
                 commits = [job for job in group if isinstance(job, Commit)]
@@ -230,6 +230,7 @@ class Transactor:
 
     def _commit(self) -> None:
         writing = self._database.writing()
+        writing.flush()
         fate = self._fate() if self._fate is not None else Fate.OK
         if fate is Fate.REJECTED:
             raise RejectedByFate("the database refused the commit (simulated)")
@@ -253,7 +254,7 @@ def _buckets(job: Job) -> Iterator[int]:
     if isinstance(job, Action):
         yield from job.buckets() if job.buckets is not None else ()
         return
-    for transition in job.transitions:
+    for transition in others(job.transitions):
         if transition.waits or transition.events:
             yield from transition_buckets(transition)
         if transition.frees_slots:
@@ -299,6 +300,7 @@ def _under_savepoint(tx: Tx, act: Callable[[], T]) -> T:
     tx.sql.run("SAVEPOINT action")
     try:
         result = act()
+        tx.sql.flush()
     except StorageError:
         tx.sql.run("ROLLBACK TO SAVEPOINT action")
         tx.sql.run("RELEASE SAVEPOINT action")

@@ -7,9 +7,10 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from flowgraph_runtime.engine.commands import Command
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.records import JournalRow, Transition
 from flowgraph_runtime.storage.errors import Outage
 from flowgraph_runtime.worker.live import LiveRun
 
@@ -17,7 +18,9 @@ _LOG = logging.getLogger("flowgraph.worker")
 PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """Seconds between tries while the database is away: each pause is twice the one before."""
-Commit = Callable[[list[Transition]], Awaitable[Sequence[BaseException | None]]]
+Written: TypeAlias = Transition | JournalRow
+"""What a decision writes: often nothing but its journal row."""
+Commit = Callable[[list[Written]], Awaitable[Sequence[BaseException | None]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -25,8 +28,15 @@ class Entry:
     """A decision on its way: what is written, and what is acted on once it has been. No `live` for a run that is given up."""
 
     live: LiveRun | None
-    transition: Transition
+    written: Written
     commands: list[Command]
+
+    @property
+    def transition(self) -> Transition:
+        """What is written, as something that can be added to."""
+        if isinstance(self.written, JournalRow):
+            self.written = Transition(self.written.run_id, [self.written])
+        return self.written
 
     @property
     def void(self) -> bool:
@@ -70,7 +80,7 @@ class Committer:
         if not self._groups:
             self._groups.append({})
             self._some.set()
-        last, run_id = self._groups[-1], entry.transition.run_id
+        last, run_id = self._groups[-1], entry.written.run_id
         earlier = last.get(run_id)
         if earlier is None or earlier.void:
             last[run_id] = entry
@@ -94,13 +104,13 @@ class Committer:
             return
         self._writing = True
         try:
-            failures = await self._written([entry.transition for entry in entries])
+            failures = await self._written([entry.written for entry in entries])
         finally:
             self._writing = False
         for entry, error in zip(entries, failures, strict=True):
             self._committed(entry, error)
 
-    async def _written(self, group: list[Transition]) -> list[BaseException | None]:
+    async def _written(self, group: list[Written]) -> list[BaseException | None]:
         failures = await _answers(self._commit, group)
         pause = PAUSE
         while away := [number for number, failure in enumerate(failures) if isinstance(failure, Outage)]:
@@ -112,7 +122,7 @@ class Committer:
         return failures
 
 
-async def _answers(commit: Commit, group: list[Transition]) -> list[BaseException | None]:
+async def _answers(commit: Commit, group: list[Written]) -> list[BaseException | None]:
     try:
         return list(await commit(group))
     except Exception as failure:
@@ -128,11 +138,8 @@ def merge(first: Transition, second: Transition) -> bool:
         return False
     if any(one.inbox and not one.rows for one in (first, second)):
         return False
-    first.rows.extend(second.rows)
-    if second.bare:
-        return True
-    first.widen()
     first.taken = first.taken or second.taken
+    first.rows.extend(second.rows)
     first.inbox.extend(second.inbox)
     _net_timers(first, second)
     _net_waits(first, second)

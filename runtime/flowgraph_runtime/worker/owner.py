@@ -28,7 +28,7 @@ from flowgraph_runtime.engine.tokens import StepPending
 from flowgraph_runtime.errors import KeyRefused
 from flowgraph_runtime.limits import RunLimits
 from flowgraph_runtime.meter import OTHER, Meter
-from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow, Transition
+from flowgraph_runtime.records import InboxRow, JournalRow, LoadedRun, RunRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.steps import Outcome, StepRunner, encoded_error
 from flowgraph_runtime.storage import Store
@@ -172,7 +172,7 @@ class Worker:
                 else:
                     self._act(live, decision.commands)
                 return
-            transition = self._writer.transition(live, decision, None, [])
+            transition = self._writer.transition(live, decision, [], [])
             if transition.snapshot is None and not live.closed:
                 self._writer.save(live, transition)  # its presence tells a later owner that these commands are in force
         except Exception as error:
@@ -250,11 +250,11 @@ class Worker:
                     self._committer.add(Entry(live, Transition(live.id, inbox=inbox), []))
                 return
             row = journal_row(live.id, live.state.seq, at, given, decision, started_at)
-            transition = self._writer.transition(live, decision, row, inbox)
+            written = self._writer.written(live, decision, row, inbox)
         except Exception as error:
             self._give_up(live, error)
             return
-        self._committer.add(Entry(live, transition, decision.commands))
+        self._committer.add(Entry(live, written, decision.commands))
 
     def _give_up(self, live: LiveRun, error: Exception) -> None:
         """What the engine cannot decide or store (its own fault, or a state that is no data) parks this run and no other."""
@@ -285,24 +285,25 @@ class Worker:
 
     def _committed(self, entry: Entry, error: BaseException | None) -> None:
         live = entry.live
-        if error is None and entry.transition.bare and live is not None and not live.closed and not self._refused:
+        if error is None and type(entry.written) is JournalRow and live is not None and not live.closed and not self._refused:
             self._act(live, entry.commands)  # nearly always
             return
+        transition = entry.transition
         if live is None:
             if error is not None:
-                _LOG.error("run %s cannot be parked: %s", entry.transition.run_id, error)
+                _LOG.error("run %s cannot be parked: %s", transition.run_id, error)
             else:
-                self._meter.moved(OTHER, entry.transition.status or OTHER)
+                self._meter.moved(OTHER, transition.status or OTHER)
             return
-        if entry.transition.inbox:
-            live.positions.difference_update(entry.transition.inbox)
+        if transition.inbox:
+            live.positions.difference_update(transition.inbox)
         if error is not None:
             self._refuse(live, error)
             return
         if self._refused:
             self._refused.pop(live.id, None)
-        if entry.transition.status is not None:
-            self._meter.moved(live.row.workflow, entry.transition.status)
+        if transition.status is not None:
+            self._meter.moved(live.row.workflow, transition.status)
         if not live.discarded:
             self._act(live, entry.commands)
         if live.closed and self.owned.get(live.id) is live:

@@ -45,13 +45,16 @@ class Writer:
         self._snapshot = snapshot
         self._has_room = has_room
 
-    def transition(self, live: LiveRun, decision: Decision, row: JournalRow | None, inbox: list[int]) -> Transition:
-        """Return all that the decision writes. `row` is None for the run's start, `inbox` the positions that it consumes."""
-        if row is not None:
-            live.tail += len(row.payload) + ROW_OVERHEAD
-            if not inbox and live.tail <= live.tail_limit and _only_runs_steps(live, decision):
-                return Transition.of_row(row)
-        written = Transition(live.id, rows=[row] if row else [], inbox=inbox, taken=decision.taken)
+    def written(self, live: LiveRun, decision: Decision, row: JournalRow, inbox: list[int]) -> Transition | JournalRow:
+        """Return all that a decision about an input writes, `row` and whatever else. `inbox`: the positions that it consumes."""
+        live.tail += len(row.payload) + ROW_OVERHEAD
+        if not inbox and live.tail <= live.tail_limit and _only_runs_steps(live, decision):
+            return row
+        return self.transition(live, decision, [row], inbox)
+
+    def transition(self, live: LiveRun, decision: Decision, rows: list[JournalRow], inbox: list[int]) -> Transition:
+        """Return all that the decision writes, where more than a row may be written. `rows`: none for the run's start."""
+        written = Transition(live.id, rows=rows, inbox=inbox, taken=decision.taken)
         for command in decision.commands:
             if type(command) is not RunStep:
                 self._write(command, written, live)
