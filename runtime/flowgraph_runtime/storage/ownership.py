@@ -200,19 +200,20 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     tx.check_epoch(epoch)
     chosen = _suspects_to_try(tx, epoch, limit, machines)
     chosen += _claimable(tx, f"NOT ({_SUSPECTED})", limit - len(chosen), machines)
-    claimed = tx.sql.each(
+    tx.sql.change(
         "UPDATE fg_run SET epoch = given.epoch, ready = 0, started_at = COALESCE(started_at, given.now) FROM given"
-        " WHERE fg_run.number = given.run RETURNING fg_run.id, fg_run.number",
+        " WHERE fg_run.number = given.run",
         "run int, epoch int, now int",
         [(row[0], epoch, tx.now) for row in chosen],
     )
-    tx.effects.learned.runs.update((str(id), int(number)) for id, number in claimed)
     rows = tx.sql.each(
         f"SELECT r.number, {RUN_COLUMNS} FROM given JOIN fg_run r ON r.number = given.run {RUN_JOINS}",
         "run int",
         [(row[0],) for row in chosen],
     )
     by_number = {int(row[0]): run_row(row[1:]) for row in rows}
+    tx.effects.learned.runs.update((run.id, number) for number, run in by_number.items())
+    tx.effects.learned.alone.update(number for number, run in by_number.items() if run.parent_serial is None)
     return [by_number[int(row[0])] for row in chosen]
 
 

@@ -44,9 +44,9 @@ def settle(tx: Tx) -> None:
     if not (effects.updates or effects.offers or effects.freed or effects.admitted):
         return
     offered = {offer.run for offer in effects.offers}
-    live = _lock(
-        tx, offered | effects.updates.keys() | effects.freed | effects.admitted if tx.database.has_other_writers else offered
-    )
+    if tx.database.has_other_writers:
+        _lock(tx, offered | effects.updates.keys() | effects.freed | effects.admitted)
+    live = _live(tx, offered)
     _update_runs(tx, effects)
     _fill_inboxes(tx, [offer for offer in effects.offers if offer.run in live and offer.run not in effects.ended], live)
     _empty_ended(tx, effects.ended)
@@ -54,15 +54,24 @@ def settle(tx: Tx) -> None:
     _admit(tx, effects.admitted)
 
 
-def _lock(tx: Tx, runs: set[int]) -> dict[int, str]:
-    """Lock the rows of these runs -> the ids of those that are not over."""
-    found = tx.sql.each(
-        "SELECT r.number, r.id, r.ended_at FROM fg_run r WHERE r.number IN (SELECT run FROM given) ORDER BY r.number"
-        f" {tx.database.update_lock}",
+def _lock(tx: Tx, runs: set[int]) -> None:
+    """Lock the rows of these runs; nobody waits for the answer."""
+    tx.sql.change(
+        "SELECT COUNT(*) FROM (SELECT r.number FROM fg_run r WHERE r.number IN (SELECT run FROM given) ORDER BY r.number"
+        f" {tx.database.update_lock}) locked",
         "run int",
         [(run,) for run in sorted(runs)],
     )
-    return {int(number): str(id) for number, id, ended_at in found if ended_at is None}
+
+
+def _live(tx: Tx, runs: set[int]) -> dict[int, str]:
+    """The ids of those of these runs that are not over."""
+    found = tx.sql.each(
+        "SELECT r.number, r.id FROM given JOIN fg_run r ON r.number = given.run WHERE r.ended_at IS NULL",
+        "run int",
+        [(run,) for run in sorted(runs)],
+    )
+    return {int(number): str(id) for number, id in found}
 
 
 def _update_runs(tx: Tx, effects: Effects) -> None:

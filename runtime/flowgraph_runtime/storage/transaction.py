@@ -63,12 +63,15 @@ class Catalog:
     runs: dict[str, int] = field(default_factory=dict[str, int])
     machines: dict[str, int] = field(default_factory=dict[str, int])
     workflows: dict[str, int] = field(default_factory=dict[str, int])
+    alone: set[int] = field(default_factory=set[int])  # of runs that no other run waits for
 
     def absorb(self, other: Catalog) -> None:
         """Take over what a committed transaction learned."""
         if len(self.runs) > 500_000:
             self.runs.clear()
+            self.alone.clear()
         self.runs.update(other.runs)
+        self.alone |= other.alone
         self.machines.update(other.machines)
         self.workflows.update(other.workflows)
 
@@ -162,6 +165,10 @@ class Tx:
         except KeyError:
             known = self.run_numbers({row.run_id for row in rows})
             return [known[row.run_id] for row in rows]
+
+    def is_alone(self, number: int) -> bool:
+        """Whether it is known that no other run waits for this one."""
+        return number in self._catalog.alone or number in self.effects.learned.alone
 
     def run_id(self, number: int) -> str:
         """The id of a run that exists."""

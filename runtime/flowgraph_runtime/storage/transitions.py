@@ -336,7 +336,7 @@ def _cancel(tx: Tx, rest: _Rows) -> None:
 
 
 def _tell_parents(tx: Tx, rest: _Rows) -> None:
-    outcomes = {run: (status, payload) for run, status, payload in rest.ended}
+    outcomes = {run: (status, payload) for run, status, payload in rest.ended if not tx.is_alone(run)}
     offer_ends(tx, outcomes)
 
 
