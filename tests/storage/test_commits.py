@@ -52,6 +52,16 @@ def test_a_dead_epochs_commit_is_rejected_whole(site: Site) -> None:
     assert {row.id for row in site.run(site.store.claim(successor, 10))} == set(runs)
 
 
+def test_a_dead_epoch_is_told_so_whatever_else_is_wrong_with_its_commit(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.step(run, 1))
+    site.run(site.store.close_epoch(site.epoch))
+    again = Transition(run, rows=[site.journal(run, 1)], status="waiting", release=True)
+    assert site.refusals(site.journal(run, 1)) == ["Fenced"]
+    assert site.refusals(again, site.step(run, 2)) == ["Fenced", "Fenced"]
+    assert site.seqs(run) == [1]
+
+
 def test_a_dead_epoch_does_not_take_a_living_one_with_it(site: Site) -> None:
     mine = site.started(2)
     other = site.run(site.store.open_epoch("second"))
