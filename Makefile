@@ -49,7 +49,8 @@ docs: $(VENV)/.dev  ## write the reference pages from the code
 revision: $(VENV)/.dev  ## begin a revision of the schema: NAME="what it does"
 	$(BIN)/python -m verification.revision "$(NAME)"
 
-bench: $(VENV)/.dev  ## measure, beside a raw loop on the same machine
+bench: $(VENV)/.dev  ## measure, beside a raw loop and peers on the same machine (ARGS=--help)
+	$(BIN)/python -m pip install -qq --group bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 verify: $(VENV)/.dev  ## the long tier: fuzzing, kills, simulation

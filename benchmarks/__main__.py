@@ -1,123 +1,130 @@
-"""Measures this engine beside a raw loop, and beside DBOS where there is one: `make bench`, `python -m benchmarks --help`.
+"""Measures flowgraph, the raw loop that is the limit of the machine's disk and database, and peers, in turn, in one run.
 
-Everything runs in processes of its own and in turn, round after round, so that a change of the machine's mood hits all alike;
-the table has medians. A peer is measured when `FLOWGRAPH_PEER_DBOS` names a Python that has `dbos`.
+    python -m benchmarks --quick                           a first look, some minutes
+    python -m benchmarks --only chain,latency              two workloads, in full
+    python -m benchmarks --peers ~/peers --out results     everything, beside the peers in the environment ~/peers
+    python -m benchmarks --render results/results.json     table, plot and page anew from what was measured
+
+It writes results.json (every sample), results.md (the tables) and results.svg (the plot; needs `pip install --group bench`) into
+the folder --out, and prints the tables. Each program runs in a process of its own on an empty database; the databases are made in
+--folder, so choose one on the disk that you want to know about. PostgreSQL is started for the run when its programs are there.
+
+Peers are installed by you, into an environment outside of this folder; one that is not there is named in the tables:
+
+    python -m venv ~/peers && ~/peers/bin/pip install "dbos" "psycopg[binary]" absurd-sdk absurdctl langgraph \\
+        langgraph-checkpoint-sqlite restate-sdk hypercorn httpx
+    cd ~/peers && npm install @restatedev/restate-server
+
+Other measurements, each with --help: benchmarks.compiling, .checking, .mistakes, .dashboard.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-HERE = Path(__file__).parent
-PEER = "FLOWGRAPH_PEER_DBOS"
+from benchmarks.plan import DATABASES, FULL, QUICK, SMOKE, WORKLOADS, cases
+from benchmarks.results import Results, this_machine
+from benchmarks.running import ROOT, Driver, ProgramFailed, databases, find_peers
+from benchmarks.tables import page
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured; the peer gets fewer runs, because it takes so much longer."""
-
-    runs: int
-    steps: int
-    rows: int
-    posts: int
-    peer_runs: int
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN = "<!-- figures: written by `python -m benchmarks --render FILE --page` -->\n"
+END = "<!-- end of the figures -->\n"
 
 
-def commands(folder: Path, sizes: Sizes, peer: str | None) -> Iterator[tuple[str, list[str]]]:
-    """What is run in each round, by name."""
-    ours, raw = [sys.executable, "-m", "benchmarks.engine"], [sys.executable, "-m", "benchmarks.raw"]
-    url, file = f"sqlite:///{folder / 'ours.db'}", f"sqlite:///{folder / 'raw.db'}"
-    yield "chain", [*ours, "chain", url, str(sizes.runs), str(sizes.steps)]
-    yield "raw", [*raw, file, str(sizes.rows)]
-    yield "latency", [*ours, "latency", url, str(sizes.posts)]
-    yield "raw commit", [*raw, file, str(sizes.posts), "--per-commit", "1"]
-    if peer is not None:
-        theirs = [peer, str(HERE / "peer_dbos.py")]
-        yield "peer chain", [*theirs, "chain", str(folder / "peer.db"), str(sizes.peer_runs), str(sizes.steps)]
-        yield "peer latency", [*theirs, "latency", str(folder / "peer.db"), str(sizes.posts)]
+def listed(allowed: tuple[str, ...]) -> object:
+    """A type of an option that is some of these, with commas."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        given = tuple(text.split(","))
+        wrong = [one for one in given if one not in allowed]
+        if wrong:
+            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: choose from {', '.join(allowed)}")
+        return given
+
+    return parse
 
 
-def measured(command: list[str]) -> dict[str, Any]:
-    """The last line that a command prints, as JSON. Raises `SystemExit` with its output when it fails."""
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=HERE.parent)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_const", dest="sizes", const=QUICK, help="small sizes, two rounds: minutes")
+    size.add_argument("--smoke", action="store_const", dest="sizes", const=SMOKE, help="tiny sizes: only whether it works")
+    names = ", ".join(WORKLOADS)
+    parser.add_argument("--only", type=listed(tuple(WORKLOADS)), metavar="NAMES", help=f"workloads, with commas: {names}")
+    parser.add_argument("--databases", type=listed(DATABASES), default=DATABASES, metavar="NAMES", help="sqlite,postgres")
+    parser.add_argument("--rounds", type=int, help="3, with --quick 2, with --smoke 1")
+    parser.add_argument("--peers", type=Path, metavar="ENVIRONMENT", help="virtual environment that has the peers")
+    parser.add_argument("--folder", type=Path, help="where the databases are made (default: the system's temporary folder)")
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="default: %(default)s")
+    parser.add_argument("--render", type=Path, metavar="FILE", help="measure nothing: write everything from this results.json")
+    parser.add_argument("--page", action="store_true", help="also put tables and plot into docs/benchmarks.md")
+    return parser.parse_args()
 
 
-def rounds(count: int, sizes: Sizes, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All measurements, by name."""
-    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for number in range(count):
-        for name, command in commands(folder, sizes, os.environ.get(PEER)):
-            print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
-            found[name].append(measured(command))
-    return found
+def tell(text: str) -> None:
+    """Say on stderr how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def table(found: dict[str, list[dict[str, Any]]], sizes: Sizes) -> str:
-    """The medians as Markdown."""
+def measure(given: argparse.Namespace) -> Results:
+    """Run what was asked for."""
+    sizes = given.sizes or FULL
+    rounds = given.rounds or {id(QUICK): 2, id(SMOKE): 1}.get(id(sizes), 3)
+    peers = find_peers(given.peers)
+    with (
+        tempfile.TemporaryDirectory(prefix="flowgraph-bench-", dir=given.folder) as name,
+        databases(given.databases, tell) as found,
+    ):
+        results = Results(this_machine(Path(name), ROOT))
+        wanted = cases(sizes, given.only or tuple(WORKLOADS), found[0])
+        Driver(Path(name), found[1], peers, tell).run(wanted, rounds, results, lambda: results.save(given.out / "results.json"))
+    return results
 
-    def middle(name: str, field: str) -> float:
-        return float(median(one[field] for one in found[name]))
 
-    rate, commit = middle("raw", "rows_per_s"), middle("raw commit", "p50_ms")
-    lines = [
-        f"SQLite, synchronous=FULL, one process, {os.cpu_count()} CPUs; medians of {len(found['raw'])} rounds.",
-        "",
-        f"| {sizes.runs} runs x {sizes.steps} steps | steps/s | of the raw loop | CPU us/step |",
-        "| --- | --: | --: | --: |",
-        f"| raw loop: one row a step, 1,000 a commit | {rate:,.0f} | 1 | {middle('raw', 'cpu_us_per_row'):.1f} |",
-    ]
-    cpu = middle("chain", "cpu_us_per_step")
-    for name, field in (("flowgraph, starts included", "steps_per_s"), ("flowgraph, after the starts", "running_steps_per_s")):
-        ratio = median(ours[field] / raw["rows_per_s"] for ours, raw in zip(found["chain"], found["raw"], strict=True))
-        lines.append(f"| {name} | {middle('chain', field):,.0f} | {ratio:.3f} | {cpu:.1f} |")
-    if "peer chain" in found:
-        theirs = middle("peer chain", "steps_per_s")
-        cpu = middle("peer chain", "cpu_us_per_step")
-        lines.append(f"| DBOS, {sizes.peer_runs} runs | {theirs:,.0f} | {theirs / rate:.4f} | {cpu:,.0f} |")
-    lines += ["", "| one step, one run after the other | p50 ms | of a raw commit |", "| --- | --: | --: |"]
-    names = {
-        "raw commit": "raw commit of one row",
-        "latency": "flowgraph, HTTP post to completed",
-        "peer latency": "DBOS, call in process",
-    }
-    for name, text in names.items():
-        if name in found:
-            lines.append(f"| {text} | {middle(name, 'p50_ms'):.2f} | {middle(name, 'p50_ms') / commit:.1f} |")
-    return "\n".join(lines)
+def write(results: Results, folder: Path, *, into_page: bool) -> None:
+    """Write the tables and the plot, and put both into the documentation."""
+    text = page(results)
+    (folder / "results.md").write_text(text, encoding="utf-8")
+    drawn = plotted(results, folder / "results.svg")
+    if into_page:
+        if drawn:
+            plotted(results, PAGE.with_suffix(".svg"))
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        picture = "![Rates beside the raw loop and the peers](benchmarks.svg)\n\n" if drawn else ""
+        PAGE.write_text(f"{before}{BEGIN}\n{picture}{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print(text)
+
+
+def plotted(results: Results, file: Path) -> bool:
+    """Draw the plot, if there is something to draw with."""
+    try:
+        from benchmarks.plot import draw
+    except ModuleNotFoundError:
+        tell("no plot: matplotlib is missing (pip install --group bench)")
+        return False
+    return draw(results, file)
 
 
 def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--rows", type=int, default=100_000, help="of the raw loop")
-    parser.add_argument("--posts", type=int, default=200, help="samples of the latency")
-    parser.add_argument("--peer-runs", type=int, default=100)
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the table there, too")
-    args = parser.parse_args()
-    sizes = Sizes(args.runs, args.steps, args.rows, args.posts, args.peer_runs)
-    with tempfile.TemporaryDirectory(prefix="flowgraph-bench-") as folder:
-        text = table(rounds(args.rounds, sizes, Path(folder)), sizes)
-    print(text)
-    if args.save is not None:
-        args.save.write_text(f"{text}\n", encoding="utf-8")
+    """Measure or render."""
+    given = options()
+    if given.render is not None:
+        write(Results.load(given.render), given.render.parent, into_page=given.page)
+        return
+    given.out.mkdir(parents=True, exist_ok=True)
+    try:
+        results = measure(given)
+    except ProgramFailed as failed:
+        raise SystemExit(str(failed)) from None
+    write(results, given.out, into_page=given.page)
 
 
 if __name__ == "__main__":

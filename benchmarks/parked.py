@@ -1,182 +1,179 @@
-"""What runs cost that only wait: memory after a restart, bytes in the database, and finding the one that an event is for.
+"""What runs cost that only wait: bytes in the database, memory and time after a restart, and the one among many that an event
+is for.
 
-python -m benchmarks.parked [--runs 100000] [--few 100] [--db postgresql://...]
+python -m benchmarks.parked sleepers|match URL --size RUNS
 
-Prints a table: the server's resident memory after a restart over sleeping runs beside one over an empty database, database bytes
-of each sleeping run, the time from the restart to the end of a run that was due meanwhile; and for open waits among few and among
-many others, the time from posting an event to the end of the run that waited for it.
+`sleepers` measures a chain without them and beside them, the database's growth, and a server that starts over them, beside one
+that starts over an empty database; one sleeper is due by then, and its end is the first progress. `match` posts events to open
+waits, one after the other, in a process that has just opened the database.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from argparse import Namespace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from statistics import median
 from typing import Any
 
-import psutil
+import httpx2
 
-from benchmarks import parked_workload
-from flowgraph_compiler.pipeline import compile_targets
-from flowgraph_runtime import Client
-from flowgraph_runtime.client import ApiError
-from flowgraph_runtime.registry import Registry
-from flowgraph_runtime.service import Service, open_store
-from flowgraph_runtime.settings import Settings
+from benchmarks.databases import ask, durability, prepare, sqlite_path, stored_bytes
+from benchmarks.engine import opened, run_all, serving, watching
+from benchmarks.gauge import Gauge, arguments, insist, resident, say, spread
+from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.service import Service
 
-AT_ONCE = 2000
+AT_ONCE = 2_000
 """Starts in flight together."""
-SOON = 8
-"""Seconds from now at which one sleeper is due: the server is down by then."""
-SETTLED = 3
+SOON = 6
+"""Seconds from its start until the one sleeper is due: nothing runs by then."""
+SETTLED = 4
 """Seconds of quiet before memory is read."""
+EVENTS = 200
+"""Events that are posted one after the other."""
+RUNS = 500
+"""Runs of a chain beside the sleepers."""
+TIMES = 3
+"""How often that chain runs."""
 
 
-async def fill(url: str, workflow: str, inputs: list[dict[str, Any]]) -> list[str]:
-    """Start a run for each input and wait until all of them are parked -> their ids."""
-    settings = Settings(db=url)
-    store = open_store(settings)
-    registry = Registry.from_compilation(compile_targets([parked_workload.__name__]))
-    ids: list[str] = []
-    try:
-        async with Service(registry, store, settings).running() as service:
-            for first in range(0, len(inputs), AT_ONCE):
-                chunk = inputs[first : first + AT_ONCE]
-                answers = await asyncio.gather(*(service.intake.start(workflow, given) for given in chunk))
-                ids += [id for id, _ in answers]
-                await asyncio.gather(*(_parked(service, id) for id, _ in answers))
-    finally:
-        store.close()
-    return ids
+async def park(service: Service, workflow: str, inputs: Sequence[dict[str, Any]]) -> None:
+    """Start a run for each input and wait until all of them rest."""
+    for first in range(0, len(inputs), AT_ONCE):
+        chunk = inputs[first : first + AT_ONCE]
+        with watching(service, len(chunk)) as watch:
+            await asyncio.gather(*(service.intake.start(workflow, given) for given in chunk))
+            await watch.all_ended.wait()
+        insist((watch.parked, watch.ended), (len(chunk), 0), "runs that rest and runs that have ended")
 
 
-async def _parked(service: Service, id: str) -> None:
-    while (await service.store.run(id)).status not in ("sleeping", "waiting"):  # type: ignore[union-attr]  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
+async def chains(url: str, postmaster: int | None) -> dict[str, float]:
+    """Run chains -> seconds and CPU seconds of a step (medians)."""
+    samples: list[dict[str, Any]] = []
+    async with opened(url) as service:
+        await run_all(service, "chain", [{"steps": 10}] * 100)
+        for _ in range(TIMES):
+            gauge = Gauge(postmaster)
+            await run_all(service, "chain", [{"steps": 10}] * RUNS)
+            samples.append(gauge.sample(RUNS * 10))
+    return {field: median(one[field] / one["count"] for one in samples) for field in ("seconds", "cpu")}
 
 
-def stored_bytes(url: str) -> int:
-    """The size of the database."""
-    if url.startswith("sqlite:///"):
-        path = url.removeprefix("sqlite:///")
-        return sum(Path(f"{path}{end}").stat().st_size for end in ("", "-wal") if Path(f"{path}{end}").exists())
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM")
-        row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-        assert row is not None
-        return int(row[0])
-
-
-@contextmanager
-def server(url: str, port: int) -> Iterator[tuple[Client, psutil.Process, float]]:
-    """A real server on the database -> a client, its process, and the wall time at which it was started."""
-    command = [sys.executable, "-m", "flowgraph_runtime.cli", "serve", parked_workload.__name__, "--db", url, "--port", str(port)]
+@asynccontextmanager
+async def restarted(url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int, float]]:
+    """A server on the database -> a client, its process, and the wall time at which it was started."""
     began = time.time()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        with Client(f"http://127.0.0.1:{port}") as client:
-            _until_ready(client, process)
-            yield client, psutil.Process(process.pid), began
-    finally:
-        process.terminate()
-        process.wait()
+    async with serving(url) as (web, process):
+        yield web, process.pid, began
 
 
-def _until_ready(client: Client, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
-        assert process.poll() is None, "the server has ended"
-        with suppress(ApiError):
-            client.workflows()
-            return
-        time.sleep(0.05)
-    raise RuntimeError("the server was not ready within a minute")
+async def settled(pid: int) -> float:
+    """Megabytes of a server that has come to rest."""
+    await asyncio.sleep(SETTLED)
+    return resident(pid)
 
 
-def resident(url: str, port: int) -> float:
-    """MB of a server that has started on the database and come to rest."""
-    with server(url, port) as (_, process, _):
-        time.sleep(SETTLED)
-        return float(process.memory_info().rss / 1e6)
+def _other(url: str) -> str:
+    path = sqlite_path(url)
+    return f"sqlite:///{path.with_name('empty.db')}" if path is not None else url.replace("/bench?", "/bench_empty?")
 
 
-def sleeping(url: str, empty: str, runs: int, port: int) -> dict[str, float]:
-    """The figures of `runs` sleeping runs."""
-    asyncio.run(fill(url, "sleeper", []))
-    before = stored_bytes(url)
+async def _run(web: httpx2.AsyncClient, id: str) -> float:
+    """Wait for the end of a run -> when it ended."""
+    while True:
+        run = (await web.get(f"/v1/runs/{id}")).json()
+        if run["ended_at"] is not None:
+            insist(run["status"], "completed", "the sleeper that was due")
+            return datetime.fromisoformat(run["ended_at"]).timestamp()
+        await asyncio.sleep(0.01)
+
+
+async def sleepers(given: Namespace) -> dict[str, Any]:
+    """The figures of `size` sleeping runs."""
+    alone = await chains(given.url, given.postmaster)
+    before = stored_bytes(given.url)
     later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
-    asyncio.run(fill(url, "sleeper", [{"until": later}] * runs))
-    after = stored_bytes(url)
-    (due,) = asyncio.run(fill(url, "sleeper", [{"until": (datetime.now(UTC) + timedelta(seconds=SOON)).isoformat()}]))
-    time.sleep(SOON)
-    asyncio.run(fill(empty, "sleeper", []))
-    none = resident(empty, port)
-    with server(url, port) as (client, process, began):
-        ended = _ended(client, due)
-        time.sleep(SETTLED)
-        rss = process.memory_info().rss / 1e6
+    gauge = Gauge(given.postmaster)
+    async with opened(given.url) as service:
+        await park(service, "sleeper", [{"until": later}] * given.size)
+    sample = gauge.sample(given.size)
+    after = stored_bytes(given.url)
+    insist(ask(given.url, "SELECT COUNT(*) FROM fg_run WHERE status = 'sleeping'"), [(given.size,)], "sleeping runs")
+    insist(ask(given.url, "SELECT COUNT(*) FROM fg_timer"), [(given.size,)], "timers")
+    beside = await chains(given.url, given.postmaster)
     return {
-        "bytes_each": (after - before) / runs,
-        "rss_mb": rss,
-        "rss_none_mb": none,
-        "rss_more_mb": rss - none,
-        "first_progress_s": ended - began,
+        **sample,
+        "bytes_each": round((after - before) / given.size, 1),
+        "chain_seconds_alone": alone["seconds"],
+        "chain_seconds_beside": beside["seconds"],
+        "chain_cpu_alone": alone["cpu"],
+        "chain_cpu_beside": beside["cpu"],
+        **await _restart(given.url),
     }
 
 
-def _ended(client: Client, id: str) -> float:
-    while (run := client.run(id)).ended_at is None:
-        time.sleep(0.02)
-    assert run.status == "completed", run
-    return datetime.fromisoformat(run.ended_at).timestamp()
+async def _restart(url: str) -> dict[str, float]:
+    async with opened(url) as service:
+        due = datetime.now(UTC) + timedelta(seconds=SOON)
+        id, _ = await service.intake.start("sleeper", {"until": due.isoformat()})
+        while (await service.store.run(id)).status != "sleeping":  # type: ignore[union-attr]  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    empty = _other(url)
+    prepare(empty)
+    async with restarted(empty) as (_, pid, _):
+        none = await settled(pid)
+    await asyncio.sleep(max(0.0, due.timestamp() - time.time()))
+    async with restarted(url) as (web, pid, began):
+        ready = time.time() - began
+        ended = await _run(web, id)
+        rss = await settled(pid)
+    return {
+        "rss_mb": round(rss, 1),
+        "rss_more_mb": round(rss - none, 1),
+        "ready_s": round(ready, 3),
+        "first_progress_s": round(ended - began, 3),
+    }
 
 
-def waking(url: str, runs: int, events: int, port: int) -> float:
-    """Milliseconds (median) from posting an event to the end of the run that waited for it, among `runs` open waits."""
-    ids = asyncio.run(fill(url, "payer", [{"order": f"o-{number}"} for number in range(runs)]))
-    samples: list[float] = []
-    with server(url, port) as (client, _, _):
-        for number in range(0, runs, max(runs // events, 1)):
-            sent = time.time()
-            client.send("paid", {"order": f"o-{number}"})
-            samples.append((_ended(client, ids[number]) - sent) * 1000)
-    return statistics.median(samples)
+async def match(given: Namespace) -> dict[str, Any]:
+    """Post an event to each of some of `size` open waits, each after the run that the one before woke has ended."""
+    async with opened(given.url) as service:
+        await park(service, "payer", [{"order": f"o-{number}"} for number in range(given.size)])
+    events = min(EVENTS, given.size // 2)
+    orders = [f"o-{number}" for number in range(0, given.size, given.size // (events * 2))][: events * 2]
+    seconds: list[float] = []
+    async with opened(given.url) as service:
+        for order in orders[:events]:
+            await _wake(service, order)
+        gauge = Gauge(given.postmaster)
+        seconds = [await _wake(service, order) for order in orders[events:]]
+        sample = gauge.sample(len(seconds))
+    woken = ask(given.url, "SELECT COUNT(*) FROM fg_run WHERE status = 'completed'")
+    insist(woken, [(events * 2,)], "runs that their events have ended")
+    return {**sample, **spread(seconds)}
+
+
+async def _wake(service: Service, order: str) -> float:
+    with watching(service, 1) as watch:
+        began = time.perf_counter()
+        await service.intake.send([Posted("paid", {"order": order})])
+        while not watch.ended:
+            await watch.all_ended.wait()
+            if not watch.ended:
+                watch.parked = 0
+                watch.all_ended.clear()
+        return time.perf_counter() - began
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.parked", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--few", type=int, default=100)
-    parser.add_argument("--events", type=int, default=50)
-    parser.add_argument("--port", type=int, default=18_450)
-    parser.add_argument("--db", help="a PostgreSQL server's URL up to the database's name; its databases parked_* must exist")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="flowgraph-parked-") as folder:
-
-        def url(name: str) -> str:
-            return f"sqlite:///{folder}/{name}.db" if given.db is None else f"{given.db.rstrip('/')}/parked_{name}"
-
-        figures = sleeping(url("asleep"), url("empty"), given.runs, given.port)
-        few = waking(url("few"), given.few, given.events, given.port)
-        many = waking(url("many"), given.runs, given.events, given.port)
-    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
-    print(f"| {given.runs:,} sleeping runs | |\n| --- | --: |")
-    print(f"| resident memory after a restart, more than with none | {figures['rss_more_mb']:.1f} MB |")
-    print(f"| database bytes each | {figures['bytes_each']:.0f} |")
-    print(f"| from the restart to the end of a run that was due | {figures['first_progress_s']:.2f} s |")
-    print(f"| event to the end of the run that waits, among {given.few:,} waits | {few:.1f} ms |")
-    print(f"| the same among {given.runs:,} waits | {many:.1f} ms |")
+    """Run one workload and print its sample."""
+    given = arguments(__doc__, ("sleepers", "match"))
+    sample = asyncio.run(sleepers(given) if given.workload == "sleepers" else match(given))
+    say({**sample, "durability": durability(given.url)})
 
 
 if __name__ == "__main__":

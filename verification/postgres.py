@@ -11,27 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SETTINGS = {
-    "listen_addresses": "",
-    "fsync": "off",  # processes are killed here, not the computer
-    "full_page_writes": "off",
-    "max_connections": "200",
-    "shared_buffers": "64MB",
-    "log_min_messages": "fatal",
-}
+_SETTINGS = {"listen_addresses": "", "max_connections": "200", "log_min_messages": "fatal"}
+_CARELESS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}  # processes are killed here, not the computer
 MISSING = "no PostgreSQL server binaries (initdb) in /usr/lib/postgresql/*/bin or on PATH"
 
 
 class PostgresServer:
-    """A temporary cluster that listens on a socket in its own folder."""
+    """A temporary cluster that listens on a socket in its own folder. `durable`: every commit waits for the disk, and memory is
+    shared out as PostgreSQL does it by itself, so that it can be measured."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
         self._binaries = binaries
         self._data = folder / "data"
         self._user = _unprivileged_user(folder)
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--locale=C")
-        settings = "".join(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
+        chosen = _SETTINGS if durable else _SETTINGS | _CARELESS
+        settings = "".join(f"{name} = '{value}'\n" for name, value in chosen.items())
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(f"{settings}unix_socket_directories = '{folder}'\n")
         self.start()
@@ -76,11 +72,11 @@ def server_binaries() -> Path | None:
 
 
 @contextmanager
-def temporary_server(binaries: Path) -> Iterator[PostgresServer]:
-    """A fresh server for the block."""
+def temporary_server(binaries: Path, *, durable: bool = False) -> Iterator[PostgresServer]:
+    """A fresh server for the block; see `PostgresServer` for `durable`."""
     folder = Path(tempfile.mkdtemp(prefix="flowgraph-pg-"))
     try:
-        server = PostgresServer(binaries, folder)
+        server = PostgresServer(binaries, folder, durable=durable)
         yield server
         server.stop()
     finally:
