@@ -6,6 +6,7 @@ python -m benchmarks.engine chain|long|fan-out|burn|burn-null|client|http URL --
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import httpx2
 
 from benchmarks import workload
 from benchmarks.databases import ask, durability, fresh
-from benchmarks.gauge import WARM_UP, Gauge, arguments, insist, say, spread
+from benchmarks.gauge import WARM_UP, Connection, Gauge, arguments, insist, say, spread
 from flowgraph_compiler.pipeline import compile_targets
 from flowgraph_runtime import AsyncClient
 from flowgraph_runtime.records import Transition
@@ -217,14 +218,16 @@ async def http(given: Namespace) -> dict[str, Any]:
     """One-step runs one after the other, from posting the start to the answer that the run has completed, each time."""
     seconds: list[float] = []
     async with serving(given.url) as (web, server):
+        connection = await Connection.open(web.base_url.port or 80)
         for number in range(given.size + WARM_UP):
             if number == WARM_UP:
                 gauge = Gauge(server.pid, given.postmaster)
             began = time.perf_counter()
-            answer = await web.post("/v1/workflows/single/runs?wait=10s", json={"input": {}})
+            status, answer = await connection.post("/v1/workflows/single/runs?wait=10s", b'{"input":{}}')
             if number >= WARM_UP:
                 seconds.append(time.perf_counter() - began)
-            insist((answer.status_code, answer.json()["status"]), (201, "completed"), "answer to a start")
+            insist((status, json.loads(answer)["status"]), (201, "completed"), "answer to a start")
+        connection.close()
         sample = gauge.sample(given.size)
     counted(given.url, given.size + WARM_UP, given.size + WARM_UP)
     return {**sample, **spread(seconds)}

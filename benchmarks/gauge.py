@@ -17,6 +17,7 @@ and whatever else the workload has to say.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
@@ -98,6 +99,31 @@ def spread(samples: Sequence[float]) -> dict[str, float]:
     ordered = sorted(samples)
     slow = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
     return {"p50_ms": round(statistics.median(ordered) * 1000, 3), "p99_ms": round(slow * 1000, 3)}
+
+
+class Connection:
+    """HTTP/1.1 on one connection that stays open, as plain as it gets, so that the server is measured and not its client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        self._reader, self._writer = reader, writer
+        self._host = host
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        """Connect to a port of this machine."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port), f"127.0.0.1:{port}")
+
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Post a JSON body -> status and body of the answer, which has to say its length."""
+        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        self._writer.write(f"{head}\r\n\r\n".encode() + body)
+        top = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(top.partition(b"content-length:")[2].partition(b"\r")[0])
+        return int(top[9:12]), await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
 
 
 def say(sample: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from benchmarks.databases import ask, durability
 from benchmarks.engine import free_port, serving
-from benchmarks.gauge import Gauge, arguments, cpu_of, insist, say
+from benchmarks.gauge import Connection, Gauge, arguments, cpu_of, insist, say
 
 CONNECTIONS = 32
 BATCH = 1_000
@@ -63,15 +63,11 @@ async def post_all(port: int, contents: Sequence[bytes], connections: int) -> No
     todo = iter(contents)
 
     async def lane() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: "
+        connection = await Connection.open(port)
         for content in todo:
-            writer.write(f"{head}{len(content)}\r\n\r\n".encode() + content)
-            top = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(top.partition(b"content-length:")[2].partition(b"\r")[0])
-            rest = await reader.readexactly(length)
-            insist(top[:12], b"http/1.1 200", f"answer {rest[:300]!r}")
-        writer.close()
+            status, answer = await connection.post("/v1/events", content)
+            insist(status, 200, f"status of the answer {answer[:300]!r}")
+        connection.close()
 
     await asyncio.gather(*(lane() for _ in range(connections)))
 
@@ -115,7 +111,7 @@ async def measured(given: Namespace) -> dict[str, Any]:
             return await load(given, port, pid, 1)
     each = 1 if given.workload == "single" else BATCH
     async with serving(given.url) as (web, server):
-        sample = await load(given, int(str(web.base_url).rsplit(":", 1)[1].strip("/")), server.pid, each)
+        sample = await load(given, web.base_url.port or 80, server.pid, each)
     stored = ask(given.url, "SELECT COUNT(*), COUNT(DISTINCT data) FROM fg_event WHERE status = 'stored'")
     insist(stored, [(given.size + max(WARM, each), given.size + max(WARM, each))], "events in the database, and different ones")
     return {**sample, "durability": durability(given.url)}

@@ -7,6 +7,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -129,11 +130,12 @@ def allowed_host(header: str | None, settings: Settings) -> bool:
     if header is None:
         return False
     host = _hostname(header)
-    return host is not None and host in _own_names(settings)
+    return host is not None and host in _own_names(settings.host, settings.allowed_hosts)
 
 
-def _own_names(settings: Settings) -> Collection[str]:
-    names = {"localhost", "127.0.0.1", "::1", settings.host.strip("[]").lower(), *_lowered(settings.allowed_hosts)}
+@lru_cache(maxsize=64)
+def _own_names(bound: str, allowed: tuple[str, ...]) -> Collection[str]:
+    names = {"localhost", "127.0.0.1", "::1", bound.strip("[]").lower(), *_lowered(allowed)}
     return names - {"0.0.0.0", "::", ""}  # noqa: S104 - a wildcard is no name that a client may use
 
 

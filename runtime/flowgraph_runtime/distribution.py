@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import orjson
+
 from flowgraph import Event
-from flowgraph.codec import dumps
+from flowgraph.codec import encode
 from flowgraph.events import EventMeta, attach_meta, meta_of
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.identifiers import Identifiers
@@ -27,19 +29,25 @@ class Distribution:
         ts = now if ts is None else ts
         if meta_of(event) is None:
             attach_meta(event, EventMeta(event_id, event.event_name, moment(ts), source))
-        names = self._registry.names_of(event.event_name)
-        paths = {path for name in names for path in self._registry.key_paths.get(name, ())}
-        return EventRow(
+        row = EventRow(
             id=event_id,
             name=event.event_name,
             data=event.model_dump_json(by_alias=True),
-            payload=dumps(event),
+            payload="null",
             ts=ts,
             received_at=now,
             source=source,
-            keys=event_keys(event, sorted(paths)),
-            names=names,
         )
+        self.complete(row, event)
+        return row
+
+    def complete(self, row: EventRow, event: Event) -> None:
+        """Put into the event's row what its class says: the payload, the keys and the names that waits find it by. Raises
+        `CodecError` for a value that cannot be stored."""
+        row.payload = orjson.dumps(encode(event)).decode()  # the tree holds nothing that it writes otherwise than `dumps`
+        row.names = self._registry.names_of(event.event_name)
+        paths = {path for name in row.names for path in self._registry.key_paths.get(name, ())}
+        row.keys = event_keys(event, sorted(paths)) if paths else ()
 
     def runs(self, event: Event, row: EventRow) -> list[NewRun]:
         """Return the runs that the event starts, one per workflow that it triggers."""

@@ -12,6 +12,9 @@ from ulid import ULID
 from flowgraph_runtime.clock import Clock
 
 _RANDOM_BITS = 80
+_LOW_BITS = 20
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _LETTERS for second in _LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Identifiers:
         self._clock = clock
         self._random_bytes = random_bytes or Random(os.urandom(16)).randbytes  # ids are no secrets; a system call each costs more
         self._last = 0
+        self._high, self._head = -1, ""  # what is above the lowest bits of the last id, and its letters
 
     def run(self) -> str:
         """Return a new run id."""
@@ -55,4 +59,11 @@ class Identifiers:
             self._last = (milliseconds << _RANDOM_BITS) | int.from_bytes(self._random_bytes(_RANDOM_BITS // 8))
         else:
             self._last += 1
-        return str(ULID.from_int(self._last))
+        return self._letters()
+
+    def _letters(self) -> str:
+        """The last id as text. Ids that are made in a row differ in their last four letters: the others are kept."""
+        high = self._last >> _LOW_BITS
+        if high != self._high:
+            self._high, self._head = high, str(ULID.from_int(self._last))[:-4]
+        return f"{self._head}{_PAIRS[self._last >> 10 & 1023]}{_PAIRS[self._last & 1023]}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
 
@@ -29,6 +30,7 @@ from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.storage import IngestResult, Store
 from flowgraph_runtime.storage.errors import Conflict
 
+_STRICT = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 EVENT_LIMIT = 512_000
 """Bytes of one event's data."""
 BATCH_LIMIT = 5_000
@@ -106,13 +108,12 @@ class Intake:
             event = validated(self._event_adapter(cls), row.data, "/data")
             attach_meta(event, EventMeta(row.id, posted.name, moment(row.ts), posted.source))
             with _storable(event, "/data"):
-                known = self._distribution.event_row(event, row.id, ts=row.ts, source=posted.source)
+                self._distribution.complete(row, event)
         except InputRejected as rejected:
             if not lenient:
                 raise
             row.status, row.reason = "invalid", str(rejected)[:REASON_LIMIT]
             return
-        row.payload, row.keys, row.names = known.payload, known.keys, known.names
         row.dedup = "start" if lenient else None
         runs.extend(self._distribution.runs(event, row))
 
@@ -120,7 +121,7 @@ class Intake:
         """The row of an event that starts nothing and wakes nothing yet. Raises `TooLarge`."""
         data = _compact(posted.data)
         envelope = None if not posted.envelope else _compact(posted.envelope)
-        size = len(data.encode()) + len((envelope or "").encode())
+        size = _bytes(data) + _bytes(envelope or "")
         if size > EVENT_LIMIT:
             raise TooLarge(f"the data of event '{posted.name}'", size, EVENT_LIMIT)
         return EventRow(
@@ -217,7 +218,14 @@ class Intake:
 
 
 def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return orjson.dumps(value, option=_STRICT).decode()
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits, a key that is no text
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _names_its_event(given: object, name: str) -> bool:

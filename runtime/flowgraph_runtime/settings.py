@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +85,7 @@ class Settings(Layered):
         return is_loopback(self.host)
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a bind address is a loopback one (`localhost` counts, an empty or unknown name does not)."""
     if host == "localhost":

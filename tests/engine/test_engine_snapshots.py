@@ -30,6 +30,16 @@ async def flow(secret: str) -> int:
     assert '"used":9' in text
 
 
+def test_what_a_run_has_not_used_is_not_in_its_state_and_states_that_have_it_are_read() -> None:
+    hand = Hand(compiled('@workflow\nasync def flow() -> int:\n    await sleep("30d")\n    return 1\n'))
+    text = snapshot(hand.state, hand.program)
+    unused = {"visits": {}, "cancel_reason": None, "event_id": None, "error": None}
+    assert not unused.keys() & json.loads(text).keys()
+    assert len(text) < 350, "a million sleeping runs are a million states"
+    earlier = json.dumps({**json.loads(text), **unused})
+    assert snapshot(restore(earlier, hand.program), hand.program) == text
+
+
 @pytest.mark.parametrize(("rounds", "digits"), [(300, 12), pytest.param(10_000, 40, marks=pytest.mark.ci)])
 def test_a_state_does_not_grow_with_its_history(rounds: int, digits: int) -> None:
     body = f"""

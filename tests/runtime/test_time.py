@@ -7,6 +7,8 @@ import logging
 import threading
 import time
 
+from ulid import ULID
+
 from flowgraph_runtime.clock import ManualClock, SystemClock
 from flowgraph_runtime.heartbeat import Heartbeat
 from flowgraph_runtime.identifiers import Identifiers
@@ -162,6 +164,13 @@ def test_ids_sort_by_creation_and_repeat_under_the_same_clock_and_dice():
     assert all(run.startswith("run_") and len(run) == 30 for run in runs)
     assert event.startswith("evt_")
     assert made() == (runs, event)
+
+
+def test_ids_made_in_a_row_are_ulids_that_count_up():
+    for low in (0, 1_000, (1 << 20) - 3):  # the last one carries into the letters that are kept
+        ids = Identifiers(ManualClock(1_700_000_000_000_000), lambda size, low=low: low.to_bytes(size))
+        made = [ids.event() for _ in range(6)]
+        assert made == [f"evt_{ULID.from_int((1_700_000_000_000 << 80) + low + number)}" for number in range(6)]
 
 
 def test_times_are_exact_both_ways():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flowgraph_runtime.records import EventRow, NewRun, Transition, WaitRow
-from flowgraph_runtime.storage import Conflict, UnstorableText, early
+from flowgraph_runtime.storage import Conflict, IngestResult, UnstorableText, early
 from tests.storage.site import SECOND, Site
 
 
@@ -49,6 +53,48 @@ def test_a_client_id_with_other_data_conflicts_and_nothing_of_the_batch_is_store
     assert caught.value.existing == first.id
     assert site.run(site.store.event(fresh.id)) is None
     assert site.run(site.store.claim(site.epoch, 10)) == []
+
+
+def together(site: Site, *sends: Coroutine[Any, Any, list[IngestResult]]) -> list[Any]:
+    """Send while the writer is busy, so that all of them wait for it -> results and errors."""
+    gate = threading.Event()
+
+    async def open_gate() -> None:
+        gate.set()
+
+    async def all_of_them() -> list[Any]:
+        busy = site.store._write(lambda _: gate.wait(30))
+        return await asyncio.gather(busy, *sends, open_gate(), return_exceptions=True)
+
+    return site.run(all_of_them())[1:-1]
+
+
+def test_those_who_send_while_the_writer_is_busy_share_a_transaction_and_each_gets_its_own_answer(site: Site) -> None:
+    events = [site.event(order=str(number)) for number in range(5)]
+    runs = {event.id: site.new_run(event) for event in events[1:]}
+    sends = [site.store.ingest([event], [runs[event.id]] if event.id in runs else []) for event in events]
+    answers = together(site, *sends)
+    found = [(result.event_id, result.run_ids) for (result,) in answers]
+    assert found == [(event.id, (runs[event.id].id,) if event.id in runs else ()) for event in events]
+    assert [len(news.events) for news in site.news if news.events] == [5]
+
+
+def test_of_several_senders_of_one_id_at_once_the_first_one_starts_its_run_alone(site: Site) -> None:
+    event = site.event(client_id="c-1")
+    copies = [replace(event) for _ in range(3)]
+    runs = [site.new_run(event) for _ in copies]
+    answers = together(site, *(site.store.ingest([copy], [run]) for copy, run in zip(copies, runs, strict=True)))
+    assert [(result.run_ids, result.duplicate) for (result,) in answers] == [((runs[0].id,), n > 0) for n in range(3)]
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 10))] == [runs[0].id]
+
+
+def test_a_conflict_of_one_sender_leaves_the_others_of_its_transaction_alone(site: Site) -> None:
+    first, other, fresh = site.event(client_id="c-1"), site.event(client_id="c-1", data='{"n":2}'), site.event()
+    stored, refused, alone = together(site, *(site.store.ingest([event], []) for event in (first, other, fresh)))
+    assert isinstance(refused, Conflict)
+    assert refused.existing == first.id
+    assert [stored[0].event_id, alone[0].event_id] == [first.id, fresh.id]
+    assert site.run(site.store.event(other.id)) is None
 
 
 def test_the_order_of_members_makes_no_other_data(site: Site) -> None:

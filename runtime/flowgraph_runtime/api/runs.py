@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.responses import Response
 
@@ -14,6 +15,7 @@ from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
 from flowgraph_runtime.diagrams import live_svg
 from flowgraph_runtime.engine.errors import NotReopenable
+from flowgraph_runtime.hub import Subscription
 from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.errors import NotFailed
@@ -23,6 +25,8 @@ from flowgraph_runtime.views import journal_view, run_view
 
 MOST_WAIT = 60.0
 """Seconds that `?wait=` may ask for."""
+SOON = 0.02
+"""Seconds in which a short run has ended; who works on it elsewhere is not heard, so then it is looked at."""
 
 
 async def start(call: Call) -> Response:
@@ -31,7 +35,7 @@ async def start(call: Call) -> Response:
     body: StartIn = await call.body()
     key = call.checked_header("Idempotency-Key")
     run_id, created = await call.service.intake.start(call.path["name"], body.input, key)
-    row = await (_ended_within(call, run_id, seconds) if seconds else _row(call, run_id))
+    row = await (_ended_within(call, run_id, seconds, new=created) if seconds else _row(call, run_id))
     return answer(shown(call, row), 201 if created else 200, {"Location": f"/v1/runs/{run_id}"})
 
 
@@ -44,18 +48,23 @@ def _wait(text: str | None) -> float:
         raise Problem(400, "bad query parameter", f"'wait': {error}") from None
 
 
-async def _ended_within(call: Call, run_id: str, seconds: float) -> RunRow:
-    """Wait for the run's end by what the hub hears; look again now and then, because another process may work on it."""
+async def _ended_within(call: Call, run_id: str, seconds: float, *, new: bool = False) -> RunRow:
+    """Wait for the run's end by what the hub hears; look again now and then, because another process may work on it. `new`: its
+    start was committed just now, so it need not be looked at before something is heard of it."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     with call.service.hub.subscribe(run_id) as subscription:
+        if new:
+            await _heard_of(subscription, min(seconds, SOON))
         while (row := await _row(call, run_id)).status not in ENDED and (left := deadline - loop.time()) > 0:
-            try:
-                async with asyncio.timeout(min(left, 1.0)):
-                    await subscription.next_of("run")
-            except TimeoutError:
-                continue
+            await _heard_of(subscription, min(left, 1.0))
     return row
+
+
+async def _heard_of(subscription: Subscription, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await subscription.next_of("run")
 
 
 async def _row(call: Call, run_id: str) -> RunRow:

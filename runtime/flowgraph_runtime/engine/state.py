@@ -49,13 +49,13 @@ _PLAIN = (
     "at",
     "next_serial",
     "next_token",
-    "visits",
     "phase",
-    "cancel_reason",
     "started",
     "started_at",
     "status",
 )
+_SELDOM = ("visits", "cancel_reason", "event_id")
+"""Members that most states leave as they are at the start: not written then. A million sleepers are a million states."""
 
 __all__ = ["BranchResults", "RunState", "references", "restore", "snapshot"]
 
@@ -107,12 +107,13 @@ class _Writer:
 
     def write(self, state: RunState) -> str:
         document: Document = {"format": FORMAT, **{name: getattr(state, name) for name in _PLAIN}}
-        document["event_id"] = state.event_id
+        document |= {name: value for name in _SELDOM if (value := getattr(state, name))}
         if state.attempt > 1:
             document["attempt"] = state.attempt
         if self._program.on_failure is not None or self._program.on_cancel is not None:
             document["trigger"] = state.trigger
-        document["error"] = None if state.error is None else self._value(state.error, "error")
+        if state.error is not None:
+            document["error"] = self._value(state.error, "error")
         document["main"] = self._token(state.main)
         if state.watches:
             document["watches"] = [self._token(watch) for watch in state.watches]
@@ -220,11 +221,14 @@ class _Reader:
 
     def read(self, document: Document) -> RunState:
         state = RunState(document["run_id"])
-        for name in (*_PLAIN, "event_id"):
+        for name in _PLAIN:
             setattr(state, name, document[name])
+        for name in _SELDOM:
+            if document.get(name):
+                setattr(state, name, document[name])
         state.trigger = document.get("trigger", "[]")
         state.attempt = document.get("attempt", 1)
-        if document["error"] is not None:
+        if document.get("error") is not None:
             state.error = self._decoder.decode(document["error"])
         state.main = self._token(document["main"], None, 0)
         for watch in document.get("watches", ()):

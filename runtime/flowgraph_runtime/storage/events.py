@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -71,6 +72,7 @@ def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[I
     its name and `client_id`; with other data that is a Conflict and nothing of the batch is stored. With `dedup` = start it is
     another event, which starts nothing for a day."""
     first = _first_of_each(events)
+    new_ones = {id(event) for event in first.values()}
     absorbed = _absorbed(tx, first.values())
     first.update(absorbed)
     numbers = store_events(tx, list(first.values()))
@@ -78,10 +80,23 @@ def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[I
     started = [run for run in runs if run.event_id in new and run.event_id not in absorbed]
     insert_runs(tx, started, new)
     offer_to_waits(tx, [(number, first[id]) for id, number in numbers.items()])
-    run_ids = {id: tuple(run.id for run in started if run.event_id == id) for id in numbers}
+    run_ids: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    for run in started:
+        run_ids[str(run.event_id)] += (run.id,)
     known = _stored_before(tx, [event for event in first.values() if event.id not in numbers])
     known.update({_identity(first[id]): (id, first[id].data, run_ids[id]) for id in numbers})
-    return [_result(event, known, numbers, first) for event in events]
+    return [_result(event, known, first, new=event.id in numbers and id(event) in new_ones) for event in events]
+
+
+def ingest_all(tx: Tx, parts: Sequence[tuple[Sequence[EventRow], Sequence[NewRun]]]) -> list[list[IngestResult]]:
+    """Do several of `ingest` at once, as if one after the other; raises for all of them when one has a Conflict."""
+    runs: list[NewRun] = []
+    seen: set[str] = set()
+    for events, started in parts:
+        runs += [run for run in started if run.event_id not in seen]  # an id that several send is the first one's event
+        seen.update(event.id for event in events)
+    results = iter(ingest(tx, [event for events, _ in parts for event in events], runs))
+    return [[next(results) for _ in events] for events, _ in parts]
 
 
 def _identity(event: EventRow) -> tuple[str, str]:
@@ -140,14 +155,15 @@ def _stored_before(tx: Tx, events: Sequence[EventRow]) -> dict[tuple[str, str], 
 def _result(
     event: EventRow,
     known: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]],
-    numbers: dict[str, int],
     first: dict[str, EventRow],
+    *,
+    new: bool,
 ) -> IngestResult:
     id, data, run_ids = known[_identity(event)]
     if event.dedup is None and not _same_json(data, event.data):
         raise Conflict("event id", event.client_id or event.id, id)
     reason = first[id].reason if id in first else event.reason
-    return IngestResult(id, event.name, run_ids, id not in numbers or id != event.id, reason)
+    return IngestResult(id, event.name, run_ids, not new, reason)
 
 
 def _same_json(one: str, other: str) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
+from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
 from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, Run, StoredEvent, Taken, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
 
@@ -49,6 +50,7 @@ class EventPage:
 
 
 _Parent = aliased(Run)
+_ONE_RUN = text(f"SELECT {RUN_COLUMNS} FROM fg_run r {RUN_JOINS} WHERE r.id = :id")  # noqa: S608 - of constants
 
 
 def _runs() -> Any:
@@ -98,9 +100,9 @@ def _run_row(row: Any) -> RunRow:
 
 
 def run(connection: Connection, id: str) -> RunRow | None:
-    """One run."""
-    found = _rows(connection, _runs().where(col(Run.id) == id))
-    return _run_row(found[0]) if found else None
+    """One run. By plain columns: who waits for a run's end asks this each time, and SQLModel takes ten times as long."""
+    found = connection.execute(_ONE_RUN, {"id": id}).first()
+    return None if found is None else run_row(found)
 
 
 def runs(
@@ -262,12 +264,9 @@ def machine(connection: Connection, fingerprint: str) -> MachineRow | None:
 
 def live_machines(connection: Connection) -> dict[str, int]:
     """How many runs that are not over each machine has."""
-    query = (
-        select(MachineText.fingerprint, func.count())
-        .join(Run, col(Run.machine) == col(MachineText.number))
-        .where(col(Run.status).not_in(ENDED))
-        .group_by(col(MachineText.fingerprint))
-    )
+    counted = select(Run.machine, func.count().label("count")).where(col(Run.status).not_in(ENDED)).group_by(col(Run.machine))
+    by_machine = counted.subquery()  # joined before they are counted, a million runs take twice as long
+    query = select(MachineText.fingerprint, by_machine.c.count).join(by_machine, by_machine.c.machine == col(MachineText.number))
     with Session(connection) as session:
         return dict(session.exec(query).all())
 

@@ -112,7 +112,7 @@ class Store:
 
     async def ingest(self, events_: Sequence[EventRow], runs_: Sequence[NewRun]) -> list[IngestResult]:
         """Store events and create the runs that they start (by `event_id`), all or nothing; raises Conflict, UnstorableText."""
-        return await self._write(lambda tx: events.ingest(tx, events_, runs_), buckets=lambda: event_buckets(events_))
+        return await self._write(Shared(events.ingest_all, (events_, runs_)), buckets=lambda: event_buckets(events_))
 
     async def start_run(self, run: NewRun) -> tuple[str, bool]:
         """Create a run by hand -> (id, whether it is new); raises Conflict, UnknownMachine."""
