@@ -205,7 +205,7 @@ def workers(database: str, sizes: Sizes) -> Iterator[Case]:
     """One to three workers on one PostgreSQL."""
     if database == "postgres":
         for count in (1, 2, 3):
-            entry = Entry(OURS, "benchmarks.fleet", "chain", sizes.fleet, ("--repeat", str(count)))
+            entry = Entry(OURS, "benchmarks.workers", "chain", sizes.fleet, ("--repeat", str(count)))
             yield Case("workers", database, count, "step", (entry,))
 
 

@@ -22,8 +22,10 @@ UNITS = {"chain": "runs of 10 steps", "long": "steps in one run", "fan-out": "it
 
 
 def draw(results: Results, file: Path) -> bool:
-    """Write an SVG with a panel for each case that has several bars; False when there is none."""
-    panels = [key for key in results.cases() if key[0] in UNITS and len(results.whose(key)) > 1]
+    """Write an SVG with a panel for each case that peers take part in (in a run without peers: that has several bars); False when
+    there is none."""
+    several = [key for key in results.cases() if key[0] in UNITS and len(results.whose(key)) > 1]
+    panels = [key for key in several if PEER in map(_colour, results.whose(key))] or several
     if not panels:
         return False
     heights = [len(results.whose(key)) + 1 for key in panels]
@@ -49,7 +51,7 @@ def _panel(axis: Any, results: Results, key: Key) -> None:
         said = f"{figure:.2f} ms" if latency else f"{figure:,.0f}/s"
         axis.text(value, row, f" {value:.3g}  ({said}, {spent:,.0f} us CPU)", va="center", fontsize=7)
     axis.set_xscale("log")
-    axis.set_xlim(right=max(value for _, value in bars) * 12)
+    axis.set_xlim(min(value for _, value in bars if value) / 4, max(value for _, value in bars) * 12)
     axis.invert_yaxis()
     axis.set_title(f"{_title(key)}: {'p50' if latency else 'rate'}, times the {base}", fontsize=8, loc="left")
     axis.tick_params(labelsize=7)
@@ -57,7 +59,7 @@ def _panel(axis: Any, results: Results, key: Key) -> None:
 
 
 def _title(key: Key) -> str:
-    return f"{key[0]}, {'' if key[0] == 'latency' else f'{key[2]:,} '}{UNITS[key[0]]}, {key[1]}"
+    return f"{key[0]}, {'' if key[0] == 'latency' else f'{key[2]:,} '}{UNITS[key[0]]}, {key[1]}".replace(", 1 runs", ", 1 run")
 
 
 def _colour(who: str) -> str:

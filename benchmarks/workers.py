@@ -1,6 +1,6 @@
 """Several workers on one PostgreSQL database, each a process of its own.
 
-python -m benchmarks.fleet chain URL --size RUNS_OF_EACH --repeat WORKERS
+python -m benchmarks.workers chain URL --size RUNS_OF_EACH --repeat WORKERS
 
 The runs are stored first, by a process that works on none; then all workers are let go at once, and the time counts until no run
 is left. Their CPU time and the database server's are in the sample.
@@ -48,7 +48,7 @@ async def work(url: str) -> None:
 @contextmanager
 def worker(url: str) -> Iterator[subprocess.Popen[str]]:
     """A worker's process that is ready."""
-    command = [sys.executable, "-m", "benchmarks.fleet", "work", url]
+    command = [sys.executable, "-m", "benchmarks.workers", "work", url]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
