@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -108,6 +108,21 @@ def _actions(old: m.Machine, new: m.Machine) -> Iterator[str]:
             yield f"{action_title(action)} at '{site}' is new"
         else:
             yield from _action(site, before[site], action)
+
+
+def changed_sites(old: m.Machine, new: m.Machine) -> set[str]:
+    """The sites of the actions that both machines have and that are not the same."""
+    before, after = dict(_by_site(old)), dict(_by_site(new))
+    needs = [{need.name: _signature(need) for need in machine.manifest.steps} for machine in (old, new)]
+    return {
+        site
+        for site in before.keys() & after.keys()
+        if any(_action(site, before[site], after[site])) or len({_signature_of(after[site], need) for need in needs}) > 1
+    }
+
+
+def _signature_of(action: m.Action, signatures: Mapping[str, str]) -> str | None:
+    return signatures.get(action.step) if isinstance(action, m.CallStep) else None
 
 
 def _action(site: str, old: m.Action, new: m.Action) -> Iterator[str]:

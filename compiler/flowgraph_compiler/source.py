@@ -162,7 +162,7 @@ def _places(where: str, texts: Texts) -> list[_Place]:
         return [_place(path)]
     if where.endswith(".py") or "/" in where:
         raise TargetError(f"no file or folder '{where}'")
-    return [_dotted(where)]
+    return _dotted(where)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -187,14 +187,23 @@ def _place(file: Path) -> _Place:
     return _Place(".".join(names), file, root)
 
 
-def _dotted(name: str) -> _Place:
+def _dotted(name: str) -> list[_Place]:
+    """The file of a module; of a package all that are below it, by the names that they are imported under."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError) as error:
         raise TargetError(f"no module '{name}': {error}") from error
+    if spec is not None and spec.submodule_search_locations:
+        folders = [Path(folder).resolve() for folder in spec.submodule_search_locations]
+        return [_Place(_inside(name, folder, file), file, Path.cwd()) for folder in folders for file in _files(folder)]
     if spec is None or spec.origin is None:
         raise TargetError(f"no file, folder or module '{name}'")
-    return _Place(name, Path(spec.origin), Path.cwd())
+    return [_Place(name, Path(spec.origin), Path.cwd())]
+
+
+def _inside(package: str, folder: Path, file: Path) -> str:
+    parts = file.relative_to(folder).with_suffix("").parts
+    return ".".join((package, *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
 def _workflows(modules: Iterable[SourceModule]) -> dict[str, Workflow[..., Any]]:

@@ -13,7 +13,7 @@ import pytest
 from flowgraph_compiler.machine import Machine, Trigger
 from flowgraph_compiler.render import DARK, LIGHT, DiagramEdge, DiagramGraph, DiagramNode, Style, diagram, dot, heading, mermaid
 from flowgraph_compiler.render.colours import Palette
-from flowgraph_compiler.render.shapes import folded, shortened
+from flowgraph_compiler.render.shapes import backward, folded, shortened
 from tests.compiler.compiled import PRELUDE, checked
 
 SOURCE = """
@@ -245,3 +245,11 @@ def test_graphviz_draws_it(machine: Machine, level: str) -> None:
         assert b"<svg" in done.stdout
         assert b"alert" not in done.stdout
         assert not done.stderr, done.stderr
+
+
+def test_a_loop_stands_below_its_head(machine: Machine, drawn: DiagramGraph) -> None:
+    """The arrow that closes it is written from the head, so that Graphviz ranks the body below."""
+    by_id = {node.id: node.title for node in drawn.nodes}
+    back = {(by_id[edge.source], by_id[edge.target]) for edge in backward(drawn)}
+    assert {target for _, target in back} == {"for n in range(x)"}
+    assert dot(drawn).count("dir=back") == len(back)

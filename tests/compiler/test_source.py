@@ -166,3 +166,15 @@ def test_a_text_that_cannot_be_parsed() -> None:
     with pytest.raises(SourceError, match=r"made_of_text.py:1:5") as caught:
         from_text("x = = 1", "made_of_text")
     assert [found.rule.code for found in caught.value.diagnostics] == ["FG001"]
+
+
+def test_a_package_by_its_dotted_name_has_all_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that stands in a folder without `__init__.py`."""
+    package = tmp_path / "outer_of_dotted" / "inner"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    flow = "from flowgraph import workflow\n\n@workflow\nasync def greet(name: str) -> str:\n    return name\n"
+    (package / "flows.py").write_text(flow, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    loaded = load(["outer_of_dotted.inner"])
+    assert [module.name for module in loaded.modules] == ["outer_of_dotted.inner", "outer_of_dotted.inner.flows"]

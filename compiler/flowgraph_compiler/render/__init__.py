@@ -14,6 +14,7 @@ from flowgraph_compiler.render.as_dot import dot
 from flowgraph_compiler.render.as_mermaid import mermaid
 from flowgraph_compiler.render.blocks import block_diagram
 from flowgraph_compiler.render.colours import DARK, LIGHT
+from flowgraph_compiler.render.comparing import compared
 from flowgraph_compiler.render.outline import outlined
 from flowgraph_compiler.render.shapes import Cluster, DiagramEdge, DiagramGraph, DiagramNode
 from flowgraph_compiler.render.steps import StepDiagram
@@ -28,6 +29,7 @@ __all__ = [
     "DiagramGraph",
     "DiagramNode",
     "Style",
+    "compared",
     "diagram",
     "dot",
     "heading",

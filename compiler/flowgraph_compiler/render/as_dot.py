@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowgraph_compiler.render.shapes import UNPLACED, Cluster, DiagramEdge, DiagramGraph, DiagramNode, folded
+from flowgraph_compiler.render.shapes import CHANGES, UNPLACED, Cluster, DiagramEdge, DiagramGraph, DiagramNode, backward, folded
 from flowgraph_compiler.render.styles import PLAIN, Style
 
 _SHAPES = {
@@ -41,6 +41,7 @@ class _Writer:
         self._style = style
         self._palette = style.palette
         self._ids = {node.id: f"n{number}" for number, node in enumerate(diagram.nodes)}
+        self._backward = backward(diagram)
 
     def lines(self) -> Iterator[str]:
         diagram, arrow = self._diagram, self._palette.arrow
@@ -95,7 +96,15 @@ class _Writer:
 
     def _edge(self, edge: DiagramEdge) -> str:
         label = f"label={_quoted(f' {edge.label} ')}, " if edge.label else ""
-        return f"{self._ids[edge.source]} -> {self._ids[edge.target]} [{label}{_EDGES[edge.kind].format(self._palette)}];"
+        look = _EDGES[edge.kind].format(self._palette)
+        if edge.change is not None:
+            paint = self._palette.statuses[edge.change]
+            look += f', color="{paint.border}", fontcolor="{paint.border}", penwidth=1.8, class="{edge.change}"'
+            look += ", style=dashed" if edge.change == "removed" else ""
+        source, target = self._ids[edge.source], self._ids[edge.target]
+        if edge in self._backward:  # written the other way round, so that a loop's head stands above its body
+            return f"{target} -> {source} [{label}{look}, dir=back];"
+        return f"{source} -> {target} [{label}{look}];"
 
     def _legend(self) -> Iterator[str]:
         kinds = self._diagram.kinds() if self._style.legend else ()
@@ -103,7 +112,8 @@ class _Writer:
         entries += [DiagramNode("", kind, words) for kind, words in kinds]
         if not entries:
             return
-        title, frame, arrow = "legend" if kinds else "states", self._palette.frame, self._palette.arrow
+        compared = any(status in CHANGES for status in self._diagram.legend)
+        title, frame, arrow = "legend" if kinds else "changes" if compared else "states", self._palette.frame, self._palette.arrow
         yield '  subgraph "cluster_legend" {'
         yield f'    label="{title}"; labeljust=l; color="{frame}"; fontcolor="{arrow}"; style="rounded"; fontsize=9; margin=6;'
         names = [f"legend{number}" for number in range(len(entries))]

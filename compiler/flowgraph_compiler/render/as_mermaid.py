@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from flowgraph_compiler.render.colours import Paint
-from flowgraph_compiler.render.shapes import UNPLACED, Cluster, DiagramEdge, DiagramGraph, DiagramNode, folded
+from flowgraph_compiler.render.shapes import CHANGES, UNPLACED, Cluster, DiagramEdge, DiagramGraph, DiagramNode, folded
 from flowgraph_compiler.render.styles import PLAIN, Style
 
 _SHAPES = {
@@ -39,11 +39,15 @@ def _lines(diagram: DiagramGraph, style: Style) -> Iterator[str]:
         if cluster.parent is None:
             yield from _cluster(cluster, diagram, ids, style)
     yield from (f"  {_edge(edge, ids)}" for edge in diagram.edges)
-    explained = [DiagramNode("", kind, words) for kind, words in diagram.kinds()] if style.legend else []
+    explained = [DiagramNode("", "step", status, status=status) for status in diagram.legend if status in CHANGES]
+    explained += [DiagramNode("", kind, words) for kind, words in diagram.kinds()] if style.legend else []
     if explained:
         yield '  subgraph legend["legend"]'
         yield from (f"    {_node(node, f'legend{number}', style)}" for number, node in enumerate(explained))
         yield "  end"
+    for number, edge in enumerate(diagram.edges):
+        if edge.change is not None:
+            yield f"  linkStyle {number} stroke:{style.palette.statuses[edge.change].border},stroke-width:2px"
     for node in diagram.nodes:
         address = style.address(node.line)
         if address is not None:

@@ -65,6 +65,10 @@ LIGHT = Palette(
         "failed": Paint("#ffc2c2", "#c02626", width=2.0),
         "cancelled": Paint("#dcdfe4", "#7d8896", "#444d59", "dotted"),
         "skipped": Paint("#dcdfe4", "#7d8896", "#444d59", "dotted"),
+        "added": Paint("#c2ebcb", "#1f8a3d", width=2.2),
+        "removed": Paint("#ffd5d5", "#c02626", "#7c2020", "dashed", width=1.8),
+        "changed": Paint("#ffe6a8", "#b57a00", width=2.2),
+        "same": Paint("#f1f3f6", "#98a2af", "#4a5462"),
     },
     other=Paint("#eef1f5", "#6b7788"),
 )
@@ -98,6 +102,10 @@ DARK = Palette(
         "failed": Paint("#5b1c22", "#f2616d", "#ffffff", width=2.0),
         "cancelled": Paint("#2b3038", "#7d8896", "#b3bcc8", "dotted"),
         "skipped": Paint("#2b3038", "#7d8896", "#b3bcc8", "dotted"),
+        "added": Paint("#17452a", "#4fc878", _PALE, width=2.2),
+        "removed": Paint("#4a1b20", "#f2616d", "#f3c4c8", "dashed", width=1.8),
+        "changed": Paint("#54400c", "#e0a93a", _PALE, width=2.2),
+        "same": Paint("#242b36", "#667384", "#b3bcc8"),
     },
     other=Paint("#262e3a", "#8794a6", _PALE),
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 STATUSES = ("pending", "running", "retrying", "waiting", "completed", "failed", "cancelled", "skipped")
 """States that colour a node; `done` is read as `completed`."""
+CHANGES = ("added", "removed", "changed", "same")
+"""States that colour a node where two machines are compared."""
 UNPLACED = frozenset({"decision", "loop", "fork"})
 """Kinds whose line is not written into the box: it stands at the steps around."""
 
@@ -28,12 +31,13 @@ class DiagramNode:
 
 @dataclass(frozen=True, slots=True)
 class DiagramEdge:
-    """An arrow. `kind`: flow, timeout, error or calls."""
+    """An arrow. `kind`: flow, timeout, error or calls; `change`: added or removed, where two machines are compared."""
 
     source: str
     target: str
     label: str = ""
     kind: str = "flow"
+    change: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class DiagramGraph:
-    """A whole diagram. `legend` are the statuses that occur, when the diagram shows a run."""
+    """A whole diagram. `legend` are the statuses that occur, when the diagram shows a run or compares two machines."""
 
     title: str
     nodes: tuple[DiagramNode, ...]
@@ -75,6 +79,38 @@ _EXPLAINED = {
     "end": "an end",
     "raise": "an error",
 }
+
+
+def backward(diagram: DiagramGraph) -> set[DiagramEdge]:
+    """The arrows that lead back to where the way to them came from: those that close loops."""
+    onward: dict[str, list[DiagramEdge]] = {}
+    for edge in diagram.edges:
+        if edge.kind != "calls" and edge.change != "removed":
+            onward.setdefault(edge.source, []).append(edge)
+    found, done = set[DiagramEdge](), set[str]()
+    for node in diagram.nodes:
+        if node.id not in done:
+            _search(node.id, onward, found, done)
+    return found
+
+
+def _search(start: str, onward: Mapping[str, list[DiagramEdge]], found: set[DiagramEdge], done: set[str]) -> None:
+    """Depth first: an arrow to a node on the way to where it starts closes a loop."""
+    way = [(start, iter(onward.get(start, ())))]
+    around = {start}
+    while way:
+        here, edges = way[-1]
+        for edge in edges:
+            if edge.target in around:
+                found.add(edge)
+            elif edge.target not in done:
+                around.add(edge.target)
+                way.append((edge.target, iter(onward.get(edge.target, ()))))
+                break
+        else:
+            way.pop()
+            around.discard(here)
+            done.add(here)
 
 
 class _Wrapper(textwrap.TextWrapper):

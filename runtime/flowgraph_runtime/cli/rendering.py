@@ -16,7 +16,7 @@ from flowgraph_runtime.cli.console import Exit, Failure, show, write_file
 
 if TYPE_CHECKING:
     from flowgraph_compiler.pipeline import Compilation
-    from flowgraph_compiler.render import Style
+    from flowgraph_compiler.render import DiagramGraph, Style
 
 
 class DiagramFormat(Enum):
@@ -71,7 +71,7 @@ def render(
 
     style = Style(DARK if theme is Theme.DARK else LIGHT, ("",) if title else (), legend, link)
     if format is None and output is not None and output.suffix:
-        format = _by_ending(output)
+        format = format_of(output)
     compiled = compile_or_stop([target])
     names = list(compiled.machines)
     if output is not None and (len(names) > 1 or not output.suffix or output.is_dir()):
@@ -91,11 +91,17 @@ def render(
 def drawn(compiled: Compilation, workflow: str, format: DiagramFormat, level: DiagramLevel, style: Style) -> bytes:
     """One workflow's diagram in a format. Raises `Failure`: exit 3 without a renderer."""
     from flowgraph_compiler import render as diagrams
-    from flowgraph_runtime.pictures import NoRenderer, PictureError, picture
 
     machine = compiled.machines[workflow]
     style = replace(style, file=machine.file, heading=diagrams.heading(machine) if style.heading else ())
-    diagram = diagrams.diagram(machine, level.value)
+    return written(diagrams.diagram(machine, level.value), format, style)
+
+
+def written(diagram: DiagramGraph, format: DiagramFormat, style: Style) -> bytes:
+    """A diagram in a format. Raises `Failure`: exit 3 without a renderer."""
+    from flowgraph_compiler import render as diagrams
+    from flowgraph_runtime.pictures import NoRenderer, PictureError, picture
+
     if format is DiagramFormat.MERMAID:
         return diagrams.mermaid(diagram, style).encode()
     text = diagrams.dot(diagram, style)
@@ -106,10 +112,11 @@ def drawn(compiled: Compilation, workflow: str, format: DiagramFormat, level: Di
     except NoRenderer as error:
         raise Failure(str(error), code=Exit.NO_RENDERER) from error
     except PictureError as error:
-        raise Failure(f"Graphviz refused the diagram of '{workflow}': {error}") from error
+        raise Failure(f"Graphviz refused the diagram of '{diagram.title}': {error}") from error
 
 
-def _by_ending(output: Path) -> DiagramFormat:
+def format_of(output: Path) -> DiagramFormat:
+    """The format that a file's ending asks for. Raises `Failure` (exit 2)."""
     try:
         return _ENDINGS[output.suffix[1:].lower()]
     except KeyError:
