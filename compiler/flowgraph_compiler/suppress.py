@@ -78,7 +78,7 @@ def _allowance(rest: str, span: Span) -> Allowance:
 def _mistakes(allowance: Allowance) -> Iterator[Diagnostic]:
     rule = RULES["FG109"]
     for name in allowance.unknown:
-        yield Diagnostic(rule, allowance.span, f"'allow' names no rule: '{name}'", "flowgraph rules")
+        yield Diagnostic(rule, allowance.span, f"'allow' names no rule: '{name}'", "'flowgraph rules' lists them")
     if not allowance.rules and not allowance.unknown:
         yield Diagnostic(rule, allowance.span, "'allow' names no rule", "# flowgraph: allow FG231 the reason")
     for named in allowance.rules:

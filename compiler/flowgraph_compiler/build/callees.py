@@ -302,12 +302,17 @@ def _local(context: Context, name: str) -> Callee:
     )
 
 
+def _made_a_step(text: str) -> str:
+    return f"call it in a '@step', or add '@step' to '{text}'" if "." in text else f"add '@step' to '{text}'"
+
+
 def _foreign(value: Any, text: str) -> Refused:
     home = getattr(value, "__module__", None) or ""
-    qualified = f"{home}.{getattr(value, '__name__', text)}"
-    advice = _ADVICE.get(qualified)
+    package = home.partition(".")[0]  # asyncio's own names stand in 'asyncio.tasks' and others
+    name = getattr(value, "__name__", text)
+    advice = _ADVICE.get(f"{home}.{name}") or _ADVICE.get(f"{package}.{name}")
     if inspect.iscoroutinefunction(value) or home.startswith("asyncio"):
-        return Refused("FG110", f"'{text}' is not a step", advice or f"add '@step' to '{text}'")
+        return Refused("FG110", f"'{text}' is not a step", advice or _made_a_step(text))
     if _has_effects(value, home):
         return Refused("FG140", f"'{text}' has an effect or gives another answer each time", advice or TO_STEP)
     if callable(value) and not isinstance(value, FunctionType | BuiltinFunctionType | MethodType):

@@ -54,4 +54,5 @@ def _wrong(expr: Expr, graph: WorkflowGraph) -> str | None:
 
 def _described(value: object) -> str | None:
     wrong = duration_error(value)
-    return None if wrong is None else f"'{value!r}' is no duration: {wrong}"
+    shown = repr(value) if isinstance(value, str) else f"'{value!r}'"
+    return None if wrong is None else f"{shown} is no duration: {wrong}"

@@ -45,7 +45,7 @@ def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> It
     workflow = decl.name if kind == "workflow" else None
 
     def report(code: str, name: str, message: str, help_: str) -> Diagnostic:
-        return Diagnostic(RULES[code], option(decl, name, app), f"{message} of {title}", help_, (), workflow)
+        return Diagnostic(RULES[code], option(decl, name, app), f"{title}: {message}", help_, (), workflow)
 
     for name, value in given.items():
         yield from values(name, value, report)
@@ -60,11 +60,11 @@ def _decl(decl: _Decl, kind: str, given: dict[str, Any], app: Application) -> It
 def _excluding(given: dict[str, Any], report: Report) -> Iterator[Diagnostic]:
     for one, other in EXCLUDING:
         if one in given and other in given:
-            yield report("FG322", other, f"'{other}=' excludes '{one}='", f"leave out '{one}=' or '{other}='")
+            yield report("FG322", other, f"'{other}=' and '{one}=' exclude each other", f"leave out '{one}=' or '{other}='")
     if given.get("at_most_once") and _is_positive(given.get("retries", 0)):
-        yield report("FG322", "retries", "'retries=' excludes 'at_most_once=True'", "retries=0")
+        yield report("FG322", "retries", "'retries=' and 'at_most_once=True' exclude each other", "retries=0")
     if given.get("pure") and "compensate" in given:
-        yield report("FG322", "compensate", "'compensate=' excludes 'pure=True'", "leave out 'pure=True'")
+        yield report("FG322", "compensate", "'compensate=' and 'pure=True' exclude each other", "leave out 'pure=True'")
 
 
 def _has_event(on: Any) -> bool:
@@ -110,11 +110,11 @@ def _duration(option_name: str, label: str, value: Any, report: Report, *, zero:
 def duration_error(value: Any) -> str | None:
     """What is wrong with a duration; None when it is one."""
     if not isinstance(value, str | timedelta):
-        return "write a text such as '30s' or a timedelta, never a bare number"
+        return "it is a text such as '30s' or a timedelta, never a bare number"
     try:
         parse_duration(value)
     except DurationError as error:
-        return str(error).rpartition(": ")[2] or str(error)
+        return (str(error).rpartition(": ")[2] or str(error)).replace("write ", "it is written ", 1)
     return None
 
 

@@ -22,7 +22,7 @@ def check(graph: WorkflowGraph) -> Iterator[Diagnostic]:
 def _of_call(node: Step, workflow: str) -> Iterator[Diagnostic]:
     def report(code: str, name: str, message: str, help_: str) -> Diagnostic:
         del name
-        return Diagnostic(RULES[code], node.span, f"{message} in a call of step '{node.callee}'", help_, (), workflow)
+        return Diagnostic(RULES[code], node.span, f"call of step '{node.callee}': {message}", help_, (), workflow)
 
     for option in fields(node.overrides):
         value = getattr(node.overrides, option.name)

@@ -125,7 +125,7 @@ def _never(residual: Expr, evaluator: Evaluator, workflow: str) -> Iterator[Diag
             case Compare(left, ("==",), (right,)):
                 one, other = evaluator.of(left), evaluator.of(right)
                 if not _overlap(one, other):
-                    message = f"'{show(one)}' is never equal to '{show(other)}'"
+                    message = f"this is never true: no '{show(one)}' is equal to a '{show(other)}'"
                     yield Diagnostic(RULES["FG223"], conjunct.span, message, "compare values of one type", (), workflow)
             case _:
                 pass
