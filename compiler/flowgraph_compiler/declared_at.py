@@ -13,7 +13,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def decorator(decl: StepDecl | FlowDecl, app: Application) -> Span:
     """The first decorator of a declaration, its `def` line where there is none to be found."""
-    found = _function(decl, app)
+    found = function(decl, app)
     if found is None or not found[1].decorator_list:
         return decl.span
     return found[0].span(found[1].decorator_list[0])
@@ -21,7 +21,7 @@ def decorator(decl: StepDecl | FlowDecl, app: Application) -> Span:
 
 def option(decl: StepDecl | FlowDecl, name: str, app: Application) -> Span:
     """The value of an option as it is written in the decorator; the decorator where it is not written out."""
-    found = _function(decl, app)
+    found = function(decl, app)
     for node in found[1].decorator_list if found is not None else ():
         for keyword in node.keywords if isinstance(node, ast.Call) else ():
             if keyword.arg == name and found is not None:
@@ -31,7 +31,7 @@ def option(decl: StepDecl | FlowDecl, name: str, app: Application) -> Span:
 
 def option_node(decl: StepDecl | FlowDecl, name: str, app: Application) -> tuple[Places, ast.expr] | None:
     """The expression of an option with the places of its file."""
-    found = _function(decl, app)
+    found = function(decl, app)
     for node in found[1].decorator_list if found is not None else ():
         for keyword in node.keywords if isinstance(node, ast.Call) else ():
             if keyword.arg == name and found is not None:
@@ -56,7 +56,8 @@ def is_in(cls: type, module: SourceModule) -> bool:
     return cls.__module__ == module.name
 
 
-def _function(decl: StepDecl | FlowDecl, app: Application) -> tuple[Places, Function] | None:
+def function(decl: StepDecl | FlowDecl, app: Application) -> tuple[Places, Function] | None:
+    """The tree of a declaration with the places of its file, None where there is no source."""
     for module in app.modules:
         if module.name == decl.module:
             for node in ast.walk(module.tree):

@@ -86,6 +86,7 @@ FG320 E option-out-of-range
 FG321 E bad-duration
 FG322 E options-exclude
 FG323 E option-not-executed
+FG324 E resource-out-of-reach
 FG400 E live-step-removed
 FG401 E live-parameter-added
 FG402 E live-parameter-narrowed

@@ -104,6 +104,18 @@ def from_text(text: str, name: str) -> SourceModule:
     return SourceModule(name, file, text, tree, module)
 
 
+def import_file(name: str, file: str) -> ModuleType:
+    """Import a module that another process has under this name from this file; only by its name where there is no such file.
+
+    Raises whatever the import raises."""
+    path = Path(file)
+    if not path.exists():
+        return importlib.import_module(name)
+    root = _place(path).root
+    with from_source(root, ()):
+        return _import(_Place(name, path.resolve(), root), {})
+
+
 def source_of(module: ModuleType) -> SourceModule | None:
     """An imported module with its source, or None when there is none (built in, made by `exec`, only a `.pyc`)."""
     file = getattr(module, "__file__", None)

@@ -17,6 +17,7 @@ from flowgraph_runtime.auth import Gate, KeyRing
 from flowgraph_runtime.clock import Clock, SystemClock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import StartupRefused
+from flowgraph_runtime.executors.deployment import Executors
 from flowgraph_runtime.heartbeat import Heartbeat
 from flowgraph_runtime.histories import Histories
 from flowgraph_runtime.hub import Hub
@@ -44,7 +45,8 @@ SWITCH_INTERVAL = 0.0005
 
 class Service:
     """The parts of a running engine. Use `running()`; `failure` is what ended the worker, if anything did. `on_schedule`: whether
-    cron triggers start runs; `alarm`: what wakes the timers, APScheduler when left out."""
+    cron triggers start runs; `alarm`: what wakes the timers, APScheduler when left out; `in_process`: run every step in
+    this process, whatever its `executor=` says."""
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Service:
         *,
         on_schedule: bool = True,
         alarm: Alarm | None = None,
+        in_process: bool = False,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -73,6 +76,8 @@ class Service:
         self._resources = resources or {}
         self._on_schedule = on_schedule
         self._alarm = alarm
+        self._in_process = in_process or not settings.worker
+        self._executors: Executors | None = None
         self._schedules: list[int] = []
         self._timers: Timers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,6 +90,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self.store.on_commit = self._heard
         await self._check_keys()
+        self._executors = None if self._in_process else Executors(self.registry, self.settings)
         for print_, machine in list(self.registry.machines.items()):
             paths = [(path.event, path.path) for path in machine.key_paths]
             await self.store.save_machine(print_, machine.workflow, to_json(machine), "{}", paths)
@@ -147,6 +153,8 @@ class Service:
             if self.worker is not None:
                 await self.worker.stop(self.settings.grace)
             await asyncio.gather(task, return_exceptions=True)
+            if self._executors is not None:
+                await self._executors.close()
 
     async def _work(self) -> None:
         """Run workers, one epoch after the other: a fenced one drops everything and begins anew, and so does one that failed;
@@ -169,7 +177,8 @@ class Service:
         await self._take_over(epoch)
         self.failure = None
         with ThreadPoolExecutor(self.settings.step_threads, thread_name_prefix="flowgraph-step") as executor:
-            runner = StepRunner(self.registry.steps, self.clock, executor, self._resources)
+            elsewhere = None if self._executors is None else self._executors.by_step
+            runner = StepRunner(self.registry.steps, self.clock, executor, self._resources, elsewhere=elsewhere)
             if self._stopping:  # while the epoch was being opened
                 await self._close(epoch)
                 return

@@ -71,6 +71,8 @@ class Settings(Layered):
     event_origins: tuple[str, ...] = Field(default=(), description="origins whose pages may send to /e/<key>; * for all")
     step_slots: int = Field(default=1000, ge=1, description="attempts that run at once")
     step_threads: int = Field(default=64, ge=1, description="threads for synchronous steps")
+    step_processes: int = Field(default=0, ge=0, description='processes for steps with executor="process"; 0: one for each CPU')
+    dask_address: str = Field(default="", description='scheduler for steps with executor="dask", such as tcp://host:8786')
     claim_batch: int = Field(default=100, ge=1)
     poll_interval: float = Field(default=1.0, gt=0, description="how often to look for work that nobody announced")
     lease: float = Field(default=15.0, gt=0, description="PostgreSQL: silence after which another worker is taken for dead")

@@ -32,6 +32,8 @@ from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.inputs import StepDone, StepFailed
 from flowgraph_runtime.engine.values import encoded_and_kept
+from flowgraph_runtime.executors.assignments import StepExecutor
+from flowgraph_runtime.executors.attempts import attempted
 
 Outcome: TypeAlias = StepDone | StepFailed
 RESULT_LIMIT = 1_000_000
@@ -95,7 +97,8 @@ class Hold:
 
 
 class StepRunner:
-    """Runs attempts. `resources` are what the application's lifespan provides, by type.
+    """Runs attempts. `resources` are what the application's lifespan provides, by type; `elsewhere`: step name -> executor of the
+    steps that do not run here.
 
     `busy` is (run id, step) while a step's own code holds the loop, for the watchdog."""
 
@@ -106,6 +109,7 @@ class StepRunner:
         executor: Executor | None,
         resources: Mapping[type[Any], Any] | None = None,
         on_heartbeat: Callable[[str, int, object], None] | None = None,
+        elsewhere: Mapping[str, StepExecutor] | None = None,
     ) -> None:
         self._steps = steps
         self._clock = clock
@@ -114,6 +118,7 @@ class StepRunner:
         self._context = copy_context()
         self._context.run(enter_surroundings, resources or {})
         self._loggers: dict[str, logging.Logger] = {}
+        self.elsewhere = elsewhere or {}
         self.busy: tuple[str, str] | None = None
 
     def begin(self, run_id: str, command: RunStep, hold: Hold | None = None) -> Outcome | Coroutine[Any, Any, Outcome]:
@@ -122,6 +127,8 @@ class StepRunner:
         Returns the outcome when the step has ended by then, which spares a quick one the cost of coroutines; else what brings the
         outcome when it is awaited, in this task and next. Both raise only `asyncio.CancelledError`, when the attempt is
         interrupted. A thread that it runs in uses `hold` until its end."""
+        if self.elsewhere and (executor := self.elsewhere.get(command.step)) is not None:
+            return self._elsewhere(executor, run_id, command)
         try:
             declared = self._steps.get(command.step)
             if declared is None:
@@ -147,6 +154,13 @@ class StepRunner:
             result = await (running if deadline is None else _limited(running, deadline, command))
             return _done(command, result)
         except BaseException as error:
+            return self._failed(command, error)
+
+    async def _elsewhere(self, executor: StepExecutor, run_id: str, command: RunStep) -> Outcome:
+        try:
+            return await attempted(executor, run_id, command, self._clock.now())
+        except BaseException as error:
+            error.__traceback__ = None  # nothing in it is the author's
             return self._failed(command, error)
 
     def _in_thread(

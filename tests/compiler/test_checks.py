@@ -601,6 +601,7 @@ async def flow(a: int) -> None:
 
 
 OPTIONS = """
+from flowgraph import resource
 @step(retries=-1)  # error: FG320
 async def a1() -> None: ...
 @step(retries=True)  # error: FG320
@@ -628,6 +629,15 @@ async def a10() -> None: ...
 async def a11() -> None: ...
 @step(name="")  # error: FG320
 async def a12() -> None: ...
+@step(executor="thread")  # error: FG320
+def a13() -> None: ...
+@step(executor="dask", timeout="1m", retries=0, concurrency=Concurrency(3))
+def a14() -> None: ...
+@step(executor="process", transactional=True)  # error: FG322 FG323
+def a15() -> None: ...
+@step(executor="process")
+async def a16() -> str:
+    return resource(str)  # error: FG324
 @workflow(on=Cron("0 9 * * *"))
 async def w1() -> None: ...
 @workflow(
@@ -645,7 +655,7 @@ async def w4(event: Asked) -> None: ...
 
 @pytest.mark.feature(21)
 def test_options() -> None:
-    assert codes_by_line(OPTIONS, "FG231", "FG301", "FG320", "FG321", "FG322", "FG323") == marked(OPTIONS)
+    assert codes_by_line(OPTIONS, "FG231", "FG301", "FG320", "FG321", "FG322", "FG323", "FG324") == marked(OPTIONS)
 
 
 NAMES = """

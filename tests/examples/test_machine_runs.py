@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
+from forecast.forecast import forecast_season
 
 from flowgraph_compiler.pipeline import Compilation, compile_targets
 from flowgraph_compiler.render import diagram, dot, mermaid
@@ -41,7 +43,7 @@ def program(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_every_example_is_looked_at() -> None:
-    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "hello", "shipping", "trips"}
+    assert {folder.name for folder in FOLDERS} == {"approval", "booking", "forecast", "hello", "shipping", "trips"}
 
 
 def test_no_finding(compiled: Compilation) -> None:
@@ -71,6 +73,14 @@ def run(program: Program, target: str, given: object, *arguments: str) -> tuple[
 
 def test_hello(program: Program) -> None:
     assert run(program, "hello:hello", {"name": "Ada"})[:2] == (0, "Hello, Ada! Still there?")
+
+
+def test_a_forecast_is_worked_out_in_processes(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWGRAPH_STEP_PROCESSES", "1")
+    code, result, log = run(program, "forecast:forecast_season", {"houses": 3, "seasons": 150})
+    assert code == 0
+    assert result == asyncio.run(forecast_season(3, 150)).model_dump(), "as under plain asyncio, in this process"
+    assert "flowgraph.step.simulate: batch 101" in log
 
 
 ORDER = {"order_id": "o-1", "parcels": [{"id": "p-1", "weight": 2}, {"id": "lost", "weight": 2}, {"id": "p-3", "weight": 40}]}

@@ -1,29 +1,33 @@
-"""FG231, FG320-FG323: options of decorators and durations in calls."""
+"""FG231, FG320-FG324: options of decorators and durations in calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from flowgraph import Backoff
+from flowgraph import Backoff, resource
 from flowgraph.durations import DurationError, parse_duration
 from flowgraph_compiler.declarations import Application, FlowDecl, StepDecl
-from flowgraph_compiler.declared_at import decorator, option
+from flowgraph_compiler.declared_at import decorator, function, option
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.types import items_of
 
 EXECUTED = {
-    "step": frozenset(["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises", "concurrency", "compensate"]),
+    "step": frozenset(
+        ["name", "aliases", "retries", "backoff", "timeout", "idempotent", "raises", "concurrency", "compensate", "executor"]
+    ),
     "workflow": frozenset(
         ["name", "aliases", "on", "where", "retries", "backoff", "on_failure", "on_cancel", "cancel_on", "concurrency"]
     ),
 }
 """The options that the present version carries out."""
 
-EXCLUDING = (("debounce", "batch"), ("singleton", "batch"), ("rate_limit", "debounce"))
+EXCLUDING = (("debounce", "batch"), ("singleton", "batch"), ("rate_limit", "debounce"), ("transactional", "executor"))
+EXECUTORS = ("process", "dask")
 DEFAULT_RETRIES = 4
 
 _Decl = StepDecl | FlowDecl
@@ -36,6 +40,7 @@ def check(app: Application) -> Iterator[Diagnostic]:
     for step in app.steps.values():
         yield from _decl(step, "step", step.step.options.given(), app)
         yield from _repeated(step, app)
+        yield from _out_of_reach(step, app)
     for flow in app.workflows.values():
         yield from _decl(flow, "workflow", flow.target.options.given(), app)
 
@@ -88,6 +93,8 @@ def values(name: str, value: Any, report: Report) -> Iterator[Diagnostic]:
         yield report("FG320", name, f"'retries={value!r}' is no whole number from 0 on", "retries=0")
     elif name == "name" and (not isinstance(value, str) or not value):
         yield report("FG320", name, f"'name={value!r}' is no text, or an empty one", 'name="charge"')
+    elif name == "executor" and value not in EXECUTORS:
+        yield report("FG320", name, f"'executor={value!r}' is unknown", 'executor="process" or "dask"')
     elif name in ("timeout", "schedule_to_start", "heartbeat"):
         yield from _duration(name, name, value, report)
     elif name == "backoff":
@@ -156,3 +163,31 @@ def _repeated(step: StepDecl, app: Application) -> Iterator[Diagnostic]:
     message = f"step '{step.name}' is not idempotent and is retried: a repeated attempt may have its effect twice"
     help_ = "retries=0, or make it idempotent by 'step_context().idempotency_key'"
     yield Diagnostic(RULES["FG231"], decorator(step, app), message, help_)
+
+
+# --- FG324
+
+
+def _out_of_reach(step: StepDecl, app: Application) -> Iterator[Diagnostic]:
+    """Calls of `resource(...)` that stand in the body of a step which runs in another process."""
+    given = step.step.options.given()
+    written = function(step, app) if "executor" in given else None
+    if written is None:
+        return
+    places, tree = written
+    scopes = [vars(module.module) for module in app.modules if module.name == step.module]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and any(_stands_for(node.func, scope) is resource for scope in scopes):
+            message = f"step '{step.name}' runs in another process, where 'resource(...)' finds nothing"
+            help_ = "open what it needs in the step, or leave out 'executor='"
+            yield Diagnostic(RULES["FG324"], places.span(node), message, help_)
+
+
+def _stands_for(node: ast.expr, scope: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Name(id=name):
+            return scope.get(name)
+        case ast.Attribute(value=ast.Name(id=name), attr=attr):
+            return getattr(scope.get(name), attr, None)
+        case _:
+            return None

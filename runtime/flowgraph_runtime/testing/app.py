@@ -120,7 +120,7 @@ async def engine(
     provided = {**current_resources(), **(resources or {})}
     store = open_store(settings, clock)
     try:
-        service = Service(registry, store, settings, provided, on_schedule=on_schedule, alarm=alarm)
+        service = Service(registry, store, settings, provided, on_schedule=on_schedule, alarm=alarm, in_process=True)
         with untouched():
             async with service.running():
                 time = Time(service, clock, alarm, patience)

@@ -10,6 +10,7 @@ from typing import Any
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage.errors import StorageError
 from flowgraph_runtime.worker.committer import Committer, Entry
+from flowgraph_runtime.worker.lanes import Lanes
 from flowgraph_runtime.worker.live import LiveRun
 from flowgraph_runtime.worker.pool import StepPool
 
@@ -25,7 +26,7 @@ class Leaving:
     def __init__(
         self,
         owned: Mapping[str, LiveRun],
-        pool: StepPool,
+        pool: StepPool | Lanes,
         save: Callable[[LiveRun, Transition], None],
         committer: Committer,
         until: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],

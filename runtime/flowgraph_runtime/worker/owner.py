@@ -36,13 +36,13 @@ from flowgraph_runtime.storage.errors import Fenced, NotOwner, OutcomeUnknown
 from flowgraph_runtime.worker.admission import Admission
 from flowgraph_runtime.worker.claims import Claimer
 from flowgraph_runtime.worker.committer import Committer, Entry
+from flowgraph_runtime.worker.lanes import pool_of
 from flowgraph_runtime.worker.leaving import Leaving
 from flowgraph_runtime.worker.life import Life
 from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
 from flowgraph_runtime.worker.lookout import Lookout
 from flowgraph_runtime.worker.options import WorkerOptions
-from flowgraph_runtime.worker.pool import StepPool
 from flowgraph_runtime.worker.pump import InboxPump
 from flowgraph_runtime.worker.resting import Resting
 from flowgraph_runtime.worker.slots import SlotQueue
@@ -80,7 +80,7 @@ class Worker:
         self._refused: dict[str, int] = {}
         self._stopping = False
         self._life = Life()
-        self._pool = StepPool(self.options.slots, self._attempt, self._step_ended)
+        self._pool = pool_of(self.options.slots, runner.elsewhere, self._attempt, self._step_ended)
         commit, again = partial(store.commit, epoch), partial(store.commit, epoch, again=True)
         self._committer = Committer(self._meter.timed(commit), self._committed, self._meter.timed(again))
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
