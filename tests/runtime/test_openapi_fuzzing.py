@@ -31,7 +31,7 @@ checks.positive_data_acceptance.enabled = false
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(30, marks=pytest.mark.ci), pytest.param(1000, marks=pytest.mark.verify)], ids=lambda n: f"{n}-each"
+    "examples", [pytest.param(30, marks=pytest.mark.ci), pytest.param(2000, marks=pytest.mark.verify)], ids=lambda n: f"{n}-each"
 )
 def test_every_answer_is_as_the_document_says(tmp_path: Path, examples: int) -> None:
     if not PROGRAM.exists():
