@@ -51,18 +51,18 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
         decision.ignored = True
         decision.status = state.status
         return decision
-    return _conclude(turn, decision)
-
-
-def _conclude(turn: Turn, decision: Decision) -> Decision:
-    state = turn.state
-    state.at = turn.at
-    if state.phase != ENDED:
-        state.status = state.current_status()
+    _note_time_and_status(turn)
     decision.status = state.status
     decision.parked = not state.executing
     decision.digest = digest(turn.commands)
     return decision
+
+
+def _note_time_and_status(turn: Turn) -> None:
+    state = turn.state
+    state.at = turn.at
+    if state.phase != ENDED:
+        state.status = state.current_status()
 
 
 # --- the short way
@@ -98,7 +98,9 @@ def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any
     except Exhausted as why:
         abort(turn, TransitionTooLong(str(why)))
         drain(turn)
-    return _conclude(turn, Decision(turn.commands, site=pending.action.site, visit=pending.visit))
+    _note_time_and_status(turn)
+    commands, action = turn.commands, pending.action
+    return Decision(commands, state.status, not state.executing, False, None, action.site, pending.visit, digest(commands))
 
 
 # --- the general way

@@ -19,6 +19,7 @@ from flowgraph_runtime.engine import commands as c
 _SHOWN = frozenset({int, float, bool, str, bytes, type(None), Decimal, UUID, date, datetime})
 _SIZED = frozenset({list, tuple, dict, set})
 _BY_JSON = 1 << 32
+_json = orjson.dumps
 _PLAIN_ONLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -29,7 +30,7 @@ def digest(commands: Sequence[c.Command]) -> int:
         if type(only) is c.RunStep:
             call = (only.serial, only.site, only.visit, only.attempt, only.arguments, only.keywords)
             try:
-                return _BY_JSON | crc32(orjson.dumps(call, None, _PLAIN_ONLY))
+                return _BY_JSON | crc32(_json(call, None, _PLAIN_ONLY))
             except orjson.JSONEncodeError:
                 pass
     return _of_any(commands)

@@ -15,6 +15,7 @@ _SCALARS = frozenset({int, float, bool, type(None)})
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 """What `orjson` writes as the codec does. Not floats: it writes 1e16 where the codec writes 1e+16."""
+_json, _STRICT = orjson.dumps, orjson.OPT_STRICT_INTEGER
 _LONG = 19
 _DIGITS = re.compile(rf"[0-9]{{{_LONG}}}")
 
@@ -40,11 +41,10 @@ def _plain_text(value: object) -> str | None:
     kind = type(value)
     if kind in _PLAIN or (kind is dict and _PLAIN.issuperset(map(type, cast("dict[Any, Any]", value).values()))):
         try:
-            text = orjson.dumps(value, None, orjson.OPT_STRICT_INTEGER).decode()
+            text = _json(value, None, _STRICT).decode()
         except orjson.JSONEncodeError:  # a key that is no text, a large integer, a lone surrogate: the codec knows what to do
             return None
-        if '"$' not in text:
-            return text
+        return None if '"$' in text else text
     return None
 
 

@@ -313,8 +313,8 @@ class Worker:
         for command in commands:
             if type(command) is RunStep:
                 if not live.closed:  # a later decision of the same group may have ended the run
-                    queue = self._pool if live.limits is None else self._slots
-                    queue.submit(Attempt(live, command, queued_at=live.at))
+                    submit = self._pool.submit if live.limits is None else self._slots.submit
+                    submit(Attempt(live, command, live.at))
             elif type(command) is AbandonStep:
                 attempt = live.attempts.get(command.serial)
                 if attempt is not None:

@@ -101,15 +101,16 @@ class StepPool:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None
+        ready, begin, ended = self._ready, self._begin, self._ended
         while not self._held:
             self._waking = False
             taken = 0
-            while self._ready:
-                attempt = self._ready.popleft()
-                outcome = None if attempt.abandoned else self._begin(attempt)
+            while ready:
+                attempt = ready.popleft()
+                outcome = None if attempt.abandoned else begin(attempt)
                 if type(outcome) in _OUTCOMES:
                     self._forget(attempt)
-                    self._ended(attempt, outcome)  # type: ignore[arg-type]
+                    ended(attempt, outcome)  # type: ignore[arg-type]
                 elif outcome is None:
                     self._forget(attempt)
                 else:
