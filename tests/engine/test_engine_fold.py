@@ -9,6 +9,8 @@ from decimal import Decimal
 import pytest
 
 from flowgraph.codec import loads
+from flowgraph_runtime.engine import program as program_module
+from flowgraph_runtime.engine import turn
 from flowgraph_runtime.engine.commands import Decision, RunStep, SetTimer
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.digests import agrees, digest
@@ -27,7 +29,7 @@ from flowgraph_runtime.engine.inputs import (
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState
 from flowgraph_runtime.engine.state import snapshot
-from flowgraph_runtime.records import InboxRow, LoadedRun, RunRow
+from flowgraph_runtime.records import InboxRow, JournalRow, LoadedRun, RunRow
 from tests.engine.driver import START, drive, registry_of
 from tests.engine.sources import compiled, members
 
@@ -156,3 +158,56 @@ def test_a_journal_that_leads_elsewhere_is_noticed(change: dict[str, object]) ->
     with pytest.raises(JournalMismatch) as caught:
         fold(program, LoadedRun(run, 0, None, journal))
     assert caught.value.seq >= 2
+
+
+BLOCKS = """
+@workflow
+async def flow(n: int) -> list[int]:
+    got: list[int] = []
+    for i in range(n):
+        if i % 2:
+            got.append(i)
+            continue
+        try:
+            got.append(await add(i))
+            if i > 2:
+                break
+            got.append(7 // i)
+        except ZeroDivisionError as error:
+            got.append(len(str(error)))
+        finally:
+            got.append(await add(-i))
+        match i:
+            case 0:
+                got.append(0)
+            case other:
+                got.append(await add(other, other))
+    while len(got) < 20:
+        got.append(1)
+    return got
+"""
+
+
+def test_blocks_that_follow_one_another_in_a_function_do_what_each_does_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compilation = compiled(BLOCKS)
+    types = registry_of(compilation.application)
+    together = Program.load(compilation.machines["flow"], types)
+    monkeypatch.setattr(program_module, "NEAR", 0)
+    alone = Program.load(compilation.machines["flow"], types)
+    journal = drive(compilation, "flow", [6]).journal
+    ways = set()
+    for operations in (*range(1, 60), 1_000):  # a run that exceeds its budget does so at the same operation
+        monkeypatch.setattr(turn, "OPERATIONS", operations)
+        first, second = (_decisions(program, journal) for program in (together, alone))
+        assert first == second
+        ways.add(len(first))
+    assert len(ways) > 3
+
+
+def _decisions(program: Program, journal: list[JournalRow]) -> list[object]:
+    state, seen = RunState.new("run_01DRIVEN"), []
+    for given, at in [(Started("[6]"), START), *((input_of(row), row.at) for row in journal)]:
+        seen.append((decide(program, state, given, at), snapshot(state, program)))
+        if state.phase == "ended":
+            break
+    return seen

@@ -1,7 +1,8 @@
 """The runnable form of a machine: what `program` makes and the rest of the engine runs.
 
-A block's `run(variables, records)` returns the next block's number (JUMP), the payload of its action (SUSPEND) or the value
-that the function returns (FINISH). An action holds what is fixed about a suspension; what varies is the payload.
+A block's `run(variables, records)` returns the payload of its action (SUSPEND), the value that the function returns (FINISH) or,
+when it jumps (JUMP), the next block's number, or the number of a block behind it and what that one returns. An action holds what
+is fixed about a suspension; what varies is the payload.
 """
 
 from __future__ import annotations

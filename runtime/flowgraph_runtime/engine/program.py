@@ -4,14 +4,16 @@
     block 4:  ops; Suspend(CallStep(...)) ->   def block_0_4(V, R): ops; return ((arguments...), keywords)
 
 `V` are the frame's variables, `R` the transition's records and operation budget. A jump returns the next block's number, a
-suspension the payload of its action, a `Finish` the value.
+suspension the payload of its action, a `Finish` the value. Where a block jumps to a near one under the same handler, that one's
+code follows in the same function, which then returns the number of the block that it has reached with what that block returns:
+a turn of a loop with one step in it is one call.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from flowgraph.registry import TypeRegistry
@@ -63,6 +65,10 @@ class Program:
         return None if name is None else self.by_name[name]
 
 
+NEAR = 3
+"""Blocks that may follow one in its function: a decision doubles what follows it, so that they are few."""
+
+
 class _Generator:
     """Generates the module of one machine's functions."""
 
@@ -90,25 +96,40 @@ class _Generator:
         parameters = (*positional, *function.keyword_only)
         for name, value in function.defaults:
             self._define(f"default_{number}_{name}", function.name, [ast.Return(self._expressions(value))], 1)
+        for block in function.blocks:
+            _check_jumps(block, len(function.blocks))
         blocks = [self._block(number, index, block, function) for index, block in enumerate(function.blocks)]
         return FunctionProgram(function.name, function.kind, parameters, positional, {}, blocks)
 
     def _block(self, number: int, index: int, block: form.Block, function: form.Function) -> BlockProgram:
-        statements = Statements(self._expressions)
-        body: list[ast.stmt] = []
-        for position, op in enumerate(block.ops):
-            body += at_line(statements(op), _line(block, position))
         last = block.terminator
-        _check_jumps(block, len(function.blocks))
         program = BlockProgram(index, JUMP, block.handler, block.caught, block.shields, block.node)
         if isinstance(last, form.Suspend):
             program.kind, program.action = SUSPEND, self._actions.build(last.action)
             program.result, program.next, program.live = last.result, last.block, last.live
         elif isinstance(last, form.Finish):
             program.kind = FINISH
-        body += at_line(_terminator(last, statements, self._actions), _line(block, len(block.ops)))
+        body = self._code(function, Statements(self._expressions), (index,))
         self._define(f"block_{number}_{index}", function.name, body, _line(block, 0))
         return program
+
+    def _code(self, function: form.Function, statements: Statements, path: tuple[int, ...]) -> list[ast.stmt]:
+        """The code of the last block of `path`, in the Python function of the first one, which jumps to it."""
+        block = function.blocks[path[-1]]
+        body: list[ast.stmt] = []
+        for position, op in enumerate(block.ops):
+            body += at_line(statements(op), _line(block, position))
+        jump = partial(self._jump, function, statements, path)
+        last = _terminator(block.terminator, statements, self._actions, jump, None if len(path) == 1 else path[-1])
+        return body + at_line(last, _line(block, len(block.ops)))
+
+    def _jump(self, function: form.Function, statements: Statements, path: tuple[int, ...], target: int) -> list[ast.stmt]:
+        first, block = function.blocks[path[0]], function.blocks[target]
+        alike = (block.handler, block.caught, block.shields) == (first.handler, first.caught, first.shields)
+        if not alike or target in path or len(path) > NEAR or function.kind == "pure":
+            return [ast.Return(ast.Constant(target))]
+        tick: ast.stmt = ast.Expr(ast.Call(ast.Attribute(load("R"), "tick", ast.Load()), [], []))
+        return [*at_line([tick], _line(block, 0)), *self._code(function, statements, (*path, target))]
 
     def _residual(self, predicate: Expr, parameter: str, names: Sequence[str]) -> Callable[[Any, Any, Any], Any]:
         name = f"residual_{len(self._residuals)}"
@@ -175,20 +196,23 @@ def _check_jumps(block: form.Block, count: int) -> None:
         raise ProgramError(f"the machine jumps out of a function of {count} blocks")
 
 
-def _terminator(last: form.Terminator, x: Statements, actions: Actions) -> list[ast.stmt]:
+def _terminator(
+    last: form.Terminator, x: Statements, actions: Actions, jump: Callable[[int], list[ast.stmt]], reached: int | None
+) -> list[ast.stmt]:
+    """The code of a block's end. `jump` makes that of a jump; `reached`: the block's number, where its function is another's."""
     match last:
         case form.Goto():
-            return [ast.Return(ast.Constant(last.block))]
+            return jump(last.block)
         case form.Test():
-            return [ast.Return(ast.IfExp(x.expressions(last.test), ast.Constant(last.then), ast.Constant(last.orelse)))]
+            return [ast.If(x.expressions(last.test), jump(last.then), []), *jump(last.orelse)]
         case form.Choose():
             return _choose(last, x)
         case form.Advance():
-            return _advance(last, x)
+            return _advance(last, x, jump)
         case form.Suspend():
-            return [ast.Return(actions.payload(last.action))]
+            return _return(actions.payload(last.action), reached)
         case form.Finish():
-            return [ast.Return(None if last.value is None else x.expressions(last.value))]
+            return _return(ast.Constant(None) if last.value is None else x.expressions(last.value), reached)
         case form.Fail():
             return [ast.Raise(x.expressions(last.exception), None if last.cause is None else x.expressions(last.cause))]
         case form.Reraise():
@@ -196,6 +220,10 @@ def _terminator(last: form.Terminator, x: Statements, actions: Actions) -> list[
         case form.Resume():
             return _resume(last)
     raise ProgramError(f"the machine contains {type(last).__name__!r}, which is no terminator of the vocabulary")
+
+
+def _return(value: ast.expr, reached: int | None) -> list[ast.stmt]:
+    return [ast.Return(value if reached is None else ast.Tuple([ast.Constant(reached), value], ast.Load()))]
 
 
 def _variable(name: str) -> ast.expr:
@@ -207,14 +235,14 @@ def _choose(last: form.Choose, x: Statements) -> list[ast.stmt]:
     return [ast.Match(x.expressions(last.subject), cases), ast.Return(ast.Constant(last.orelse))]
 
 
-def _advance(last: form.Advance, x: Statements) -> list[ast.stmt]:
+def _advance(last: form.Advance, x: Statements, jump: Callable[[int], list[ast.stmt]]) -> list[ast.stmt]:
     item = x.temporary()
     at_end = ast.Compare(load(item), [ast.Is()], [load("END")])
     return [
         ast.Assign([ast.Name(item, ast.Store())], call("next", _variable(last.cursor), load("END"))),
-        ast.If(at_end, [ast.Return(ast.Constant(last.done))], []),
+        ast.If(at_end, jump(last.done), []),
         ast.Assign([x.expressions.target(last.target)], load(item)),
-        ast.Return(ast.Constant(last.body)),
+        *jump(last.body),
     ]
 
 

@@ -89,23 +89,25 @@ def run(turn: Turn, token: Token) -> None:
             turn.tick()
         try:
             outcome: Any = block.run(frame.variables, turn)
+            if block.kind == JUMP:
+                if type(outcome) is int:
+                    frame.block = outcome
+                    continue
+                frame.block, outcome = outcome
+                block = frame.function.blocks[frame.block]
             action = block.action
             if action is not None:
                 if token.cancel == ASKED or token.expired:
                     _deliver_asked(token, action)
                 outcome = BEGINNERS[type(action)](turn, token, action, outcome)
-                if outcome is SUSPENDED:
-                    return
         except (Exhausted, KeyboardInterrupt):
             raise
         except BaseException as raised:  # the workflow's own handlers decide
             error = own_traceback(raised)
         else:
-            if block.kind == JUMP:
-                frame.block = outcome
-            elif block.kind == FINISH and not _finished(turn, token, outcome):
+            if outcome is SUSPENDED or (block.kind == FINISH and not _finished(turn, token, outcome)):
                 return
-            elif block.kind == SUSPEND and outcome is not ENTERED:
+            if block.kind == SUSPEND and outcome is not ENTERED:
                 _store(frame, block, outcome)
             continue
         if not _caught(turn, token, error):

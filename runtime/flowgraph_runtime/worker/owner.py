@@ -46,7 +46,7 @@ from flowgraph_runtime.worker.options import WorkerOptions
 from flowgraph_runtime.worker.pump import InboxPump
 from flowgraph_runtime.worker.resting import Resting
 from flowgraph_runtime.worker.slots import SlotQueue
-from flowgraph_runtime.worker.writing import ROW_OVERHEAD, Writer
+from flowgraph_runtime.worker.writing import ROW_OVERHEAD, Writer, only_steps
 
 _LOG = logging.getLogger("flowgraph.worker")
 
@@ -165,7 +165,7 @@ class Worker:
         try:
             live.limits = self._limits(row)
             decision = decide(live.program, live.state, Started(row.input), at)
-            if decision.commands and all(type(command) is RunStep for command in decision.commands):
+            if decision.commands and only_steps(decision):
                 # nothing to write: the first outcome's transition says `running`
                 if inbox:
                     self._deliver_then_run(live, inbox)

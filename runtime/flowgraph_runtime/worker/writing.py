@@ -142,4 +142,9 @@ def _only_runs_steps(live: LiveRun, decision: Decision) -> bool:
     """Whether nothing but the input has to be written: the run was executing steps, and goes on doing so."""
     if decision.parked or decision.status != live.status or decision.taken is not None:
         return False
+    return only_steps(decision)
+
+
+def only_steps(decision: Decision) -> bool:
+    """Whether nothing that the decision asks for is written: steps alone."""
     return _STEPS.issuperset(map(type, decision.commands))
