@@ -3,8 +3,8 @@ is for.
 
 python -m benchmarks.parked sleepers|match URL --size RUNS
 
-`sleepers` measures a chain without them and beside them, the database's growth, and a server that starts over them, beside one
-that starts over an empty database; one sleeper is due by then, and its end is the first progress. `match` posts events to open
+`sleepers` measures the database's growth, a chain beside them and one on a database without them, in turn, and a server that
+starts over each of the two; one sleeper is due by then, and its end is the first progress. `match` posts events to open
 waits, one after the other, in a process that has just opened the database.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from argparse import Namespace
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -37,8 +38,8 @@ EVENTS = 200
 """Events that are posted one after the other."""
 RUNS = 500
 """Runs of a chain beside the sleepers."""
-TIMES = 3
-"""How often that chain runs."""
+TIMES = 5
+"""How often that chain runs, with and without them."""
 
 
 async def park(service: Service, workflow: str, inputs: Sequence[dict[str, Any]]) -> None:
@@ -51,16 +52,24 @@ async def park(service: Service, workflow: str, inputs: Sequence[dict[str, Any]]
         insist((watch.parked, watch.ended), (len(chunk), 0), "runs that rest and runs that have ended")
 
 
-async def chains(url: str, postmaster: int | None) -> dict[str, float]:
-    """Run chains -> seconds and CPU seconds of a step (medians)."""
-    samples: list[dict[str, Any]] = []
+async def chain(url: str, postmaster: int | None) -> dict[str, float]:
+    """Run a chain in a service of its own -> seconds and CPU seconds of a step."""
     async with opened(url) as service:
         await run_all(service, "chain", [{"steps": 10}] * 100)
-        for _ in range(TIMES):
-            gauge = Gauge(postmaster)
-            await run_all(service, "chain", [{"steps": 10}] * RUNS)
-            samples.append(gauge.sample(RUNS * 10))
-    return {field: median(one[field] / one["count"] for one in samples) for field in ("seconds", "cpu")}
+        gauge = Gauge(postmaster)
+        await run_all(service, "chain", [{"steps": 10}] * RUNS)
+        sample = gauge.sample(RUNS * 10)
+    return {field: sample[field] / sample["count"] for field in ("seconds", "cpu")}
+
+
+async def chains(urls: dict[str, str], postmaster: int | None) -> dict[str, float]:
+    """Run chains on these databases in turn -> the medians, by `chain_<field>_<name of the database>`."""
+    samples: dict[str, list[float]] = defaultdict(list)
+    for _ in range(TIMES):
+        for name, url in urls.items():
+            for field, value in (await chain(url, postmaster)).items():
+                samples[f"chain_{field}_{name}"].append(value)
+    return {name: median(values) for name, values in samples.items()}
 
 
 @asynccontextmanager
@@ -94,7 +103,8 @@ async def _run(web: httpx2.AsyncClient, id: str) -> float:
 
 async def sleepers(given: Namespace) -> dict[str, Any]:
     """The figures of `size` sleeping runs."""
-    alone = await chains(given.url, given.postmaster)
+    async with opened(given.url):  # makes the tables
+        pass
     before = stored_bytes(given.url)
     later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     gauge = Gauge(given.postmaster)
@@ -104,26 +114,19 @@ async def sleepers(given: Namespace) -> dict[str, Any]:
     after = stored_bytes(given.url)
     insist(ask(given.url, "SELECT COUNT(*) FROM fg_run WHERE status = 'sleeping'"), [(given.size,)], "sleeping runs")
     insist(ask(given.url, "SELECT COUNT(*) FROM fg_timer"), [(given.size,)], "timers")
-    beside = await chains(given.url, given.postmaster)
-    return {
-        **sample,
-        "bytes_each": round((after - before) / given.size, 1),
-        "chain_seconds_alone": alone["seconds"],
-        "chain_seconds_beside": beside["seconds"],
-        "chain_cpu_alone": alone["cpu"],
-        "chain_cpu_beside": beside["cpu"],
-        **await _restart(given.url),
-    }
+    empty = _other(given.url)
+    prepare(empty)
+    chained = await chains({"alone": empty, "beside": given.url}, given.postmaster)
+    bytes_each = round((after - before) / given.size, 1)
+    return {**sample, "bytes_each": bytes_each, **chained, **await _restart(given.url, empty)}
 
 
-async def _restart(url: str) -> dict[str, float]:
+async def _restart(url: str, empty: str) -> dict[str, float]:
     async with opened(url) as service:
         due = datetime.now(UTC) + timedelta(seconds=SOON)
         id, _ = await service.intake.start("sleeper", {"until": due.isoformat()})
         while (await service.store.run(id)).status != "sleeping":  # type: ignore[union-attr]  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    empty = _other(url)
-    prepare(empty)
     async with restarted(empty) as (_, pid, _):
         none = await settled(pid)
     await asyncio.sleep(max(0.0, due.timestamp() - time.time()))

@@ -97,6 +97,7 @@ def this_machine(folder: Path, root: Path) -> dict[str, str]:
         "commit": _said("git", "-C", str(root), "describe", "--always", "--dirty"),
         "processor": f"{os.cpu_count()} x {model or platform.machine()}",
         "memory": f"{memory:.0f} GB",
+        "load before": f"{os.getloadavg()[0]:.1f} (a quiet machine has 0)",
         "system": f"{platform.system()} {platform.release()}",
         "file system": _said("findmnt", "-no", "FSTYPE,OPTIONS", "--target", str(folder)),
         "python": platform.python_version(),
