@@ -60,6 +60,7 @@ class Distribution:
                 created_at=row.received_at,
                 event_id=row.id,
                 received_at=row.received_at,
+                later=row.later,
             )
             for workflow, machine in self._registry.triggered(event)
         ]

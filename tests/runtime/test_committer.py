@@ -8,7 +8,7 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowgraph_runtime.records import JournalRow, TimerRow, Transition, WaitRow
+from flowgraph_runtime.records import EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.worker.committer import Committer, Entry, merge
 from flowgraph_runtime.worker.live import LiveRun
 
@@ -168,3 +168,24 @@ def test_what_was_decided_on_a_refused_state_is_never_written_but_the_reloaded_r
 
     run(scenario())
     assert written == ["refused", "after the reload"]
+
+
+def _sent(id: str, later: int = 0) -> EventRow:
+    return EventRow(id, "ping", "{}", "{}", 0, 0, later=later)
+
+
+def _started(id: str, later: int = 0) -> NewRun:
+    return NewRun(id, "w", "m", "[]", 0, parent_run="r", later=later)
+
+
+def test_what_a_merged_decision_sends_opens_and_starts_comes_behind_the_one_before_it():
+    first = Transition("r", rows=[_row(1)], events=[_sent("e1")], runs=[_started("r1", 1)])
+    second = Transition(
+        "r", rows=[_row(2)], events=[_sent("e2")], runs=[_started("r2", 1)], waits=[WaitRow("r", 7, ("ping",), (), False, sent=1)]
+    )
+    assert merge(first, second)
+    (e1, e2), (r1, r2) = first.events, first.runs
+    assert e1.later < r1.later <= e2.later < r2.later, "a run sees the events from its own moment on"
+    assert [wait.sent for wait in first.waits] == [2]
+    assert merge(first, Transition("r", rows=[_row(3)], runs=[_started("r3")]))
+    assert first.runs[-1].later > e2.later

@@ -17,7 +17,9 @@ from flowgraph_runtime.storage.transaction import Tx
 from flowgraph_runtime.worker.admission import Admission
 from flowgraph_runtime.worker.owner import Worker
 from flowgraph_runtime.worker.slots import SlotQueue
+from tests.simulation import planted_storage, planted_worker
 
+Plant = Callable[[pytest.MonkeyPatch], None]
 EARLY = 300_000_000
 
 
@@ -146,7 +148,7 @@ def runs_live_without_asking(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Admission, "ask", lambda self, row, go, called: go())
 
 
-PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
         no_fence,
@@ -156,16 +158,15 @@ PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         ticks_fire_early,
         skipped_ticks_are_forgotten,
         acts_before_the_commit,
-    )
-}
-LIMIT_PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    plant.__name__: plant
-    for plant in (
         slots_are_given_back_early,
         a_slot_given_back_twice_frees_two,
         slots_are_kept_after_the_end,
         slots_outlive_their_epoch,
         nobody_follows,
         runs_live_without_asking,
+        *planted_storage.PLANTS,
+        *planted_worker.PLANTS,
     )
 }
+LIMITED = {name for name in PLANTS if "slot" in name or name in ("nobody_follows", "runs_live_without_asking")}
+"""Those that only show in seeds with limited work."""

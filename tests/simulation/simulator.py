@@ -11,10 +11,9 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from itertools import takewhile
 from typing import Any
@@ -27,7 +26,7 @@ from flowgraph_compiler.pipeline import Compilation, compile_application
 from flowgraph_compiler.source import load
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.identifiers import Identifiers
-from flowgraph_runtime.intake import Intake, Posted
+from flowgraph_runtime.intake import Intake
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.schedules import Schedule, schedules_of
 from flowgraph_runtime.steps import StepRunner
@@ -38,12 +37,16 @@ from flowgraph_runtime.storage.writer import Fate
 from flowgraph_runtime.timers import Timers
 from flowgraph_runtime.worker import Worker, WorkerOptions
 from tests.simulation import workload
+from tests.simulation.client import Client, Told
+from tests.simulation.clockwork import LoopAlarm, LoopClock, SlowStore
 from tests.simulation.limits_watch import CHORES, LIMITED_SEEDS, LimitWatch, Mark
 
-STARTABLE = ("chain", "forked", "sleepy", "caught", "patient")
+STARTABLE = ("chain", "forked", "sleepy", "caught", "patient", "fanned", "undone", "hurried", "outer", "attentive")
 _UNWATCHED = workload.work_hook
 PATIENCE = 3 * 3600.0
 """Virtual seconds in which everything must end once the faults have stopped: the longest wait takes one hour."""
+HEED = 900 * 10**6
+"""Microseconds after which a run that was asked to end and has gone on can only have forgotten it."""
 ENDED = ("completed", "failed", "cancelled", "crashed")
 
 
@@ -55,6 +58,9 @@ WAITS: dict[str, tuple[int, Callable[[int], str], Callable[[int], str]]] = {
 _OUTCOMES = text(
     "SELECT j.site, j.visit FROM fg_journal j JOIN fg_run r ON r.number = j.run WHERE r.id = :run AND j.kind = 'done'"
 )
+_LEFT = text("SELECT id, status FROM fg_run WHERE ended_at IS NULL AND schedule IS NULL")
+_ROOTS = text("SELECT id FROM fg_run WHERE parent IS NULL AND schedule IS NULL")
+_PARKED = text("SELECT p.id FROM fg_run c JOIN fg_run p ON p.number = c.parent WHERE c.status = 'crashed'")
 _SCHEDULES = text("SELECT number, last_at, due FROM fg_schedule")
 _STARTED = text("SELECT scheduled_at FROM fg_run WHERE schedule = :schedule")
 _SKIPPED = text("SELECT scheduled_at, until, count FROM fg_skip WHERE schedule = :schedule")
@@ -73,87 +79,16 @@ def compilation() -> Compilation:
 
 
 @cache
+def registry() -> Registry:
+    """What all simulations serve."""
+    return Registry.from_compilation(compilation())
+
+
+@cache
 def expected(workflow: str, n: int) -> str:
     """What the workflow returns under plain Python, as codec text."""
     given = workload.Chore(n=n) if workflow in CHORES else n
     return dumps(run_virtual(getattr(workload, workflow)(given)))
-
-
-class LoopClock:
-    """The loop's virtual time as the engine's clock."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-        self._start = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> int:
-        return round(
-            ((self._start - datetime(1970, 1, 1, tzinfo=UTC)) + timedelta(seconds=self._loop.time())).total_seconds() * 1e6
-        )
-
-
-class LoopAlarm:
-    """Rings by the loop's own timers."""
-
-    def __init__(self, clock: LoopClock, interval: float = 60.0) -> None:
-        self._clock = clock
-        self._interval = interval
-        self._armed: asyncio.TimerHandle | None = None
-        self._rung: set[asyncio.Task[None]] = set()
-        self._net: asyncio.Task[None] | None = None
-        self._ring: Callable[[], Awaitable[None]] | None = None
-
-    def start(self, ring: Callable[[], Awaitable[None]]) -> None:
-        self._ring = ring
-        self._net = asyncio.ensure_future(self._again())
-
-    async def _again(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            await self._once()
-
-    async def _once(self) -> None:
-        assert self._ring is not None
-        with suppress(SimulatedCrash):  # the whole process is about to be dropped
-            await self._ring()
-
-    def set(self, due: int) -> None:
-        if self._armed is not None:
-            self._armed.cancel()
-        self._armed = asyncio.get_running_loop().call_later(max(0.0, (due - self._clock.now()) / 1e6), self._now)
-
-    def _now(self) -> None:
-        task = asyncio.ensure_future(self._once())
-        self._rung.add(task)
-        task.add_done_callback(self._rung.discard)
-
-    def stop(self) -> None:
-        for waiting in (self._net, self._armed):
-            if waiting is not None:
-                waiting.cancel()
-
-
-class SlowStore:
-    """The store with a delay before and after each call, drawn from the seed, so that calls overtake each other."""
-
-    def __init__(self, store: Store, random_: random.Random) -> None:
-        self._store = store
-        self._random = random_
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
-        if name in ("schedules", "slots"):
-            return SlowStore(method, self._random)
-        if not asyncio.iscoroutinefunction(method):
-            return method
-
-        async def delayed(*args: Any, **kwargs: Any) -> Any:
-            await asyncio.sleep(self._random.random() * 0.01)
-            result = await method(*args, **kwargs)
-            await asyncio.sleep(self._random.random() * 0.01)
-            return result
-
-        return delayed
 
 
 @dataclass
@@ -189,11 +124,10 @@ class Simulation:
         self.tally = Tally()
         self.loop = VirtualLoop(datetime(2026, 1, 1, tzinfo=UTC))
         self.clock = LoopClock(self.loop)
-        self.runs: dict[str, tuple[str, int]] = {}
-        self.cancelled: set[str] = set()
-        self.events: dict[str, int] = {}
+        self.told = Told()
         self.ended: list[Any] = []
         self.received: dict[str, tuple[int, int]] = {}
+        self.parked: Counter[str] = Counter()
         self.broken: str | None = None
         self.process: Process | None = None
         self.zombies: list[Process] = []
@@ -214,7 +148,7 @@ class Simulation:
             workload.work_hook = _UNWATCHED
         for run in self.ended:
             self.tally.counts[run.status] += 1
-            self._check_end(run, *self.runs[run.id])
+            self._check_end(run, *self.told.runs[run.id])
         return self.tally
 
     def _close_loop(self) -> None:
@@ -228,8 +162,10 @@ class Simulation:
         self.store = Store.open("sqlite://", clock=self.clock, inline=True, fate=self._fate)
         self.limits.store = self.store
         self.slow: Any = SlowStore(self.store, self.random)
-        self.registry = Registry.from_compilation(compilation())
+        self.registry = registry()
         await self._deploy()
+        intake = Intake(self.slow, self.registry, Distribution(self.registry, self._ids(), self.clock), self._ids(), self.clock)
+        self.client = Client(self.store, intake, self.clock, self.told, self.tally.counts)
         self.store.on_commit = self._heard
         keeper = asyncio.ensure_future(self._keep_alive())
         self.calm = False
@@ -308,7 +244,7 @@ class Simulation:
         distribution = Distribution(self.registry, self._ids(), self.clock)
         mark = Mark()
         runner = StepRunner(self.registry.steps, self.clock, None, {Mark: mark})
-        options = WorkerOptions(slots=8, poll_interval=30.0)
+        options = WorkerOptions(slots=8, poll_interval=120.0)
         worker = Worker(self.slow, self.registry, distribution, runner, self.clock, epoch, options)
         self.tally.counts["workers"] += 1
         self.process = Process(worker, timers, asyncio.ensure_future(worker.run()), mark)
@@ -344,71 +280,46 @@ class Simulation:
     # --- load
 
     async def _load(self) -> None:
-        intake = Intake(self.slow, self.registry, Distribution(self.registry, self._ids(), self.clock), self._ids(), self.clock)
         kinds = [self._begin, self._begin, self._ping, self._kick, self._cancel]
         kinds += [self._chore] * 4 if self.seed % 3 == LIMITED_SEEDS else []
         for number in range(self.actions):
             await asyncio.sleep(self.random.choice([0, 0.005, 1, 30, 300]))
-            await self.random.choice(kinds)(intake, number)
+            await self.random.choice(kinds)(number)
 
-    async def _insist(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """What a careful client does: repeats the request, with the same id, until it is acknowledged."""
-        while True:
-            try:
-                return await call()
-            except (StorageError, SimulatedCrash):
-                self.tally.counts["repeated"] += 1
-                await asyncio.sleep(0.2)
+    async def _begin(self, number: int) -> None:
+        await self.client.start(number, self.random.choice(STARTABLE), self.random.randint(0, 5))
 
-    async def _begin(self, intake: Intake, number: int) -> None:
-        workflow, n = self.random.choice(STARTABLE), self.random.randint(0, 5)
-        run_id, _ = await self._insist(lambda: intake.start(workflow, {"n": n}, idempotency_key=f"start {number}"))
-        self.runs[run_id] = (workflow, n)
-        self.tally.counts["runs"] += 1
-
-    async def _ping(self, intake: Intake, number: int) -> None:
-        n = self.random.randint(0, 5)
-        (result,) = await self._insist(lambda: intake.send([Posted("ping", {"n": n}, id=f"ping {number}")]))
-        self.events[result.event_id] = n
+    async def _ping(self, number: int) -> None:
+        await self.client.send(number, "ping", self.random.randint(0, 5))
         self.tally.counts["events"] += 1
 
-    async def _kick(self, intake: Intake, number: int) -> None:
-        n = self.random.randint(0, 5)
-        (result,) = await self._insist(lambda: intake.send([Posted("kick", {"n": n}, id=f"kick {number}")]))
-        self.events[result.event_id] = n
-        if len(result.run_ids) != 1:
-            raise Violation(self._text(f"one kick started {len(result.run_ids)} runs"))
-        self.runs[result.run_ids[0]] = ("kicked", n)
+    async def _kick(self, number: int) -> None:
+        started = await self.client.send(number, "kick", self.random.randint(0, 5))
+        if len(started) != 1:
+            raise Violation(self._text(f"one kick started {len(started)} runs"))
 
-    async def _chore(self, intake: Intake, number: int) -> None:
-        n = self.random.randint(0, 5)
-        (result,) = await self._insist(lambda: intake.send([Posted("chore", {"n": n}, id=f"chore {number}")]))
-        self.events[result.event_id] = n
-        for run_id in result.run_ids:
-            self.runs[run_id] = ((await self.store.run(run_id)).workflow, n)
+    async def _chore(self, number: int) -> None:
+        await self.client.send(number, "chore", self.random.randint(0, 5))
         self.tally.counts["chores"] += 1
 
-    async def _cancel(self, intake: Intake, number: int) -> None:
-        if self.runs and self.random.random() < 0.5:
-            run_id = self.random.choice(sorted(self.runs))
-            self.cancelled.add(run_id)  # also when the answer is lost: the request may have been stored
-            await self._insist(lambda: self.store.ask_cancel(run_id, "simulated"))
-            self.tally.counts["cancels"] += 1
+    async def _cancel(self, number: int) -> None:
+        del number
+        if self.told.runs and self.random.random() < 0.5:
+            await self.client.cancel(self.random.choice(sorted(self.told.runs)))
 
     # --- verdict
 
     async def _until_all_ended(self) -> None:
         deadline = self.loop.time() + PATIENCE
-        for run_id in self.runs:
-            while (run := await self.store.run(run_id)).status not in ENDED:
-                if self.loop.time() > deadline:
-                    raise Violation(self._text(f"{run_id} ({run.workflow}) is still {run.status} after the faults have stopped"))
-                await asyncio.sleep(30)
+        while left := self._read(_LEFT):
+            if self.loop.time() > deadline:
+                raise Violation(self._text(f"{left} have not ended after the faults have stopped"))
+            await asyncio.sleep(30)
         await self._until_ticks_ended(self.clock.now(), deadline)
 
     async def _until_ticks_ended(self, created_by: int, deadline: float) -> None:
         """Schedules start runs for ever: wait for those that were there when everything else had ended."""
-        for workflow in ("every", "beat"):
+        for workflow in ("every", "beat") if self.schedules else ():
             rows, _ = await self.store.runs(workflow=workflow, limit=1000)
             for found in rows:
                 row: Any = found
@@ -459,22 +370,36 @@ class Simulation:
         for broken in (self.broken, self.limits.broken, self.limits.left()):
             if broken is not None:
                 raise Violation(self._text(broken))
-        for event_id, n in self.events.items():
+        for event_id, n in self.told.events.items():
             page = await self.store.event(event_id)
             if page is None:
                 raise Violation(self._text(f"the acknowledged event {event_id} is gone"))
             self.received[event_id] = (n if page.event.name == "ping" else -1, page.event.received_at)
-        self.ended = [await self.store.run(run_id) for run_id in self.runs]
+        roots = {run_id for (run_id,) in self._read(_ROOTS)}
+        if roots != self.told.runs.keys():
+            raise Violation(self._text(f"runs that nobody was told of: {roots - self.told.runs.keys()}"))
+        self.parked.update(parent for (parent,) in self._read(_PARKED))
+        self.ended = [await self.store.run(run_id) for run_id in self.told.runs]
         again = Counter(workload.STARTED)
         self.tally.counts["repeated attempts"] = sum(count - 1 for count in again.values())
 
     def _check_end(self, run: Any, workflow: str, n: int) -> None:
-        if run.status == "cancelled" and run.id in self.cancelled:
+        if run.status == "cancelled" and run.id in self.told.cancelled:
             return
+        asked = self.told.cancelled.get(run.id)
+        if asked is not None and run.ended_at > asked + HEED:
+            raise Violation(
+                self._text(f"{run.id} went on for {(run.ended_at - asked) / 1e6:.0f} s after its cancel and {run.status}")
+            )
         if run.status == "crashed" and "workers in a row" in run.error and self.tally.counts["workers"] > 3:
             return  # the parking of a run that took its owners down is a promise too
         if run.status != "completed":
             raise Violation(self._text(f"{workflow}({n}) {run.id} ended {run.status}: {run.error}"))
+        if workflow == "outer" and self._explains(run, expected(workflow, n)):
+            return
+        if workflow == "attentive":
+            self._check_heard(run, n)
+            return
         if workflow in WAITS:
             seconds, got, none = WAITS[workflow]
             came = any(
@@ -483,10 +408,32 @@ class Simulation:
             allowed = {got(n)} if came else {got(n), none(n)}
         else:
             allowed = {expected(workflow, n)}
+        if workflow == "undone":
+            self._check_undone(run.id)
         if workflow == "sleepy" and run.ended_at - run.started_at < 600 * 10**6:
             raise Violation(self._text(f"{run.id} slept for less than 10 minutes"))
         if run.result not in allowed:
             raise Violation(self._text(f"{workflow}({n}) {run.id} returned {run.result}, Python returns {allowed}"))
+
+    def _check_heard(self, run: Any, n: int) -> None:
+        """Two waits in a row take as many events as came, each of them once."""
+        came = [at for ping, at in self.received.values() if ping == n and run.received_at <= at <= run.ended_at]
+        heard = json.loads(run.result)
+        at_once = any(at <= run.started_at + 1200 * 10**6 for at in came)
+        if sum(heard) > len(came) or at_once > heard[0]:
+            raise Violation(self._text(f"{run.id} heard {heard} of {len(came)} events"))
+
+    def _explains(self, run: Any, wanted: str) -> bool:
+        """Whether children that were parked, because they took their owners down, explain what the parent has in their place."""
+        pairs = list(zip(json.loads(run.result), json.loads(wanted), strict=True))
+        return 0 < sum(got != want for got, want in pairs) <= self.parked[run.id] and all(
+            got in (want, -1) for got, want in pairs
+        )
+
+    def _check_undone(self, run_id: str) -> None:
+        undone = {key for run, key, _ in workload.STARTED if run == run_id and "$undo" in key}
+        if len(undone) != 2:
+            raise Violation(self._text(f"{run_id} has given back {sorted(undone)}, had taken twice"))
 
     def _text(self, what: str) -> str:
         return f"seed {self.seed}: {what} (reproduce: python -m tests.simulation.simulator {self.seed})"

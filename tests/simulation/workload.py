@@ -6,7 +6,24 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
-from flowgraph import Concurrency, Cron, Event, NonRetriable, parallel, sleep, step, step_context, subflow, wait_for, workflow
+from flowgraph import (
+    Concurrency,
+    Cron,
+    Event,
+    NonRetriable,
+    Ok,
+    fan_out,
+    parallel,
+    saga,
+    settle,
+    sleep,
+    step,
+    step_context,
+    subflow,
+    timeout,
+    wait_for,
+    workflow,
+)
 
 
 class Ping(Event, name="ping"):
@@ -125,6 +142,75 @@ async def beat() -> int:
     await add(1)
     await sleep("25m")
     return await add(1)
+
+
+# --- groups, scopes and children
+
+
+@step
+async def give_back(n: int) -> None:
+    await _work(n)
+
+
+@step(compensate=give_back)
+async def take(n: int) -> int:
+    return await _work(n)
+
+
+@workflow
+async def fanned(n: int) -> list[int]:
+    first = await fan_out((flaky(n + i) for i in range(5)), limit=2)
+    return await fan_out(twice(each) for each in first)
+
+
+@workflow
+async def undone(n: int) -> str:
+    try:
+        async with saga():
+            first = await take(n)
+            await sleep("2m")
+            second = await take(first)
+            await refuse(second)
+    except NonRetriable as error:
+        return str(error)
+    return "not refused"
+
+
+@workflow
+async def hurried(n: int) -> str:
+    try:
+        async with timeout("5m"):
+            await add(n)
+            await sleep("1h")
+        return "in time"
+    except TimeoutError:
+        return f"late {await add(n)}"
+    finally:
+        await add(n)
+
+
+@workflow
+async def inner(n: int) -> int:
+    first = await add(n)
+    await sleep("3m")
+    if n % 3 == 2:
+        await refuse(n)
+    return await flaky(first)
+
+
+@workflow
+async def outer(n: int) -> list[int]:
+    found = await settle(inner(n), inner(n + 1), twice(n))
+    return [each.value if isinstance(each, Ok) else -1 for each in found]
+
+
+@workflow
+async def attentive(n: int) -> list[bool]:
+    heard: list[bool] = []
+    for _ in range(2):
+        ping = await wait_for(Ping, where=lambda p: p.n == n, timeout="20m")
+        heard.append(ping is not None)
+    return heard
 
 
 # --- limits

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
+from flowgraph.codec import TypeRegistry, loads
 from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage import Conflict, Fenced, UnknownMachine, UnknownRun
 from flowgraph_runtime.storage.ownership import TakeOver
@@ -162,7 +164,11 @@ def test_the_parent_of_a_parked_run_hears_of_it(site: Site) -> None:
     assert taken.crashed == [child.id]
     (told,) = site.load(parent).inbox
     assert (told.kind, told.serial) == ("child", 9)
-    assert '"status": "crashed"' in told.payload
+    end = json.loads(told.payload)
+    assert end["status"] == "crashed"
+    error = loads(end["payload"], TypeRegistry())
+    assert isinstance(error, Exception), "the parent raises it"
+    assert "workers in a row went down" in str(error)
 
 
 @pytest.mark.parametrize("place", [0, 11, 20])

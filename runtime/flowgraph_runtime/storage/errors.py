@@ -155,5 +155,9 @@ class StoreClosed(StorageError):
     """The store was closed before this could be written."""
 
 
+class Crashed(Exception):
+    """Workers went down, one after the other, while they owned a run: its error, and what its parent gets of it."""
+
+
 class SimulatedCrash(BaseException):
     """The simulator's fate `crash`: the process is gone at this point. Not an Exception, so that nobody handles it."""

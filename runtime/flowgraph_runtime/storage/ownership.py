@@ -17,16 +17,16 @@ A run whose step takes the process down must not take others down with it for ev
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from math import ceil, sqrt
 
 from sqlalchemy import Connection, text
 
+from flowgraph.codec import dumps
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.database import Rows
-from flowgraph_runtime.storage.errors import UnknownRun
+from flowgraph_runtime.storage.errors import Crashed, UnknownRun
 from flowgraph_runtime.storage.limits import free_epochs, free_runs
 from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
 from flowgraph_runtime.storage.transaction import Offer, Tx
@@ -41,12 +41,10 @@ LONGEST_TRIAL = 600_000_000
 """Microseconds."""
 _MOST_COUNTED = 10_000
 
-_CRASHED = json.dumps(
-    {
-        "type": "Crashed",
-        "message": f"{PRIME_SUSPECT + 1} workers in a row went down while they owned this run, the last one when no other run"
-        " was suspected",
-    }
+_CRASHED = dumps(
+    Crashed(
+        f"{PRIME_SUSPECT + 1} workers in a row went down while they owned this run, the last one when no other run was suspected"
+    )
 )
 
 

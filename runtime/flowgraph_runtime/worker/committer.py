@@ -138,6 +138,7 @@ def merge(first: Transition, second: Transition) -> bool:
         return False
     if any(one.inbox and not one.rows for one in (first, second)):
         return False
+    _come_behind(first, second)
     first.taken = first.taken or second.taken
     first.rows.extend(second.rows)
     first.inbox.extend(second.inbox)
@@ -155,6 +156,18 @@ def merge(first: Transition, second: Transition) -> bool:
         if value is not None:
             setattr(first, name, value)
     return True
+
+
+def _come_behind(first: Transition, second: Transition) -> None:
+    """What the second sends, opens and starts comes behind all that the first has sent and started."""
+    if first.events or first.runs:
+        later = max([event.later + 1 for event in first.events] + [run.later for run in first.runs])
+        for event in second.events:
+            event.later += later
+        for run in (*second.event_runs, *second.runs):
+            run.later += later
+    for wait in second.waits:
+        wait.sent += len(first.events)
 
 
 def _net_timers(first: Transition, second: Transition) -> None:
