@@ -56,6 +56,7 @@ class Meter:
         self._workflows, self._steps = workflows, steps
         self.moves: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
+        self.deleted: Counter[str] = Counter()
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
         self._delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))

@@ -25,6 +25,7 @@ from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake
 from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.registry import Registry
+from flowgraph_runtime.retention import Retention
 from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.settings import Settings
 from flowgraph_runtime.steps import StepRunner
@@ -194,7 +195,12 @@ class Service:
                 self.meter,
             )
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
-                async with self._time(), _background(self._take_over_for_ever(epoch)), _background(self._listen()):
+                async with (
+                    self._time(),
+                    _background(self._take_over_for_ever(epoch)),
+                    _background(self._listen()),
+                    _background(self._expire()),
+                ):
                     await self._until_fenced(epoch, self.worker)
 
     async def _until_fenced(self, epoch: int, worker: Worker) -> None:
@@ -255,6 +261,11 @@ class Service:
                 worker.heard_slots((worker.epoch, int(ticket)) for ticket in notice.names)
             case _:
                 worker.look_around()
+
+    async def _expire(self) -> None:
+        """Delete what is older than it is kept; where time is skipped nothing is."""
+        if not isinstance(self.clock, SkippingClock):
+            await Retention(self.store.expiry, self.clock, self.settings, self.meter).run()
 
     def _options(self) -> WorkerOptions:
         settings = self.settings

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +17,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from flowgraph.durations import parse_duration
+
+_DAY = 86_400_000_000
 DEFAULT_DATABASE = "sqlite:///.flowgraph/flowgraph.db"
 
 
@@ -79,12 +83,33 @@ class Settings(Layered):
     heartbeat_interval: float = Field(default=2.0, gt=0)
     grace: float = Field(default=10.0, ge=0, description="how long a stop waits for running attempts")
     body_limit: int = Field(default=8_000_000, ge=1024)
+    keep_runs: str = Field(default="30d", description="how long runs that are over are kept, with their journals; 'forever'")
+    keep_events: str = Field(
+        default="30d", description="how long events are kept, from 24h on; later waits do not see older ones; 'forever'"
+    )
     node: str = Field(default_factory=default_node)
+
+    @field_validator("keep_runs", "keep_events")
+    @classmethod
+    def _is_kept_for(cls, value: str, info: ValidationInfo) -> str:
+        kept = _microseconds(value)
+        if info.field_name == "keep_events" and kept is not None and kept < _DAY:
+            raise ValueError("events are kept for 24h at least: so long a sender's id starts nothing twice")
+        return value
+
+    @property
+    def kept(self) -> tuple[int | None, int | None]:
+        """How long runs that are over and events are kept, in microseconds; None for ever."""
+        return _microseconds(self.keep_runs), _microseconds(self.keep_events)
 
     @property
     def loopback(self) -> bool:
         """Whether the server is reachable from this machine only."""
         return is_loopback(self.host)
+
+
+def _microseconds(text: str) -> int | None:
+    return None if text == "forever" else parse_duration(text) // timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@
 | `flowgraph_commit_transitions` | | histogram: transitions in one commit |
 | `flowgraph_commit_seconds` | | histogram: how long commits took |
 | `flowgraph_events_received_total` | status | events by what became of them: stored, unknown, invalid |
+| `flowgraph_deleted_total` | kind | runs and events deleted because they were older than they are kept |
 | `flowgraph_live_runs` | | runs in this process's memory |
 | `flowgraph_timer_lateness_seconds` | | how long the most overdue timer of the database has been due |
 | `flowgraph_inbox_backlog` | | inbox rows of the database that no owner has taken yet |
@@ -65,6 +66,8 @@ class _Snapshot(Collector):
         yield _counter("flowgraph_step_attempts", "Attempts that have ended", ("step", "outcome"), meter.attempts)
         events = {(status,): count for status, count in meter.events.items()}
         yield _counter("flowgraph_events_received", "Events by what became of them", ("status",), events)
+        deleted = {(kind,): count for kind, count in meter.deleted.items()}
+        yield _counter("flowgraph_deleted", "Rows deleted because they were older than they are kept", ("kind",), deleted)
         yield _by_step("flowgraph_step_duration_seconds", "How long attempts ran", meter.durations)
         yield _by_step("flowgraph_step_queue_delay_seconds", "From the decision to the start of an attempt", meter.delays)
         yield _single("flowgraph_commit_transitions", "Transitions in one commit", meter.batches)

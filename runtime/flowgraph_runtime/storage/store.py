@@ -25,6 +25,7 @@ from flowgraph_runtime.storage.keys import bucket
 from flowgraph_runtime.storage.matching import event_buckets
 from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
+from flowgraph_runtime.storage.retention import Expiry
 from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.slots import Slots, limits_lock
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
@@ -56,6 +57,7 @@ class Store:
         self._fleet = fleet = Fleet(database, clock, self._write, lambda: self._writer.busy if self._writer else 0.0, lease)
         self.open_epoch, self.close_epoch, self.heartbeat = fleet.open_epoch, fleet.close_epoch, fleet.heartbeat
         self.take_over, self.hand_over, self.notices = fleet.take_over, fleet.hand_over, fleet.notices
+        self.expiry = Expiry(self._write, self._read)
         self.deployed_machines = partial(self._read, read_machines)
         self.inbox_backlog = partial(self._read, reads.inbox_backlog)
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The number of the newest revision in `migrations/versions`. `fg_meta` holds it; a store refuses a database with another one."""
 
 METADATA = MetaData()
@@ -181,6 +181,13 @@ class Run(Table, table=True):
     __tablename__ = "fg_run"
     __table_args__ = (
         Index("fg_run_workflow", "workflow", "number"),
+        Index(
+            "fg_run_ended",
+            "ended_at",
+            "number",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
+        ),
         Index("fg_run_status", "status", "workflow", "number"),
         Index("fg_run_event", "event", sqlite_where=text("event IS NOT NULL"), postgresql_where=text("event IS NOT NULL")),
         Index("fg_run_epoch", "epoch", sqlite_where=text("epoch IS NOT NULL"), postgresql_where=text("epoch IS NOT NULL")),

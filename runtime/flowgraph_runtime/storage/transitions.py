@@ -30,6 +30,9 @@ from flowgraph_runtime.storage.settling import UPDATED
 from flowgraph_runtime.storage.text import check_text
 from flowgraph_runtime.storage.transaction import Offer, Tx
 
+EXPIRING = "being deleted: it is older than keep_runs"
+"""The reason of a run whose long journal is being deleted, from its end to its beginning: it cannot be retried any more."""
+
 ENDED = ("completed", "failed", "cancelled", "crashed")
 """Statuses of a run that is over."""
 
@@ -143,9 +146,11 @@ def apply_reopening(tx: Tx, transition: Transition) -> None:
     Raises NotFailed otherwise, and UnknownRun."""
     (row,) = transition.rows
     found = tx.sql.rows(
-        "SELECT r.number, r.status, (SELECT COALESCE(MAX(j.seq), 0) FROM fg_journal j WHERE j.run = r.number)"
+        "SELECT r.number, CASE WHEN r.reason = :expiring THEN 'too old' ELSE r.status END,"
+        " (SELECT COALESCE(MAX(j.seq), 0) FROM fg_journal j WHERE j.run = r.number)"
         f" FROM fg_run r WHERE r.id = :id {tx.database.update_lock}",
         id=transition.run_id,
+        expiring=EXPIRING,
     )
     if not found:
         raise UnknownRun(transition.run_id)
