@@ -337,4 +337,10 @@ def open_store(settings: Settings, clock: Clock | None = None) -> Store:
     """Open the database that the settings name; the folder of a SQLite file is made."""
     if settings.db.startswith("sqlite:///"):
         Path(settings.db.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return Store.open(settings.db, clock=clock or SystemClock(), durability=settings.durability, lease=settings.lease)
+    return Store.open(
+        settings.db,
+        clock=clock or SystemClock(),
+        durability=settings.durability,
+        lease=settings.lease,
+        reserve=settings.disk_reserve,
+    )

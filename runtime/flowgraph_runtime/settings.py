@@ -83,6 +83,9 @@ class Settings(Layered):
     heartbeat_interval: float = Field(default=2.0, gt=0)
     grace: float = Field(default=10.0, ge=0, description="how long a stop waits for running attempts")
     body_limit: int = Field(default=8_000_000, ge=1024)
+    disk_reserve: int = Field(
+        default=64_000_000, ge=0, description="free bytes on the disk of a SQLite file below which nothing new is taken (507)"
+    )
     keep_runs: str = Field(default="30d", description="how long runs that are over are kept, with their journals; 'forever'")
     keep_events: str = Field(
         default="30d", description="how long events are kept, from 24h on; later waits do not see older ones; 'forever'"

@@ -78,6 +78,7 @@ PLANTS: dict[str, str] = {
     "fg_timer.run points to a row": f"UPDATE fg_timer SET run = {_NOBODY} WHERE run = 7",
     "fg_wait.run points to a row": f"UPDATE fg_wait SET run = {_NOBODY} WHERE run = 1",
     "fg_taken.run points to a row": f"{_TAKEN} ({_NOBODY}, 1)",
+    "fg_large_input.run points to a row": f"INSERT INTO fg_large_input (run, text) VALUES ({_NOBODY}, '[]')",
     "fg_limit_slot.run points to a row": f"{_SLOT} ('p', 'k', 0, 1, {_NOBODY}, 0, 1, 1, 0)",
 }
 

@@ -166,7 +166,7 @@ def problem_of(error: Exception) -> Problem | None:
         case UnstorableText():
             return Problem(400, "bad characters", str(error))
         case DatabaseFull():
-            return Problem(507, "the database's disk is full", headers={"Retry-After": AWAY})
+            return Problem(507, "the database's disk is full", str(error), headers={"Retry-After": AWAY})
         case Outage() | OutcomeUnknown():
             return Problem(503, "the database is away", headers={"Retry-After": AWAY})
         case StoreClosed():

@@ -108,6 +108,10 @@ class Database(ABC):
     epochs: set[int]
     """Those that this process has opened: what happens to their runs need not be announced to itself."""
 
+    def free(self) -> int | None:
+        """Bytes that are free on its disk, None where that cannot be told."""
+        return None
+
     @abstractmethod
     def writing(self) -> Writing:
         """The connection that writes; the same one each time."""

@@ -34,7 +34,16 @@ _REFERENCES = (
     ("fg_inbox", "event", "fg_event"),
     *(
         (table, "run", "fg_run")
-        for table in ("fg_journal", "fg_snapshot", "fg_inbox", "fg_timer", "fg_wait", "fg_taken", "fg_limit_slot")
+        for table in (
+            "fg_journal",
+            "fg_snapshot",
+            "fg_inbox",
+            "fg_timer",
+            "fg_wait",
+            "fg_taken",
+            "fg_limit_slot",
+            "fg_large_input",
+        )
     ),
 )
 

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
 from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
-from flowgraph_runtime.storage.tables import Journal, KeyPathRow, MachineText, Run, StoredEvent, Taken, Workflow
+from flowgraph_runtime.storage.tables import Journal, KeyPathRow, LargeInput, MachineText, Run, StoredEvent, Taken, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
 
 COUNTED = 10_000
@@ -56,12 +56,19 @@ _ONE_RUN = text(f"SELECT {RUN_COLUMNS} FROM fg_run r {RUN_JOINS} WHERE r.id = :i
 def _runs() -> Any:
     return (
         select_columns(
-            Run, col(Workflow.name), col(MachineText.fingerprint), col(StoredEvent.id), col(StoredEvent.payload), col(_Parent.id)
+            Run,
+            col(Workflow.name),
+            col(MachineText.fingerprint),
+            col(StoredEvent.id),
+            col(StoredEvent.payload),
+            col(_Parent.id),
+            col(LargeInput.text),
         )
         .join(Workflow, col(Workflow.number) == col(Run.workflow))
         .join(MachineText, col(MachineText.number) == col(Run.machine))
         .join(StoredEvent, col(StoredEvent.number) == col(Run.event), isouter=True)
         .join(_Parent, col(_Parent.number) == col(Run.parent), isouter=True)
+        .join(LargeInput, col(LargeInput.run) == col(Run.number), isouter=True)
     )
 
 
@@ -73,13 +80,13 @@ def _rows(connection: Connection, query: Any) -> list[Any]:
 
 
 def _run_row(row: Any) -> RunRow:
-    run, workflow, machine, event_id, payload, parent = row
+    run, workflow, machine, event_id, payload, parent, large = row
     return RunRow(
         id=run.id,
         workflow=workflow,
         machine=machine,
         status=run.status,
-        input=f"[{payload}]" if run.input is None else run.input,
+        input=run.input or large or f"[{payload}]",
         created_at=run.created_at,
         received_at=run.received_at,
         event_id=event_id,

@@ -21,7 +21,7 @@ T = TypeVar("T")
 RUNS_AT_ONCE, EVENTS_AT_ONCE, ROWS_AT_ONCE = 100, 200, 2_000
 """How much one transaction deletes: measured at 5 to 20 ms of the writer on SQLite."""
 
-_OF_RUNS = ("fg_journal", "fg_snapshot", "fg_taken", "fg_inbox", "fg_timer", "fg_wait", "fg_limit_slot")
+_OF_RUNS = ("fg_journal", "fg_snapshot", "fg_taken", "fg_inbox", "fg_timer", "fg_wait", "fg_limit_slot", "fg_large_input")
 _OLD_RUNS = (
     "SELECT r.number, r.ended_at, r.event, (SELECT COALESCE(MAX(j.seq), 0) FROM fg_journal j WHERE j.run = r.number)"
     " FROM fg_run r WHERE r.ended_at < :before AND (r.ended_at, r.number) > (:ended_at, :number)"

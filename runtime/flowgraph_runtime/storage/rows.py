@@ -8,8 +8,10 @@ from typing import Any
 
 from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, RunRow
 
+INPUT = "COALESCE(r.input, (SELECT g.text FROM fg_large_input g WHERE g.run = r.number))"
+"""The input of a run `r`, NULL when it is just its event's payload in a list."""
 RUN_COLUMNS = (
-    "r.id, w.name, m.fingerprint, r.status, r.input, r.created_at, r.received_at, e.id, r.started_at, r.ended_at, r.result,"
+    f"r.id, w.name, m.fingerprint, r.status, {INPUT}, r.created_at, r.received_at, e.id, r.started_at, r.ended_at, r.result,"
     " r.error, r.failed_step, r.failed_attempt, r.epoch, r.takeovers, p.id, r.parent_serial, r.idempotency_key, r.reason,"
     " r.scheduled_at, e.payload"
 )

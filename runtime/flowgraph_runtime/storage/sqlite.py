@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
 import threading
@@ -59,6 +60,9 @@ class SqliteDatabase(Database):
         connection = _connect(self._path)
         connection.execute("PRAGMA query_only=1")
         return connection
+
+    def free(self) -> int | None:
+        return shutil.disk_usage(Path(self._path).resolve().parent).free if self._path else None
 
     def writing(self) -> Writing:
         return self._writing

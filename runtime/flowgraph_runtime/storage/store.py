@@ -24,8 +24,9 @@ from flowgraph_runtime.storage.fleet import LEASE, Fleet
 from flowgraph_runtime.storage.keys import bucket
 from flowgraph_runtime.storage.matching import event_buckets
 from flowgraph_runtime.storage.opening import open_database
-from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
+from flowgraph_runtime.storage.reads import EventPage, MachineRow
 from flowgraph_runtime.storage.retention import Expiry
+from flowgraph_runtime.storage.room import Room
 from flowgraph_runtime.storage.schedules import Schedules
 from flowgraph_runtime.storage.slots import Slots, limits_lock
 from flowgraph_runtime.storage.transaction import CommitNews, Tx
@@ -42,7 +43,14 @@ class Store:
     the first caller, or with `inline` in the thread of the caller."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, inline: bool, fate: Callable[[], Fate] | None, lease: float = LEASE / 1e6
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        inline: bool,
+        fate: Callable[[], Fate] | None,
+        lease: float = LEASE / 1e6,
+        reserve: int = 0,
     ) -> None:
         self.clock = clock
         self.slots = Slots(partial(self._write, buckets=limits_lock, alone=True), self._read)
@@ -57,9 +65,15 @@ class Store:
         self._fleet = fleet = Fleet(database, clock, self._write, lambda: self._writer.busy if self._writer else 0.0, lease)
         self.open_epoch, self.close_epoch, self.heartbeat = fleet.open_epoch, fleet.close_epoch, fleet.heartbeat
         self.take_over, self.hand_over, self.notices = fleet.take_over, fleet.hand_over, fleet.notices
+        self._room = Room(database.free, reserve)
         self.expiry = Expiry(self._write, self._read)
         self.deployed_machines = partial(self._read, read_machines)
         self.inbox_backlog = partial(self._read, reads.inbox_backlog)
+        self.next_timer = partial(self._read, reads.next_timer)
+        self.list_keys = partial(self._read, apikeys.list_keys)
+        self.workflows = partial(self._read, reads.workflows)
+        self.key_paths = partial(self._read, reads.key_paths)
+        self.live_machines = partial(self._read, reads.live_machines)
 
     @classmethod
     def open(
@@ -71,18 +85,20 @@ class Store:
         durability: str = "full",
         fate: Callable[[], Fate] | None = None,
         lease: float = LEASE / 1e6,
+        reserve: int = 0,
     ) -> Store:
         """Open `sqlite:///path.db`, `sqlite://` (in memory) or `postgresql://...`, and make the tables in an empty database.
 
         `inline`: writes and reads happen in the calling thread (tests, simulator), and `fate` decides what becomes of each
         commit. `durability`: `full`, or `normal` (SQLite: the last commits may be lost when the machine loses power). `lease`:
-        seconds; statements on PostgreSQL end before it does.
+        seconds; statements on PostgreSQL end before it does. `reserve`: free bytes on the disk of a SQLite file below which
+        `ingest` and `start_run` raise DatabaseFull.
         Raises ValueError for a bad URL, DatabaseInUse, WrongSchema."""
         if fate is not None and not inline:
             raise ValueError("a fate needs inline=True: a simulated crash is raised to the caller")
         clock = clock or SystemClock()
         database = open_database(url, durability, by_its_clock=isinstance(clock, SystemClock), lease=lease)
-        return cls(database, clock, inline=inline, fate=fate, lease=lease)
+        return cls(database, clock, inline=inline, fate=fate, lease=lease, reserve=reserve)
 
     def close(self) -> None:
         """Write what is queued and close all connections."""
@@ -113,11 +129,14 @@ class Store:
         return errors
 
     async def ingest(self, events_: Sequence[EventRow], runs_: Sequence[NewRun]) -> list[IngestResult]:
-        """Store events and create the runs that they start (by `event_id`), all or nothing; raises Conflict, UnstorableText."""
+        """Store events and create the runs that they start (by `event_id`), all or nothing; raises Conflict, UnstorableText,
+        DatabaseFull."""
+        self._room.check()
         return await self._write(Shared(events.ingest_all, (events_, runs_)), buckets=lambda: event_buckets(events_))
 
     async def start_run(self, run: NewRun) -> tuple[str, bool]:
-        """Create a run by hand -> (id, whether it is new); raises Conflict, UnknownMachine."""
+        """Create a run by hand -> (id, whether it is new); raises Conflict, UnknownMachine, DatabaseFull."""
+        self._room.check()
         key = run.idempotency_key
         if key is None:
             return await self._write(Shared(runs.start_runs, run))
@@ -199,10 +218,6 @@ class Store:
         """Payloads of journal rows of a run, by position."""
         return await self._read(lambda connection: loading.results(connection, run_id, seqs))
 
-    async def next_timer(self) -> int | None:
-        """When the next timer is due."""
-        return await self._read(reads.next_timer)
-
     async def run(self, id: str) -> RunRow | None:
         """One run."""
         return await self._read(lambda connection: reads.run(connection, id))
@@ -242,10 +257,6 @@ class Store:
         """One event with the runs it started and woke."""
         return await self._read(lambda connection: reads.event(connection, id))
 
-    async def workflows(self) -> list[WorkflowRow]:
-        """All workflows with their current machines."""
-        return await self._read(reads.workflows)
-
     async def outcomes(self, since: int) -> dict[str, dict[str, int]]:
         """Runs created since then, counted by workflow and status."""
         return await self._read(lambda connection: reads.outcomes(connection, since))
@@ -253,18 +264,6 @@ class Store:
     async def machine(self, fingerprint: str) -> MachineRow | None:
         """A stored machine."""
         return await self._read(lambda connection: reads.machine(connection, fingerprint))
-
-    async def live_machines(self) -> dict[str, int]:
-        """How many runs that are not over each machine has, by fingerprint."""
-        return await self._read(reads.live_machines)
-
-    async def key_paths(self) -> dict[str, tuple[str, ...]]:
-        """The field paths that events of each name are indexed by."""
-        return await self._read(reads.key_paths)
-
-    async def list_keys(self) -> list[KeyRow]:
-        """All API keys, revoked ones too."""
-        return await self._read(apikeys.list_keys)
 
     async def find_key(self, sha256: str) -> KeyRow | None:
         """The key in use with this SHA-256."""

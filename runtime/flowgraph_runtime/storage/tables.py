@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, Text, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The number of the newest revision in `migrations/versions`. `fg_meta` holds it; a store refuses a database with another one."""
 
 METADATA = MetaData()
@@ -176,7 +176,7 @@ class EventKey(Table, table=True):
 class Run(Table, table=True):
     """A run. `epoch`: its owner. `ready`: 1 when it should be claimed as soon as nobody owns it. `takeovers`: owners lost since
     the journal last grew, as far as it is blamed for them (see `ownership`); `takeover_seq`: how far it was then.
-    `input` is NULL when it is just the event's payload in a list. `scheduled_at`: of the tick of `schedule` that it is for."""
+    `input` is NULL when it is large, or just the event's payload in a list. `scheduled_at`: of which tick of `schedule` it is."""
 
     __tablename__ = "fg_run"
     __table_args__ = (
@@ -247,6 +247,14 @@ class Run(Table, table=True):
     reason: str | None = _optional_text()
     schedule: int | None = _optional_big()
     scheduled_at: int | None = _optional_big()
+
+
+class LargeInput(Table, table=True):
+    """The input of a run on SQLite when it is large: every change of a row of `fg_run` would write it anew (see `runs`)."""
+
+    __tablename__ = "fg_large_input"
+    run: int = _key_part()
+    text: str = _text()
 
 
 class Inbox(Table, table=True):
