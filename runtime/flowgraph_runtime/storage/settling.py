@@ -8,6 +8,8 @@ owner who gives the run up see each other, so one of them finds that the run has
 
 from __future__ import annotations
 
+from typing import Any
+
 from flowgraph_runtime.storage.errors import NotOwner
 from flowgraph_runtime.storage.transaction import Effects, Offer, Tx
 
@@ -30,6 +32,9 @@ _UPDATE = (
     + ", epoch = CASE WHEN given.release = 1 THEN NULL ELSE fg_run.epoch END"
     " FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.owner"
 )
+_STATUS_COLUMNS = "run int, owner int, status text"
+_STATUS = "UPDATE fg_run SET status = given.status FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.owner"
+_NO_MORE = (None,) * (len(UPDATED) - 1)
 _OF_LIVE_RUNS = ("fg_timer", "fg_wait", "fg_inbox")
 _ANYTHING = "SELECT 1 FROM given WHERE " + " OR ".join(
     f"EXISTS (SELECT 1 FROM {table} x WHERE x.run = given.run)" for table in _OF_LIVE_RUNS
@@ -75,15 +80,25 @@ def _live(tx: Tx, runs: set[int]) -> dict[int, str]:
 
 
 def _update_runs(tx: Tx, effects: Effects) -> None:
-    """Of a group that is refused here, nobody learns which run was meant: it is cut in halves until it is a single one."""
+    """Half of the updates of short runs only say `running`: these leave most indexes alone."""
     rows = list(effects.updates.values())
+    _update(tx, _STATUS, _STATUS_COLUMNS, [(*row[:2], row[3]) for row in rows if row[3] is not None and not _more(row)])
+    _update(tx, _UPDATE, _UPDATE_COLUMNS, [row for row in rows if row[3] is None or _more(row)])
+
+
+def _more(row: tuple[Any, ...]) -> bool:
+    return row[2] is not None or row[4:] != _NO_MORE
+
+
+def _update(tx: Tx, sql: str, columns: str, rows: list[tuple[Any, ...]]) -> None:
+    """Of a group that is refused here, nobody learns which run was meant: it is cut in halves until it is a single one."""
 
     def demand(count: int) -> None:
         if count < len(rows):
             run, epoch, *_ = rows[0]
             raise NotOwner(tx.run_id(run), epoch)
 
-    tx.sql.change(_UPDATE, _UPDATE_COLUMNS, rows, demand)
+    tx.sql.change(sql, columns, rows, demand)
 
 
 def _fill_inboxes(tx: Tx, offers: list[Offer], live: dict[int, str]) -> None:
