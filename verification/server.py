@@ -13,6 +13,7 @@ import httpx2
 
 STARTS_WITHIN = 60.0
 """Seconds."""
+_PROGRAM = [sys.executable, "-m", "flowgraph_runtime.cli"]
 LEASE = "1.5"
 """Seconds of silence after which, on PostgreSQL, a killed server's runs are taken over."""
 
@@ -24,7 +25,7 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        self._command = [sys.executable, "-m", "flowgraph_runtime.cli", "serve", target, "--db", db, "--port", str(self.port)]
+        self._command = [*_PROGRAM, "serve", target, "--db", db, "--port", str(self.port)]
         timing = {"FLOWGRAPH_LEASE": LEASE, "FLOWGRAPH_HEARTBEAT_INTERVAL": "0.3"}
         self._environment = {**os.environ, **timing, **environment}
         self._process: asyncio.subprocess.Process | None = None
@@ -35,11 +36,18 @@ class ServerProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, env=self._environment, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
             )
-        async with asyncio.timeout(STARTS_WITHIN), httpx2.AsyncClient(base_url=self.url, timeout=2) as client:
-            while not await _ready(client):
+        async with asyncio.timeout(STARTS_WITHIN):
+            while not await self._ready():
                 if self._process.returncode is not None:
-                    raise RuntimeError(f"the server ended with {self._process.returncode} before it was ready")
+                    raise RuntimeError(f"the process ended with {self._process.returncode} before it was ready")
                 await asyncio.sleep(0.03)
+
+    async def _ready(self) -> bool:
+        try:
+            async with httpx2.AsyncClient(base_url=self.url, timeout=2) as client:
+                return (await client.get("/readyz")).status_code == 200
+        except httpx2.HTTPError:
+            return False
 
     @property
     def running(self) -> bool:
@@ -76,11 +84,32 @@ class ServerProcess:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
 
-async def _ready(client: httpx2.AsyncClient) -> bool:
-    try:
-        return (await client.get("/readyz")).status_code == 200
-    except httpx2.HTTPError:
-        return False
+class WorkerProcess(ServerProcess):
+    """`flowgraph worker` on `target`; it answers no requests."""
+
+    def __init__(self, target: str, db: str, log: Path, **environment: str) -> None:
+        super().__init__(target, db, log, **environment)
+        self._command = [*_PROGRAM, "worker", target, "--db", db]
+        self._greetings = 0
+
+    async def start(self) -> None:
+        """Start it and wait until it says that it is at work. Raises RuntimeError when it ends instead, or takes too long."""
+        self._greetings = self._greeted()
+        await super().start()
+
+    async def _ready(self) -> bool:
+        return self._greeted() > self._greetings
+
+    def _greeted(self) -> int:
+        return self.log.read_text(errors="replace").count("is at work") if self.log.exists() else 0
+
+    def pause(self) -> None:
+        """SIGSTOP: it stands still wherever it is."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
 
 
 def free_port() -> int:

@@ -24,8 +24,20 @@ def test_claims_exclude_each_other(site: Site) -> None:
         claims = [site.store.claim(epoch, 7) for _ in range(5) for epoch in (site.epoch, other)]
         return [[row.id for row in rows] for rows in await asyncio.gather(*claims)]
 
-    claimed = [id for ids in site.run(race()) for id in ids]
+    claimed = [id for _ in range(4) for ids in site.run(race()) for id in ids]  # each takes its share of what is left
     assert sorted(claimed) == [run.id for run in runs]
+
+
+@pytest.mark.postgres
+def test_each_of_several_workers_takes_its_share(shared_site: Site) -> None:
+    site = shared_site
+    for _ in range(9):
+        site.run(site.store.start_run(site.new_run()))
+    epochs = [site.epoch, site.run(site.store.open_epoch("second")), site.run(site.store.open_epoch("third"))]
+    assert [len(site.run(site.store.claim(epoch, 100))) for epoch in epochs] == [3, 2, 2]
+    for epoch in epochs[1:]:
+        site.run(site.store.close_epoch(epoch))
+    assert len(site.run(site.store.claim(site.epoch, 100))) == 6, "alone it takes all that is left"
 
 
 def test_a_claim_takes_the_oldest_runs_whose_machine_it_knows(site: Site) -> None:

@@ -107,6 +107,8 @@ class Database(ABC):
     """Whether other processes may write at the same time."""
     epochs: set[int]
     """Those that this process has opened: what happens to their runs need not be announced to itself."""
+    workers: int
+    """How many workers there were at the last claim."""
 
     def free(self) -> int | None:
         """Bytes that are free on its disk, None where that cannot be told."""

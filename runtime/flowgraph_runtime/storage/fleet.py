@@ -44,6 +44,11 @@ class Fleet:
         self._transactor = None if self._beside is None else Transactor(self._beside, clock)
         self._one_at_a_time = threading.Lock()
 
+    @property
+    def workers(self) -> int:
+        """How many workers there were when this process last claimed runs."""
+        return self._database.workers
+
     async def open_epoch(self, node: str) -> int:
         """Begin a worker's life."""
         return await self._write(lambda tx: ownership.open_epoch(tx, node))

@@ -39,7 +39,8 @@ PRIME_SUSPECT = 3
 SHORTEST_TRIAL = 5_000_000
 LONGEST_TRIAL = 600_000_000
 """Microseconds."""
-_MOST_COUNTED = 10_000
+_MOST_COUNTED = 10_000  # runs
+_COUNTED = 16  # times what is claimed at once
 
 _CRASHED = dumps(
     Crashed(
@@ -193,9 +194,13 @@ def _park_crashed(tx: Tx, epochs: list[int]) -> list[str]:
 
 
 def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> list[RunRow]:
-    """Become the owner of up to `limit` runs that are queued or have something in their inbox: suspects as far as it is their
-    turn, then those that lost an owner, then the oldest. `machines`: fingerprints that this worker can advance, None for all."""
+    """Become the owner of up to `limit` runs that are queued or have something in their inbox, of several workers each its share
+    only: suspects as far as it is their turn, then those that lost an owner, then the oldest. `machines`: fingerprints that this
+    worker can advance, None for all."""
     tx.check_epoch(epoch)
+    limit = _share(tx, limit)
+    if limit <= 0:
+        return []
     chosen = _suspects_to_try(tx, epoch, limit, machines)
     chosen += _claimable(tx, f"NOT ({_SUSPECTED})", limit - len(chosen), machines)
     tx.sql.change(
@@ -213,6 +218,21 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     tx.effects.learned.runs.update((run.id, number) for number, run in by_number.items())
     tx.effects.learned.alone.update(number for number, run in by_number.items() if run.parent_serial is None)
     return [by_number[int(row[0])] for row in chosen]
+
+
+_CLAIMABLE = "ready = 1 AND epoch IS NULL AND ended_at IS NULL AND status <> 'paused'"
+
+
+def _share(tx: Tx, limit: int) -> int:
+    """How many of the runs that can be claimed now, at most `limit`, leave as many to each other worker."""
+    if not tx.database.has_other_writers:
+        return limit
+    ((claimable, workers),) = tx.sql.rows(
+        f"SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM fg_run WHERE {_CLAIMABLE} LIMIT {_COUNTED * int(limit)}) c),"
+        " (SELECT COUNT(*) FROM fg_epoch WHERE state = 'alive')"
+    )
+    tx.database.workers = int(workers)
+    return min(limit, ceil(int(claimable) / max(int(workers), 1)))
 
 
 def _suspects_to_try(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> Rows:
@@ -271,7 +291,7 @@ def with_inbox(connection: Connection, epoch: int) -> list[str]:
 def _claimable(tx: Tx, which: str, limit: int, machines: Collection[str] | None) -> Rows:
     """Numbers and lost owners of runs that could be claimed and of which `which` is true, locked."""
     locked = f"ORDER BY takeovers DESC, number LIMIT {int(limit)} {tx.database.skip_locked}"
-    where = f"ready = 1 AND epoch IS NULL AND ended_at IS NULL AND status <> 'paused' AND {which}"
+    where = f"{_CLAIMABLE} AND {which}"
     if machines is None:
         return tx.sql.rows(f"SELECT number, takeovers FROM fg_run WHERE {where} {locked}")
     return tx.sql.each(

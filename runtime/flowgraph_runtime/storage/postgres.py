@@ -50,7 +50,7 @@ _NETWORK: dict[str, Any] = {
 _SHORTEST_TIMEOUT = 500  # milliseconds
 READ_TIMEOUT = "30s"
 """Of a query for a page or a worker."""
-_PATIENCE = 20.0  # seconds to find out what became of a commit
+_PATIENCE = 5.0  # seconds to find out what became of a commit, while all writing waits
 
 
 Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
@@ -69,7 +69,7 @@ class PostgresDatabase(Database):
     has_other_writers = lateral = True
 
     def __init__(self, url: str, *, by_its_clock: bool, lease: float) -> None:
-        self.epochs = set()
+        self.epochs, self.workers = set(), 1
         self._url = url
         self._name = f"flowgraph-writer-{uuid4().hex}"
         self._writing = PostgresWriting(url, self._name, by_its_clock=by_its_clock, lease=lease)

@@ -40,7 +40,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: str, durability: str) -> None:
         self._path = path
-        self.epochs = set()
+        self.epochs, self.workers = set(), 1
         self._busy = threading.RLock()  # in memory readers share the writer's connection
         self._lock = _FileLock(path) if path else None
         try:

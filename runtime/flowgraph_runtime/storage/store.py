@@ -62,7 +62,7 @@ class Store:
         self._home: asyncio.AbstractEventLoop | None = None  # where news are told; heartbeats come from a loop of their own
         self._closed = False
         self.schedules = Schedules(self._write, self._read)
-        self._fleet = fleet = Fleet(database, clock, self._write, lambda: self._writer.busy if self._writer else 0.0, lease)
+        self.fleet = fleet = Fleet(database, clock, self._write, lambda: self._writer.busy if self._writer else 0.0, lease)
         self.open_epoch, self.close_epoch, self.heartbeat = fleet.open_epoch, fleet.close_epoch, fleet.heartbeat
         self.take_over, self.hand_over, self.notices = fleet.take_over, fleet.hand_over, fleet.notices
         self._room = Room(database.free, reserve)
@@ -109,7 +109,7 @@ class Store:
             self._writer.close()
         if self._readers is not None:
             self._readers.shutdown()
-        self._fleet.close()
+        self.fleet.close()
         self._database.close()
 
     # --- writing: runs

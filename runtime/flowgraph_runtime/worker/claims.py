@@ -12,7 +12,8 @@ from flowgraph_runtime.records import RunRow
 class Claimer:
     """Claims in batches until none is left, then rests until woken or for `interval` seconds.
 
-    `room` says how many more runs the worker can hold in memory; `look` is called once in `interval`, for what others did."""
+    `room` says how many more runs the worker can hold in memory; `look` is called once in `interval`, for what others did;
+    `pause` says for how many seconds to let other workers go first, 0 if there are none."""
 
     def __init__(
         self,
@@ -22,6 +23,7 @@ class Claimer:
         look: Callable[[], Awaitable[None]],
         batch: int,
         interval: float,
+        pause: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._claim = claim
         self._adopt = adopt
@@ -29,6 +31,7 @@ class Claimer:
         self._look = look
         self._batch = batch
         self._interval = interval
+        self._pause = pause
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._stopped = False
@@ -80,8 +83,11 @@ class Claimer:
             limit = min(self._batch, self._room())
             if limit <= 0:
                 return
+            pause = self._pause()
+            if pause:
+                await asyncio.sleep(pause)
             rows = await self._claim(limit)
             if rows:
                 await self._adopt(rows)
-            if len(rows) < limit:
+            if not rows or (len(rows) < limit and not pause):
                 return

@@ -52,6 +52,9 @@ _LOG = logging.getLogger("flowgraph.worker")
 
 REFUSALS = 5
 """How often the database may refuse a run's transition, reloads between, before the run is parked `crashed`."""
+POLITE = 0.0005
+MOST_POLITE = 0.02
+"""Seconds that a worker of several waits before a claim: for each attempt that it has, and at most."""
 SETTLING = 2.0
 """Seconds beyond its grace that a stopping worker gives the database."""
 
@@ -91,7 +94,7 @@ class Worker:
         resting = Resting(self.owned, self.options.live_runs, clock, lookout.look, self._committer.add)
         self._writer = Writer(registry, distribution, _snapshot_of, resting.has_room)
         batch, interval = self.options.claim_batch, self.options.poll_interval
-        self._claimer = Claimer(lookout.claim, self._adopt, self._room, resting.look, batch, interval)
+        self._claimer = Claimer(lookout.claim, self._adopt, self._room, resting.look, batch, interval, self._politeness)
         release = partial(store.hand_over, epoch)
         self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)
         self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
@@ -139,6 +142,10 @@ class Worker:
         self._slots.heard(ticket for epoch, ticket in tickets if epoch == self.epoch)
 
     # --- claiming and loading
+
+    def _politeness(self) -> float:
+        """Who is less busy goes first: seconds to wait before a claim."""
+        return min(POLITE * (1 + self._pool.busy), MOST_POLITE) if self._store.fleet.workers > 1 else 0.0
 
     def _room(self) -> int:
         return self.options.live_runs - len(self.owned)
