@@ -86,7 +86,9 @@ def temporary_server(binaries: Path, *, durable: bool = False) -> Iterator[Postg
     folder = Path(tempfile.mkdtemp(prefix="flowgraph-pg-"))
     try:
         server = PostgresServer(binaries, folder, durable=durable)
-        yield server
-        server.stop()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
