@@ -159,8 +159,8 @@ def show_a_kill(nodes: list[Node]) -> int:
     until = time.monotonic() + ENDS_WITHIN
     statuses: dict[str, int] = {}
     while time.monotonic() < until and statuses != {"completed": RUNS}:
-        page = get(f"{nodes[0].url}/v1/runs?limit=200") or {"items": []}
-        found = [run["status"] for run in page["items"]]
+        page: dict[str, Any] = get(f"{nodes[0].url}/v1/runs?limit=200") or {"items": []}
+        found: list[str] = [run["status"] for run in page["items"]]
         statuses = {status: found.count(status) for status in sorted(set(found))}
         time.sleep(0.5)
     print(f"runs: {statuses}", flush=True)

@@ -90,6 +90,7 @@ class Service:
         """Save the machines, make them current and check that live runs can go on. Raises `StartupRefused`."""
         self._loop = asyncio.get_running_loop()
         self.store.on_commit = self._heard
+        self._check_heartbeat()
         await self._check_keys()
         self._executors = None if self._in_process else Executors(self.registry, self.settings)
         for print_, machine in list(self.registry.machines.items()):
@@ -108,6 +109,14 @@ class Service:
             return
         schedules = schedules_of(self.registry.machines[print_])
         self._schedules += await self.store.schedules.serve(workflow, print_, schedules)
+
+    def _check_heartbeat(self) -> None:
+        beat, lease = self.settings.heartbeat_interval, self.settings.lease
+        if self.settings.worker and self.store.fleet.shared and beat > lease / 3:
+            raise StartupRefused(
+                f"a heartbeat every {beat:g} s cannot keep a lease of {lease:g} s; set FLOWGRAPH_HEARTBEAT_INTERVAL to at most a"
+                " third of FLOWGRAPH_LEASE"
+            )
 
     async def _check_keys(self) -> None:
         if not self.settings.loopback and not await self.keys.live():

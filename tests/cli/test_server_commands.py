@@ -324,3 +324,10 @@ def test_code_is_checked_against_the_live_runs_of_a_server(shop: Program, dev: S
     assert done.code == 1
     assert "FG400" in {one["code"] for one in json.loads(done.stdout)}
     assert shop("check", "shop.py", "--against", "http://127.0.0.1:1").code == 2
+
+
+def test_a_worker_of_its_own_needs_postgresql(program: Program):
+    program.write("shop.py", SOURCE)
+    ended = program("worker", "shop.py", "--db", "sqlite:///shop.db")
+    assert ended.code == 2
+    assert "a worker of its own needs PostgreSQL: only one process can write to a SQLite file" in ended.stderr

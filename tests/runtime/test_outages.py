@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from flowgraph_compiler.serialize import to_json
+from flowgraph_runtime.errors import StartupRefused
 from flowgraph_runtime.records import LoadedRun, RunRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.storage import MachineRow, Store
@@ -14,6 +15,9 @@ from flowgraph_runtime.storage.errors import DatabaseFull, DatabaseUnavailable, 
 from flowgraph_runtime.worker import committer
 from flowgraph_runtime.worker.loader import Loader
 from tests.runtime.conftest import compilation, ended, engine, until
+from tests.runtime.live import live
+
+GOOD = {"name": "order.placed", "data": {"order_id": "o1"}}
 
 
 @pytest.fixture
@@ -103,3 +107,36 @@ def test_a_run_that_cannot_be_read_just_now_is_not_given_up(run, call, monkeypat
 
     run(scenario())
     assert ([loaded.run.id for loaded in resumed], unusable, library.failures) == (["run_1"], [], {call: 0})
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(DatabaseUnavailable("away"), 503), (Transient("cut"), 503), (OutcomeUnknown("cut"), 503), (DatabaseFull("no room"), 507)],
+)
+def test_clients_are_told_to_come_back(tmp_path, monkeypatch, error, status):
+    async def failing(*_: object, **__: object) -> None:
+        raise error
+
+    with live(tmp_path) as client:
+        assert client.post("/v1/events", json=GOOD).status_code == 200
+        monkeypatch.setattr(Store, "ingest", failing)
+        monkeypatch.setattr(Store, "runs", failing)
+        posted, sent, listed = client.post("/v1/events", json=GOOD), client.post("/e/key", json=GOOD), client.get("/v1/runs")
+        assert [answer.status_code for answer in (posted, sent, listed)] == [status] * 3
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in (posted, sent, listed))
+        assert posted.headers["content-type"] == "application/problem+json"
+        assert sent.json()["status"] == status, "in the form that Inngest's SDKs read"
+        monkeypatch.undo()
+        assert client.post("/v1/events", json=GOOD).status_code == 200
+
+
+@pytest.mark.postgres
+def test_a_heartbeat_that_cannot_keep_the_lease_is_refused(run, postgres_url):
+    async def scenario():
+        async with engine(url=postgres_url, lease=3.0, heartbeat_interval=2.0):
+            pass
+
+    with pytest.raises(
+        StartupRefused, match="a heartbeat every 2 s cannot keep a lease of 3 s; set FLOWGRAPH_HEARTBEAT_INTERVAL"
+    ):
+        run(scenario())

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from flowgraph_runtime.records import Transition
 from tests.conftest import PostgresServer
 from tests.storage.site import Site
 
@@ -75,3 +76,19 @@ def test_a_restart_of_the_server_is_survived(shared_site: Site, postgres_server:
     assert site.load(run).journal == []
     site.commit(site.step(run, 1))
     assert site.seqs(run) == [1]
+
+
+def test_a_statement_that_takes_too_long_is_tried_with_less_and_refuses_nobody(shared_site: Site) -> None:
+    site = shared_site
+    runs = site.started(2)
+    with psycopg.connect(
+        site.url
+    ) as other:  # holds a row that one of the transitions needs, for longer than a statement may take
+        other.execute("SELECT 1 FROM fg_run WHERE id = %s FOR UPDATE", (runs[0],))
+        writing: Any = site.store._database.writing()
+        writing._line.execute("SET statement_timeout = 200")
+        steps = [Transition(run, [site.journal(run, 1)], status="running") for run in runs]
+        assert site.refusals(*steps) == ["TooSlow", None]
+        other.rollback()
+    assert site.run(site.store.commit(site.epoch, steps[:1], again=True)) == [None]
+    assert [site.seqs(run) for run in runs] == [[1], [1]]

@@ -147,6 +147,10 @@ class WrongSchema(StorageError):
     """The database was made by another version of the schema."""
 
 
+class TooSlow(Outage):
+    """A statement took longer than the lease allows: less at once may be taken."""
+
+
 class OutcomeUnknown(StorageError):
     """The connection was lost while committing, and the database could not be asked what became of it. Load again."""
 

@@ -45,6 +45,11 @@ class Fleet:
         self._one_at_a_time = threading.Lock()
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes may work on the same database."""
+        return self._beside is not None
+
+    @property
     def workers(self) -> int:
         """How many workers there were when this process last claimed runs."""
         return self._database.workers

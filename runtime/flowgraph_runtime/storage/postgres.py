@@ -30,6 +30,7 @@ from flowgraph_runtime.storage.errors import (
     OutcomeUnknown,
     Refused,
     StorageError,
+    TooSlow,
     Transient,
     WriterFailed,
 )
@@ -47,6 +48,8 @@ _NETWORK: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 """A computer at the other end that is gone is noticed after some 10 seconds."""
+OUT_OF_TOUCH = 0.75
+"""Of a lease without a transaction: who knew nothing of others for so long does not judge them."""
 _SHORTEST_TIMEOUT = 500  # milliseconds
 READ_TIMEOUT = "30s"
 """Of a query for a page or a worker."""
@@ -232,7 +235,7 @@ class PostgresWriting(Writing):
         row = cursor.fetchone()
         assert row is not None
         now, self._xid = max(self._now, int(row[0])), str(row[1])
-        if self._now and now - self._now > self._lease * 500_000:
+        if self._now and now - self._now > self._lease * OUT_OF_TOUCH * 1_000_000:
             self._in_touch_since = now
         self._now = now
 
@@ -288,7 +291,7 @@ class PostgresWriting(Writing):
             case errors.DeadlockDetected() | errors.SerializationFailure():
                 return Transient(str(error))
             case errors.QueryCanceled():
-                return Refused(f"it took too long: {error}")
+                return TooSlow(str(error))
             case errors.DiskFull():
                 return DatabaseFull(str(error))
             case psycopg.OperationalError():
