@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 240.0
 """Seconds."""
 _PROGRAM = [sys.executable, "-m", "flowgraph_runtime.cli"]
 LEASE = "1.5"

@@ -89,7 +89,10 @@ class Site:
         store = store or self.store
         events = [self.event() for _ in range(count)]
         self.run(store.ingest(events, [self.new_run(event) for event in events]))
-        return [row.id for row in self.run(store.claim(self.epoch if epoch is None else epoch, count))]
+        claimed: list[str] = []
+        while len(claimed) < count:  # of several workers each gets its share at a time
+            claimed += [row.id for row in self.run(store.claim(self.epoch if epoch is None else epoch, count))]
+        return claimed
 
     def ingest(self, *events: EventRow, runs: Sequence[NewRun] = ()) -> list[IngestResult]:
         return self.run(self.store.ingest(events, runs))
