@@ -158,6 +158,7 @@ def test_signs_of_life_do_not_wait_for_commits(shared_site: Site) -> None:
     writing = stopped._database.writing()
     writing.begin()
     writing.lock_buckets(range(257))
+    writing.flush()
     blocked = site.another()
 
     async def scenario() -> tuple[bool, list[int]]:

@@ -276,6 +276,7 @@ class PostgresWriting(Writing):
             raise failure
 
     def unbroken(self, span: int) -> bool:
+        self.flush()  # for the time of this transaction
         return self._now - self._in_touch_since >= span
 
     def cut(self) -> None:

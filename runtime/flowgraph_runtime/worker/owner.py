@@ -36,13 +36,14 @@ from flowgraph_runtime.storage.errors import Fenced, NotOwner, OutcomeUnknown
 from flowgraph_runtime.worker.admission import Admission
 from flowgraph_runtime.worker.claims import Claimer
 from flowgraph_runtime.worker.committer import Committer, Entry
-from flowgraph_runtime.worker.lanes import pool_of
+from flowgraph_runtime.worker.lanes import Lanes, pool_of
 from flowgraph_runtime.worker.leaving import Leaving
 from flowgraph_runtime.worker.life import Life
 from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
 from flowgraph_runtime.worker.lookout import Lookout
 from flowgraph_runtime.worker.options import WorkerOptions
+from flowgraph_runtime.worker.pool import StepPool
 from flowgraph_runtime.worker.pump import InboxPump
 from flowgraph_runtime.worker.resting import Resting
 from flowgraph_runtime.worker.slots import SlotQueue
@@ -94,7 +95,9 @@ class Worker:
         resting = Resting(self.owned, self.options.live_runs, clock, lookout.look, self._committer.add)
         self._writer = Writer(registry, distribution, _snapshot_of, resting.has_room)
         batch, interval = self.options.claim_batch, self.options.poll_interval
-        self._claimer = Claimer(lookout.claim, self._adopt, self._room, resting.look, batch, interval, self._politeness)
+        self._claimer = Claimer(
+            lookout.claim, self._adopt, self._room, resting.look, batch, interval, partial(_pause, store, self._pool)
+        )
         release = partial(store.hand_over, epoch)
         self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)
         self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
@@ -142,10 +145,6 @@ class Worker:
         self._slots.heard(ticket for epoch, ticket in tickets if epoch == self.epoch)
 
     # --- claiming and loading
-
-    def _politeness(self) -> float:
-        """Who is less busy goes first: seconds to wait before a claim."""
-        return min(POLITE * (1 + self._pool.busy), MOST_POLITE) if self._store.fleet.workers > 1 else 0.0
 
     def _room(self) -> int:
         return self.options.live_runs - len(self.owned)
@@ -360,6 +359,11 @@ class Worker:
             self._abandon(attempt, interrupt=True)
         if not self._stopping and self._room() == 1:
             self._claimer.wake()
+
+
+def _pause(store: Store, pool: StepPool | Lanes) -> float:
+    """Seconds to wait before a claim: of several workers the least busy one goes first."""
+    return min(POLITE * (1 + pool.busy), MOST_POLITE) if store.fleet.workers > 1 else 0.0
 
 
 def _snapshot_of(live: LiveRun) -> str:
