@@ -103,12 +103,12 @@ def _watches(machine: m.Machine) -> list[Any]:
 
 
 def block_at(machine: m.Machine, function: str, site: str) -> int | None:
-    """The block of a function that waits at a site, None where there is none."""
+    """The block of a function that waits at a site, None where there is none, or several."""
     found = next((one for one in machine.functions if one.name == function), None)
-    for number, block in enumerate(() if found is None else found.blocks):
-        if isinstance(block.terminator, m.Suspend) and block.terminator.action.site == site:
-            return number
-    return None
+    blocks = enumerate(() if found is None else found.blocks)
+    waiting = [(number, block.terminator) for number, block in blocks if isinstance(block.terminator, m.Suspend)]
+    alike = [number for number, suspended in waiting if suspended.action.site == site]
+    return alike[0] if len(alike) == 1 else None
 
 
 class _Proof:
@@ -122,6 +122,8 @@ class _Proof:
 
     def place(self, place: Place, action: m.Action | None, callers: list[_Caller]) -> None:
         """One thread of control; `action`: the branch that it is, of a group that the last of the `callers` has opened."""
+        if place.wait in REFUSED and not (self._same and place.wait == "child"):
+            raise NotProven(REFUSED[place.wait])
         callers = list(callers)
         for call in place.frames:
             action = self._frame(call, callers)
@@ -174,8 +176,6 @@ class _Proof:
         """What it waits for is no more than that, and gives the same."""
         if place.busy:
             raise NotProven(f"step '{action.step}' is running" if isinstance(action, m.CallStep) else "a step is running")
-        if place.wait in REFUSED and not (self._same and place.wait == "child"):
-            raise NotProven(REFUSED[place.wait])
         for step in {one.step for one in _steps(action)}:
             self._signature(step)
 

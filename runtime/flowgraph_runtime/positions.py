@@ -17,7 +17,7 @@ from flowgraph_compiler.safe_points import Call, Place, Position
 def position_of(state: str) -> Position:
     """The position in the text of a state (see `engine.state`)."""
     document = json.loads(state)
-    return Position(document["phase"], document["cancel_reason"] is not None, _place(document["main"], 0))
+    return Position(document["phase"], document.get("cancel_reason") is not None, _place(document["main"], 0))
 
 
 def _place(token: dict[str, Any], index: int) -> Place:

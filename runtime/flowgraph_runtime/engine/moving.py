@@ -24,13 +24,18 @@ MOVE = "move"
 def carry(state: RunState, old: Program, new: Program, trigger: str, at: int) -> JournalRow:
     """Put the state on the new machine, in place, and return the row that records it. `trigger`: the codec text of the run's
     arguments; `at`: microseconds. Only for a position that is proven. Raises `CodecError` for a value that cannot be stored."""
-    for token in [*state.tokens(), *state.watches]:
-        _carry_token(token, new)
+    carry_over(state, new)
     state.trigger = trigger
     state.seq, state.at = state.seq + 1, max(at, state.at)
     text = snapshot(state, new)
     payload = json.dumps({"from": old.fingerprint, "to": new.fingerprint, "state": text})
     return JournalRow(state.run_id, state.seq, state.at, MOVE, 0, payload, digest([]))
+
+
+def carry_over(state: RunState, new: Program) -> None:
+    """Put every token where it is on the new machine, the parents before their branches."""
+    for token in [*state.tokens(), *state.watches]:
+        _carry_token(token, new)
 
 
 def _carry_token(token: Token, new: Program) -> None:
