@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import fields
 
 from hypothesis import given
@@ -95,6 +96,14 @@ def _deletion() -> Transition:
 
 def _outcome() -> Transition:
     return Transition("r", rows=[_row(1)])
+
+
+@given(_histories())
+def test_a_row_is_added_as_a_transition_with_nothing_beside_it_is(transitions):
+    for first in [*transitions, Transition("r", release=True), _deletion()]:
+        other, row = copy.deepcopy(first), _row(9)
+        assert merge(first, row) == merge(other, Transition("r", rows=[row]))
+        assert first == other
 
 
 def test_merging_forgets_no_field():

@@ -84,7 +84,7 @@ class Committer:
         earlier = last.get(run_id)
         if earlier is None or earlier.void:
             last[run_id] = entry
-        elif merge(earlier.transition, entry.transition):
+        elif merge(earlier.transition, entry.written):
             earlier.commands.extend(entry.commands)
         else:
             self._groups.append({run_id: entry})
@@ -99,7 +99,7 @@ class Committer:
             self._quiet.set()
 
     async def _write(self, entries: list[Entry]) -> None:
-        entries = [entry for entry in entries if not entry.void]
+        entries = [entry for entry in entries if entry.live is None or not entry.live.discarded]
         if not entries:
             return
         self._writing = True
@@ -129,11 +129,13 @@ async def _answers(commit: Commit, group: list[Written]) -> list[BaseException |
         return [failure] * len(group)
 
 
-def merge(first: Transition, second: Transition) -> bool:
+def merge(first: Transition, second: Written) -> bool:
     """Add `second`, decided right after `first` for the same run, to `first`; False, and nothing done, where that cannot be.
 
     A transition that only deletes inbox rows stays alone: they may be gone already (read while an earlier deletion of them was
     being committed), and the database refuses a journal row whose inbox row is gone."""
+    if isinstance(second, JournalRow):
+        return _append(first, second)
     if first.release or (first.taken is not None and second.taken is not None):
         return False
     if any(one.inbox and not one.rows for one in (first, second)):
@@ -168,6 +170,14 @@ def _come_behind(first: Transition, second: Transition) -> None:
             run.later += later
     for wait in second.waits:
         wait.sent += len(first.events)
+
+
+def _append(first: Transition, row: JournalRow) -> bool:
+    """`merge` for a row with nothing beside it: of the branches of a large fan-out thousands come in one go."""
+    if first.release or (first.inbox and not first.rows):
+        return False
+    first.rows.append(row)
+    return True
 
 
 def _net_timers(first: Transition, second: Transition) -> None:
