@@ -36,6 +36,10 @@ def test_there_are_enough_scenarios_of_enough_commits() -> None:
     assert commits("steps with retries") > 20, "one for each outcome and each timer"
 
 
+def test_a_run_that_is_claimed_before_the_answer_to_its_parking_comes_is_not_lost() -> None:
+    CrashPoint("children", 7, Fate.APPLIED_ERROR).run()
+
+
 def test_a_start_whose_answer_is_lost_would_be_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash point whose commit is never made would prove nothing."""
     PLANTS["requests_are_new_each_time"](monkeypatch)

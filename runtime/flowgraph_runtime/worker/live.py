@@ -42,7 +42,8 @@ class LiveRun:
     since the last snapshot (of `snapshot_size` bytes), and `tail_limit` how many it may have: folding more would cost more than a
     snapshot does (the total stays within twice the inputs); `positions`: inbox rows decided but not yet deleted; `closed`:
     parked, ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is
-    void; `limits`: those of its machine with the run's keys, if it has any."""
+    void; `claimed_again`: parked, woken and claimed before the answer to its parking came; `limits`: those of its machine with
+    the run's keys, if it has any."""
 
     id: str
     row: RunRow
@@ -55,6 +56,7 @@ class LiveRun:
     tail_limit: int = SNAPSHOT_FLOOR
     closed: bool = False
     discarded: bool = False
+    claimed_again: bool = False
     limits: RunLimits | None = None
     positions: set[int] = field(default_factory=set[int])
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])

@@ -169,7 +169,7 @@ class Worker:
         live = LiveRun(row.id, row, self._registry.program(row.machine), RunState.new(row.id), at, row.status)
         self.owned[row.id] = live
         try:
-            live.limits = self._limits(row)
+            live.limits = _limits_of(self._registry, row)
             decision = decide(live.program, live.state, Started(row.input), at)
             if decision.commands and only_steps(decision):
                 # nothing to write: the first outcome's transition says `running`
@@ -196,7 +196,8 @@ class Worker:
 
     def _go_on(self, loaded: LoadedRun, branch_results: dict[int, str]) -> None:
         row = loaded.run
-        if row.id in self.owned:
+        if (earlier := self.owned.get(row.id)) is not None:
+            earlier.claimed_again = earlier.closed
             return
         if loaded.snapshot is None and not loaded.journal:
             self._begin(row, loaded.inbox)
@@ -210,13 +211,9 @@ class Worker:
         state = fold(program, loaded, lambda rows: {seq: branch_results[seq] for seq in rows})
         live = LiveRun(row.id, row, program, state, state.at, row.status)
         live.has_snapshot(len(loaded.snapshot or ""), sum(len(entry.payload) + ROW_OVERHEAD for entry in loaded.journal))
-        live.limits = self._limits(row)
+        live.limits = _limits_of(self._registry, row)
         self.owned[row.id] = live
         self._deliver_then_run(live, loaded.inbox)
-
-    def _limits(self, row: RunRow) -> RunLimits | None:
-        limits = self._registry.limits(row.machine)
-        return None if limits is None else limits.of_run(row.input)
 
     def _deliver_then_run(self, live: LiveRun, inbox: Sequence[InboxRow]) -> None:
         """Decide what waits in the inbox, a cancel above all; then run the attempts that were under way before and still are.
@@ -314,6 +311,8 @@ class Worker:
             self._act(live, entry.commands)
         if live.closed and self.owned.get(live.id) is live:
             self._drop(live)
+            if live.claimed_again:
+                self._loader.load(live.id)
 
     def _act(self, live: LiveRun, commands: list[Command]) -> None:
         for command in commands:
@@ -364,6 +363,11 @@ class Worker:
 def _pause(store: Store, pool: StepPool | Lanes) -> float:
     """Seconds to wait before a claim: of several workers the least busy one goes first."""
     return min(POLITE * (1 + pool.busy), MOST_POLITE) if store.fleet.workers > 1 else 0.0
+
+
+def _limits_of(registry: Registry, row: RunRow) -> RunLimits | None:
+    limits = registry.limits(row.machine)
+    return None if limits is None else limits.of_run(row.input)
 
 
 def _snapshot_of(live: LiveRun) -> str:
