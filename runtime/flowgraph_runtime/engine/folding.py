@@ -50,7 +50,8 @@ def journal_row(run_id: str, seq: int, at: int, given: Input, decision: Decision
     digest, site, visit = decision.digest, decision.site, decision.visit
     if type(given) is StepDone:  # most rows
         columns = (run_id, seq, at, "done", given.serial, given.payload, digest, site, visit, given.attempt, started_at)
-        return tuple.__new__(JournalRow, columns)  # half of what a call of the class costs
+        # half of what a call of the class costs:
+        return tuple.__new__(JournalRow, columns)  # pyright: ignore[reportUnknownMemberType]
     kind, serial, payload = _columns(given)
     attempt = given.attempt if type(given) is StepFailed else None
     return JournalRow(run_id, seq, at, kind, serial, payload, digest, site, visit, attempt, started_at)

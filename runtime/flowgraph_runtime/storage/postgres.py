@@ -210,8 +210,11 @@ class PostgresWriting(Writing):
         return cursor.fetchall() if cursor.description else []
 
     def change(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]], then: Callable[[int], None] | None = None) -> None:
+        def heard(cursor: Cursor) -> None:
+            if then is not None:
+                then(cursor.rowcount)
+
         if rows:
-            heard = None if then is None else lambda cursor: then(cursor.rowcount)
             self._later(_given(sql, columns), (orjson.dumps(rows).decode(),), heard)
 
     def insert(self, table: str, columns: str, values: list[Any]) -> None:
