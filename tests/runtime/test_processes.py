@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -21,7 +22,18 @@ from flowgraph_runtime.executors.processes import ProcessPool
 from tests.runtime import executor_flows
 from tests.runtime.conftest import ended, engine, reaches, until
 
-PATIENCE = 60
+PATIENCE = 120
+
+
+@pytest.fixture
+def run():
+    """Run a coroutine to its end. Processes that start beside other tests may take their time to be ready."""
+
+    async def within(coroutine):
+        async with asyncio.timeout(PATIENCE):
+            return await coroutine
+
+    return lambda coroutine: asyncio.run(within(coroutine))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from tests.runtime.server import Server
 
 FLOWS = (Path(__file__).parent / "executor_flows.py").read_text()
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 pytestmark = pytest.mark.ci
 
