@@ -119,10 +119,13 @@ class PostgresDatabase(Database):
     @contextmanager
     def altering(self) -> Generator[Connection]:
         engine = self._engine.execution_options(isolation_level="READ COMMITTED")
-        with engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
-            yield connection
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseUnavailable(f"the database does not answer: {str(error.__cause__ or error).strip()}") from error
 
     def close(self) -> None:
         self._engine.dispose()
