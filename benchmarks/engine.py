@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,11 +24,11 @@ from benchmarks.databases import ask, durability, fresh
 from benchmarks.gauge import WARM_UP, Connection, Gauge, arguments, insist, say, spread
 from flowgraph_compiler.pipeline import compile_targets
 from flowgraph_runtime import AsyncClient
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.records import JournalRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.service import Service, open_store
 from flowgraph_runtime.settings import Settings
-from flowgraph_runtime.storage import CommitNews
+from flowgraph_runtime.storage import CommitNews, Store
 from flowgraph_runtime.storage.errors import StorageError
 
 __all__ = ["Watch", "fresh", "opened", "serving"]
@@ -36,10 +36,11 @@ NODE = "benchmark"
 
 
 @asynccontextmanager
-async def opened(url: str, *, worker: bool = True) -> AsyncGenerator[Service]:
-    """The product's service on a database, with the measured workflows."""
+async def opened(url: str, *, worker: bool = True, prepare: Callable[[Store], None] = lambda _: None) -> AsyncGenerator[Service]:
+    """The product's service on a database, with the measured workflows. `prepare`: done to the store before anything uses it."""
     settings = Settings(db=url, worker=worker, node=NODE)
     store = open_store(settings)
+    prepare(store)
     try:
         async with Service(Registry.from_compilation(compile_targets([workload.__name__])), store, settings).running() as service:
             yield service
@@ -141,10 +142,10 @@ async def burn(given: Namespace) -> dict[str, Any]:
 async def burn_null(given: Namespace) -> dict[str, Any]:
     """The same while commits of the worker's decisions are thrown away: the engine without its writer."""
     inputs = [{"steps": given.steps, "us": given.burn}] * given.size
-    async with opened(given.url) as service:
+    discarding: list[Discarding] = []
+    async with opened(given.url, prepare=lambda store: discarding.append(Discarding(store))) as service:
         await run_all(service, "burn", [inputs[0]] * WARM_UP)
-        watch = Watch(given.size)
-        service.store.commit = _thrown_away(watch)  # type: ignore[method-assign]
+        watch = discarding[0].watch = Watch(given.size)
         gauge = Gauge(given.postmaster)
         await asyncio.gather(*(service.intake.start("burn", one) for one in inputs))
         await watch.all_ended.wait()
@@ -153,14 +154,23 @@ async def burn_null(given: Namespace) -> dict[str, Any]:
     return sample
 
 
-def _thrown_away(watch: Watch) -> Callable[[int, Sequence[Transition]], Awaitable[list[StorageError | None]]]:
-    async def commit(epoch: int, transitions: Sequence[Transition]) -> list[StorageError | None]:
-        del epoch
-        await asyncio.sleep(0)
-        watch.heard(CommitNews(transitions=list(transitions)))
-        return [None] * len(transitions)
+class Discarding:
+    """Stands before a store's commits; while there is a `watch`, which hears of them, they are thrown away."""
 
-    return commit
+    def __init__(self, store: Store) -> None:
+        self.watch: Watch | None = None
+        self._commit = store.commit
+        store.commit = self.commit  # type: ignore[method-assign]  # before a worker takes hold of it
+
+    async def commit(
+        self, epoch: int, group: Sequence[Transition | JournalRow], *, again: bool = False
+    ) -> list[StorageError | None]:
+        if self.watch is None:
+            return await self._commit(epoch, group, again=again)
+        await asyncio.sleep(0)
+        rows = [one for one in group if isinstance(one, JournalRow)]
+        self.watch.heard(CommitNews(rows=rows, transitions=[one for one in group if isinstance(one, Transition)]))
+        return [None] * len(group)
 
 
 # --- latency

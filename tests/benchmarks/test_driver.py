@@ -136,9 +136,11 @@ class TestCounting:
 
 @pytest.mark.ci
 def test_a_run_writes_samples_and_tables(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "chain,ingest", "--databases", "sqlite"]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--only", "chain,ingest,burn", "--databases", "sqlite"]
     done = subprocess.run([*command, "--out", str(tmp_path)], check=False, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert {(one["workload"], one["size"], one["who"]) for one in found["samples"]} >= {("chain", 20, OURS), ("ingest", 1, OURS)}
+    measured = {(one["workload"], one["size"], one["who"]) for one in found["samples"]}
+    burning = {("burn", 10, OURS), ("burn", 10, "flowgraph without its writer")}
+    assert measured >= {("chain", 20, OURS), ("ingest", 1, OURS), *burning}
     assert "no --peers ENVIRONMENT was given" in (tmp_path / "results.md").read_text(encoding="utf-8")
