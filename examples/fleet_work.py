@@ -1,4 +1,4 @@
-"""What the nodes of `make fleet` do: deliveries of many short legs, which can get lost on the way."""
+"""What the nodes of `make fleet` do: deliveries of many short legs, which their sender can recall."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ParcelSent(Event, name="parcel.sent"):
     parcel: str
 
 
-class ParcelLost(Event, name="parcel.lost"):
-    """It will not arrive: its run is cancelled."""
+class ParcelRecalled(Event, name="parcel.recalled"):
+    """Its sender wants it back: its run is cancelled."""
 
     parcel: str
 
@@ -30,7 +30,7 @@ async def drive(parcel: str, leg: int) -> str:
     return os.environ.get("FLOWGRAPH_NODE", "one node")
 
 
-@workflow(on=ParcelSent, cancel_on=[on(ParcelLost, where=lambda sent, lost: lost.parcel == sent.parcel)])
+@workflow(on=ParcelSent, cancel_on=[on(ParcelRecalled, where=lambda sent, recalled: recalled.parcel == sent.parcel)])
 async def deliver(sent: ParcelSent) -> list[str]:
     """Drive leg by leg; the result names the nodes in their order."""
     nodes: list[str] = []
