@@ -8,6 +8,8 @@ import threading
 from types import TracebackType
 from typing import Protocol
 
+from flowgraph_runtime.storage.errors import Fenced
+
 _LOG = logging.getLogger("flowgraph.heartbeat")
 
 
@@ -40,5 +42,7 @@ class Heartbeat:
             while not self._stop.wait(self._interval):
                 try:
                     runner.run(self._store.heartbeat(self._epoch))
+                except Fenced:  # closed a moment ago, or taken over: the worker hears of that at its next claim or commit
+                    return
                 except Exception as error:
                     _LOG.warning("no heartbeat for epoch %d: %s", self._epoch, error)

@@ -13,6 +13,7 @@ from flowgraph_runtime.clock import ManualClock, SystemClock
 from flowgraph_runtime.heartbeat import Heartbeat
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.moments import microseconds, moment, parse_rfc3339, rfc3339
+from flowgraph_runtime.storage.errors import Fenced
 from flowgraph_runtime.timers import SchedulerAlarm, Skipper, SkippingClock, Timers
 from flowgraph_runtime.watchdog import Watchdog
 from tests.runtime.conftest import until
@@ -129,6 +130,20 @@ def test_the_heart_beats_while_the_loop_is_blocked():
         time.sleep(0.2)
     assert len(beats) >= 4
     assert set(beats) == {7}
+
+
+def test_the_heart_of_a_closed_epoch_stops_without_a_warning(caplog):
+    beats: list[int] = []
+
+    class Closed:
+        async def heartbeat(self, epoch: int) -> None:
+            beats.append(epoch)
+            raise Fenced(epoch)
+
+    with caplog.at_level(logging.WARNING), Heartbeat(Closed(), 7, 0.01):
+        time.sleep(0.1)
+    assert beats == [7]
+    assert not caplog.records
 
 
 def test_the_watchdog_names_the_step_that_blocks_the_loop(caplog):
