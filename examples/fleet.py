@@ -133,7 +133,7 @@ def explain(nodes: list[Node]) -> None:
     print(f"\nTry, from another terminal (. {ROOT}/.venv/bin/activate):\n")
     print(f"    flowgraph runs list --url {first.url}")
     print(
-        f'    flowgraph send parcel.recalled --data \'{{"parcel": "p-1"}}\' --url {nodes[1].url}   # ends the run of p-1 on any node'
+        f'    flowgraph send parcel.recalled --data \'{{"parcel": "p-1"}}\' --url {nodes[1].url}   # ends the run of p-1 anywhere'
     )
     print(f"    kill -9 {nodes[2].process.pid}    # {LEASE} s later the others go on with its runs, step by step")
     print(f"    kill {nodes[1].process.pid}       # a good end: its runs go on elsewhere at once")
