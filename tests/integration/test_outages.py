@@ -94,7 +94,8 @@ def test_a_database_that_takes_no_connections_is_waited_for(run, log, proxy, pro
     ended, takeovers = run(_through(proxied_url, fault))
     assert (ended, takeovers) == (EXPECTED, 0)
     assert {attempt for _, attempt in log.calls} == {1}
-    assert log.count("work") == 21 * len(KEYS), "no step was run again"
+    calls = log.count("work")  # a commit that was under way may have been lost or not: then its runs are read again, and each
+    assert 21 * len(KEYS) <= calls <= 22 * len(KEYS), "no step was run again but one of each run at most"
 
 
 @pytest.mark.parametrize("kind", ["before", "after"])
