@@ -25,6 +25,14 @@ def test_each_commit_may_have_one_of_the_fates(scenario: str) -> None:
 
 @pytest.mark.ci
 @pytest.mark.parametrize("scenario", SCENARIOS)
+def test_each_commit_may_have_another_of_the_fates(scenario: str) -> None:
+    """The next one in turn, so that with the fast tests each commit of the short scenarios has two of them."""
+    for at in range(1, commits(scenario) + 1):
+        CrashPoint(scenario, at, FATES[(at + 1) % len(FATES)]).run()
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_each_commit_may_have_every_fate(scenario: str) -> None:
     for at in range(1, commits(scenario) + 1):
         for fate in FATES:

@@ -18,7 +18,7 @@ from verification import ledger
 
 CHUNK = 10
 FAST = 40
-CI = 1_000
+CI = 600
 FAULTS = ("rejected", "applied-error", "crash-before", "crash-after", "crashes", "zombies", "repeated")
 SEEDS: dict[str, int | None] = json.loads(RECORDED.read_text(encoding="utf-8"))
 FOUND = {name: seed for name, seed in SEEDS.items() if seed is not None}
