@@ -339,11 +339,17 @@ def test_a_queued_run_says_what_it_waits_for(run, stage):
     assert run(scenario()) == [None, "waits for a slot of workflow 'one_at_a_time': 1 is taken for key '(s:a,n:10)'"]
 
 
+def _both_asked_and_one_has_it(service):
+    """Of two runs that want the only slot, and nobody else does."""
+    held = service.store.read(lambda db: [bool(row[0]) for row in db.exec_driver_sql("SELECT held FROM fg_limit_slot")])
+    return sorted(held) == [False, True]
+
+
 @pytest.mark.feature(17)
 @pytest.mark.ci
 @pytest.mark.postgres
 def test_a_fleet_keeps_a_limit_together(run, stage, postgres_url):
-    """Three workers on one database; each is told by the others' commits at its next look only."""
+    """Three workers on one database. Of the two that stay each may be claimed by another one; who asks first gets the slot."""
 
     async def scenario():
         async with (
@@ -354,12 +360,12 @@ def test_a_fleet_keeps_a_limit_together(run, stage, postgres_url):
             batches = [{"org": org, "n": n} for n in range(10) for org in "ab"]
             runs = await _send(service, "batch", *batches) + await _send(service, "stay", *({"org": "r", "n": n} for n in (0, 1)))
             rows = [await ended(service, id, patience=25) for id in runs[:-2]]
-            await until(lambda: stage.order.count("r0") == 1)
+            await until(lambda: _both_asked_and_one_has_it(service) and "r" in {what[0] for what in stage.order})
             epochs = service.store.read(lambda db: db.exec_driver_sql("SELECT COUNT(*) FROM fg_epoch").scalar_one())
             return Counter(row.status for row in rows), epochs
 
     statuses, epochs = run(scenario())
     assert statuses == {"completed": 20}
     assert (stage.most["a"], stage.most["b"], stage.most["r"]) == (2, 2, 1)
-    assert stage.order.count("r1") == 0
+    assert stage.order.count("r0") + stage.order.count("r1") == 1
     assert epochs == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -15,3 +16,12 @@ def test_an_unreachable_server_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(DatabaseUnavailable, match=f"cannot reach the database.*{port}"):
             Store.open(f"postgresql://nobody@127.0.0.1:{port}/none")
+
+
+@pytest.mark.postgres
+def test_a_lease_may_be_longer_than_any_timeout_of_the_server(postgres_url: str) -> None:
+    store = Store.open(postgres_url, inline=True, lease=365 * 86_400.0)
+    try:
+        assert asyncio.run(store.fleet.open_epoch("one")) == 1
+    finally:
+        store.close()

@@ -51,6 +51,7 @@ _NETWORK: dict[str, Any] = {
 OUT_OF_TOUCH = 0.75
 """Of a lease without a transaction: who knew nothing of others for so long does not judge them."""
 _SHORTEST_TIMEOUT = 500  # milliseconds
+_LONGEST_TIMEOUT = 2**31 - 1  # milliseconds: what PostgreSQL takes
 READ_TIMEOUT = "30s"
 """Of a query for a page or a worker."""
 _PATIENCE = 5.0  # seconds to find out what became of a commit, while all writing waits
@@ -161,7 +162,7 @@ class PostgresWriting(Writing):
 
     def connect(self) -> None:
         """Make the connection."""
-        limit = max(round(self._lease * 2 / 3 * 1000), _SHORTEST_TIMEOUT)
+        limit = min(max(round(self._lease * 2 / 3 * 1000), _SHORTEST_TIMEOUT), _LONGEST_TIMEOUT)
         options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c lock_timeout={limit * 3 // 4}"
         self._line = psycopg.connect(self._url, autocommit=True, options=options, application_name=self.name, **_NETWORK)
 
