@@ -58,10 +58,13 @@ def fill_up(ballast: Path) -> None:
             file.write(b"b" * 65_536)
 
 
-async def send_until_full(served: Engine, most: int = 400) -> list[str]:
-    """Send events until one is refused -> the runs of those that were acknowledged."""
+async def send_until_full(served: Engine, most: int = 400, ahead: int = 400) -> list[str]:
+    """Send events until one is refused -> the runs of those that were acknowledged. At most `ahead` of them still run steps
+    when the next one is sent: what these have yet to write must find room, too."""
     runs: list[str] = []
     for number in range(most):
+        if len(runs) > ahead:
+            await served.reaches(runs[-ahead - 1], "waiting", patience=60)
         try:
             runs += await served.send("filled", number=number, text="y" * 30_000)
         except DatabaseFull:
@@ -85,7 +88,7 @@ def test_what_is_new_is_refused_while_there_is_room_for_what_is_under_way(run: A
 
     async def scenario() -> None:
         async with engine(FLOWS, f"sqlite:///{small_disk}/runs.db", skip_time=False, disk_reserve=7 * MEGABYTE) as served:
-            runs = await send_until_full(served)
+            runs = await send_until_full(served, ahead=5)
             assert len(runs) > 10
             with pytest.raises(DatabaseFull, match="disk_reserve"):
                 await served.start("fill", number=1, text="")
