@@ -30,6 +30,7 @@ from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.storage import IngestResult, Store
 from flowgraph_runtime.storage.errors import Conflict
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 _STRICT = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 EVENT_LIMIT = 512_000
 """Bytes of one event's data."""
@@ -173,9 +174,10 @@ class Intake:
         return earlier is not None and bool(loads(earlier.input, types) == loads(text, types))
 
     def _input(self, workflow: str, given: object, now: int) -> str:
-        text = json.dumps(given, ensure_ascii=False)
-        if len(text.encode()) > EVENT_LIMIT:
-            raise TooLarge("the input", len(text.encode()), EVENT_LIMIT)
+        text = _as_json(given)
+        size = _bytes(text)
+        if size > EVENT_LIMIT:
+            raise TooLarge("the input", size, EVENT_LIMIT)
         declared = self._registry.application.workflows[workflow]
         kind = self._registry.machine_of(workflow).parameter_kind
         if kind == "event":
@@ -211,7 +213,7 @@ class Intake:
         wrapped = len(names) > 1 or _names_its_event(given, names[0])
         name, data = _chosen(workflow, given, names) if wrapped else (names[0], given)
         prefix = "/data" if wrapped else ""
-        event: Event = validated(self._event_adapter(self._registry.events[name]), json.dumps(data, ensure_ascii=False), prefix)
+        event: Event = validated(self._event_adapter(self._registry.events[name]), _as_json(data), prefix)
         attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
         with _storable(event, prefix):
             return f"[{dumps(event)}]"

@@ -149,11 +149,11 @@ class Service:
     async def running(self) -> AsyncGenerator[Service]:
         """Prepare, work inside the block, and stop in good order."""
         await self.prepare()
+        _tune()
         if not self.settings.worker:
             yield self
             self.hub.close()
             return
-        _tune()
         task = asyncio.create_task(self._work(), name="flowgraph worker")
         try:
             yield self
@@ -335,8 +335,8 @@ async def _background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
 
 
 def _tune() -> None:
-    """Settings of the interpreter that a worker needs. Thousands of live runs are garbage-collected in vain again and again
-    with the default thresholds (a tenth to a third of all CPU time)."""
+    """Settings of the interpreter that a server needs. Thousands of live runs are garbage-collected in vain again and again
+    with the default thresholds (a tenth to a third of all CPU time), and once in a while all that was imported (50 ms)."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)

@@ -67,8 +67,35 @@ class OverList(Cursor):
         self._index, self._done = state
 
 
+class Fixed(Cursor):
+    """Over what cannot change, from the front."""
+
+    __slots__ = ("_count", "_items", "_size")
+
+    def __init__(self, kind: str, operands: list[Any]) -> None:
+        super().__init__(kind, operands)
+        self._items: Iterator[Any] = iter(operands[0])
+        self._count = 0
+        self._size = len(operands[0])
+
+    def __next__(self) -> Any:
+        item = next(self._items)
+        self._count += 1
+        return item
+
+    def state(self) -> State:
+        """Return the position, as `Simple` does: an exhausted one is told by its count."""
+        return [self._count, self._size, False]
+
+    def restore(self, state: State) -> None:
+        """Take a position that `state` returned."""
+        self._count, self._size, _ = state
+        self._items = iter(self.operands[0][self._count :])
+
+
 class Simple(Cursor):
-    """Over a dict or what cannot change: `iter`, `reversed`, `items`, `keys`, `values`. `size`: of the dict when it began."""
+    """Over a dict, or backwards over what cannot change: `iter`, `reversed`, `items`, `keys`, `values`. `size`: of the dict when
+    it began."""
 
     __slots__ = ("_count", "_done", "_items", "_size")
 
@@ -99,8 +126,6 @@ class Simple(Cursor):
         self._count, self._size, self._done = state
         if self._done:
             self._items = iter(())
-        elif self.kind == "iter" and type(self.operands[0]) in _FIXED:
-            self._items = iter(self.operands[0][self._count :])
         else:
             self._items = _OPENERS[self.kind](self.operands[0])
             next(islice(self._items, self._count, self._count), None)
@@ -190,6 +215,8 @@ def _over(kind: str, value: Any) -> Cursor:
     """A cursor over one value; what has no position that could be stored is taken as a list."""
     if isinstance(value, list) and kind in ("iter", "reversed"):
         return OverList(kind, [value])
+    if kind == "iter" and type(value) in _FIXED:
+        return Fixed(kind, [value])
     if isinstance(value, (*_FIXED, dict)):
         return Simple(kind, [value])
     return OverList("iter", [list(_OPENERS[kind](value))])
@@ -208,10 +235,15 @@ def open_cursor(kind: str, *given: Any, **options: Any) -> Cursor:
     return _over(kind, operands[0])
 
 
+def _class_over(kind: str, value: Any) -> type[OverList | Fixed | Simple]:
+    if isinstance(value, list):
+        return OverList
+    return Fixed if kind == "iter" and type(value) in _FIXED else Simple
+
+
 def reopen_cursor(kind: str, operands: list[Any], state: State) -> Cursor:
     """Make the cursor that had these operands and this state."""
-    cls: type[Cursor] = OverList if operands and isinstance(operands[0], list) else Simple
-    cls = {"enumerate": Enumerated, "zip": Zipped}.get(kind, cls)
+    cls = {"enumerate": Enumerated, "zip": Zipped}.get(kind) or _class_over(kind, operands[0])
     cursor = cls.__new__(cls)
     Cursor.__init__(cursor, kind, operands)
     cursor.restore(state)

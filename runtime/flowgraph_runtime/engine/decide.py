@@ -85,7 +85,9 @@ def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any
     turn = Turn(program, state, at if at > state.at else state.at)
     token = pending.token
     state.seq += 1
-    state.release_step(pending)
+    del state.pending[pending.serial]
+    token.pending = None
+    state.executing -= 1
     frame = token.frames[-1]
     block = frame.function.blocks[frame.block]
     if block.result is not None:
@@ -98,8 +100,11 @@ def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any
     except Exhausted as why:
         abort(turn, TransitionTooLong(str(why)))
         drain(turn)
-    _note_time_and_status(turn)
     commands, action = turn.commands, pending.action
+    if state.executing and state.cancel_reason is None and state.phase is not ENDED:
+        state.at, state.status = turn.at, "running"
+    else:
+        _note_time_and_status(turn)
     return Decision(commands, state.status, not state.executing, False, None, action.site, pending.visit, digest(commands))
 
 

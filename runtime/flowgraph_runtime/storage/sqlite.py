@@ -27,7 +27,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_CHUNKS = tuple(1 << power for power in range(9, -1, -1))
+_MOST, _STEP = 1024, 64
+"""Rows of the largest statement, and by how many others differ: a group is a few statements, each of which is prepared once.
+Every statement gives the interpreter's lock away three times, and a busy loop keeps it for a switch interval then."""
 _PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement is 32,766
 _DURABILITY = {"full": "FULL", "normal": "NORMAL"}
 
@@ -217,14 +219,15 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _statements(sql: str, columns: str, count: int) -> Iterator[tuple[int, str]]:
-    """Cut `count` rows into chunks of a few fixed sizes, so that every statement is prepared once."""
+    """Cut `count` rows into chunks of some fixed sizes, so that every statement is prepared once."""
     for size in _sizes(count, columns.count(",") + 1):
         yield size, _statement(sql, columns, size)
 
 
 def _sizes(count: int, width: int) -> Iterator[int]:
+    most = min(_MOST, _PARAMETERS // width // _STEP * _STEP)
     while count:
-        size = next(size for size in _CHUNKS if size <= count and size * width <= _PARAMETERS)
+        size = min(count // _STEP * _STEP, most) or count
         yield size
         count -= size
 

@@ -109,7 +109,9 @@ class StepPool:
                 attempt = ready.popleft()
                 outcome = None if attempt.abandoned else begin(attempt)
                 if type(outcome) in _OUTCOMES:
-                    self._forget(attempt)
+                    attempt.live.attempts.pop(attempt.command.serial, None)
+                    if attempt.hold is not None:
+                        attempt.hold.leave()
                     ended(attempt, outcome)  # type: ignore[arg-type]
                 elif outcome is None:
                     self._forget(attempt)

@@ -48,8 +48,10 @@ class Writer:
     def written(self, live: LiveRun, decision: Decision, row: JournalRow, inbox: list[int]) -> Transition | JournalRow:
         """Return all that a decision about an input writes, `row` and whatever else. `inbox`: the positions that it consumes."""
         live.tail += len(row.payload) + ROW_OVERHEAD
-        if not inbox and live.tail <= live.tail_limit and _only_runs_steps(live, decision):
-            return row
+        if not (inbox or decision.parked or decision.taken) and decision.status == live.status and live.tail <= live.tail_limit:
+            commands = decision.commands
+            if (len(commands) == 1 and type(commands[0]) is RunStep) or only_steps(decision):
+                return row  # it was executing steps, and goes on doing so
         return self.transition(live, decision, [row], inbox)
 
     def transition(self, live: LiveRun, decision: Decision, rows: list[JournalRow], inbox: list[int]) -> Transition:
@@ -136,13 +138,6 @@ class Writer:
         else:
             written.error = command.payload
             written.failed_step, written.failed_attempt = command.failed_step, command.attempts
-
-
-def _only_runs_steps(live: LiveRun, decision: Decision) -> bool:
-    """Whether nothing but the input has to be written: the run was executing steps, and goes on doing so."""
-    if decision.parked or decision.status != live.status or decision.taken is not None:
-        return False
-    return only_steps(decision)
 
 
 def only_steps(decision: Decision) -> bool:
