@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 from flowgraph import Event
+from flowgraph_compiler import syntax
+from flowgraph_compiler.places import Places
 from flowgraph_compiler.spans import Span
 
 
@@ -67,6 +70,16 @@ class SourceModule:
     text: str = field(repr=False)
     tree: ast.Module = field(compare=False, repr=False)
     module: ModuleType = field(compare=False, repr=False)
+
+    @cached_property
+    def places(self) -> Places:
+        """The spans of the nodes of its tree."""
+        return Places(self.file, self.text)
+
+    @cached_property
+    def functions(self) -> dict[int, ast.FunctionDef | ast.AsyncFunctionDef]:
+        """Its functions by the line of their `def`."""
+        return {node.lineno: node for node in syntax.nodes(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 @dataclass(frozen=True)

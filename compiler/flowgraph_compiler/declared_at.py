@@ -45,8 +45,7 @@ def class_line(cls: type, app: Application) -> Span:
         if module.name == cls.__module__:
             for node in ast.walk(module.tree):
                 if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-                    places = Places(module.file, module.text)
-                    start = places.span(node)
+                    start = module.places.span(node)
                     return Span(start.file, start.line, start.column, start.line, start.column + len(f"class {node.name}"))
     return NOWHERE
 
@@ -59,8 +58,6 @@ def is_in(cls: type, module: SourceModule) -> bool:
 def function(decl: StepDecl | FlowDecl, app: Application) -> tuple[Places, Function] | None:
     """The tree of a declaration with the places of its file, None where there is no source."""
     for module in app.modules:
-        if module.name == decl.module:
-            for node in ast.walk(module.tree):
-                if isinstance(node, Function) and node.lineno == decl.span.line:
-                    return Places(module.file, module.text), node
+        if module.name == decl.module and decl.span.line in module.functions:
+            return module.places, module.functions[decl.span.line]
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from flowgraph_compiler.expressions import Expr
@@ -52,17 +52,15 @@ class Exits(Generic[S]):
 class Forward(ABC, Generic[S]):
     """Subclass it with the `abstract` transfer functions, then call `run`.
 
-    `final_pass` is False in the rounds of a loop before its fixpoint: report findings only while it is True."""
+    A round of a loop before its fixpoint may record what does not hold: `mark` says how that is taken back."""
 
     def __init__(self) -> None:
         self.exits: Exits[S] = Exits()
         self.reached: set[str] = set()
-        self.muted = 0
 
-    @property
-    def final_pass(self) -> bool:
-        """Whether the states seen are final, not those of a loop's first rounds."""
-        return self.muted == 0
+    def mark(self) -> Callable[[], None]:
+        """What takes back all that will have been recorded from here on; by default nothing is recorded."""
+        return _nothing
 
     @abstractmethod
     def join(self, left: S, right: S) -> S:
@@ -202,18 +200,17 @@ class Forward(ABC, Generic[S]):
         return self._loop(node, self.iterable(node, entry), round_)
 
     def _loop(self, node: While | For, entry: S, round_: _Round[S]) -> S | None:
-        outer, head = self.exits, entry
-        self.muted += 1
-        for count in range(ROUNDS * 2):
-            self.exits = replace(outer, broken=None, continued=None)
-            end, _ = round_(head)
+        outer, head, exhausted = self.exits, entry, None
+        for count in range(ROUNDS * 2 + 1):
+            take_back = self.mark()
+            self.exits = Exits(returned=outer.returned, raised=outer.raised)
+            end, exhausted = round_(head)
             new = self.either(entry, self.either(end, self.exits.continued))
-            if new is None or new == head:
+            if new is None or new == head or count == ROUNDS * 2:
                 break
+            take_back()
             head = new if count < ROUNDS else self.widen(head, new)
-        self.muted -= 1
-        inner = self.exits = replace(outer, broken=None, continued=None)
-        _, exhausted = round_(head)
+        inner = self.exits
         outer.raised, outer.returned = inner.raised, inner.returned
         self.exits = outer
         return self.either(self.walk(node.orelse, exhausted), inner.broken)
@@ -244,6 +241,10 @@ class Forward(ABC, Generic[S]):
         for way in ("broken", "continued", "returned", "raised"):
             after = self.walk(node.final, getattr(leaving, way))
             setattr(self.exits, way, self.either(getattr(self.exits, way), after))
+
+
+def _nothing() -> None:
+    pass
 
 
 def catches_all(node: Try) -> bool:

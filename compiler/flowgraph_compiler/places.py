@@ -38,6 +38,7 @@ class Places:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self._lines = text.split("\n")
+        self._ascii = text.isascii()
 
     def span(self, node: Located) -> Span:
         """The stretch of a node."""
@@ -60,4 +61,6 @@ class Places:
 
     def _column(self, line: int, offset: int) -> int:
         text = self._lines[line - 1] if line <= len(self._lines) else ""
+        if self._ascii:
+            return min(offset, len(text)) + 1
         return len(text.encode()[:offset].decode(errors="replace")) + 1

@@ -17,9 +17,9 @@ from typing import Any, TypeGuard, cast
 from pydantic import BaseModel
 
 from flowgraph import Step, Subflow, Workflow
+from flowgraph_compiler import syntax
 from flowgraph_compiler.declarations import FlowDecl, SourceModule, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic
-from flowgraph_compiler.places import Places
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.source import source_of
 
@@ -98,17 +98,18 @@ def shadowing_classes(modules: Iterable[SourceModule]) -> Iterator[Diagnostic]:
     """FG250: handlers match by bare names and values are stored under them, so some names are taken: those of Python's own
     exceptions, `Ok` and `Err`."""
     for module in modules:
-        places = Places(module.file, module.text)
-        for node in ast.walk(module.tree):
+        for node in syntax.nodes(module.tree):
             if not isinstance(node, ast.ClassDef):
                 continue
             own = getattr(builtins, node.name, None)
             if isinstance(own, type) and issubclass(own, BaseException):
                 message = f"class '{node.name}' has the name of an exception of Python"
-                yield Diagnostic(RULES["FG250"], places.line(node.lineno), message, "handlers match by names: rename it")
+                yield Diagnostic(RULES["FG250"], module.places.line(node.lineno), message, "handlers match by names: rename it")
             elif node.name in ("Ok", "Err"):
                 message = f"class '{node.name}' has the name of what 'settle' gives"
-                yield Diagnostic(RULES["FG250"], places.line(node.lineno), message, "values are stored by names: rename it")
+                yield Diagnostic(
+                    RULES["FG250"], module.places.line(node.lineno), message, "values are stored by names: rename it"
+                )
 
 
 def is_storable_class(cls: object) -> TypeGuard[type[Any]]:

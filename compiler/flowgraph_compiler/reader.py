@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 from typing import Any, cast
 
 from flowgraph import Event, Step, Subflow, Workflow, pure, step, subflow, workflow
-from flowgraph_compiler import signatures
+from flowgraph_compiler import signatures, syntax
 from flowgraph_compiler.declarations import Application, FlowDecl, SourceModule, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.places import Places
@@ -50,8 +50,8 @@ class _Module:
 
     def __init__(self, source: SourceModule) -> None:
         self.source = source
-        self.places = Places(source.file, source.text)
-        self.functions = {_first_line(node): node for node in ast.walk(source.tree) if isinstance(node, FunctionNode)}
+        self.places = source.places
+        self.functions = {_first_line(node): node for node in syntax.nodes(source.tree) if isinstance(node, FunctionNode)}
         misshapen = list(_shapes(source, self.places))
         self.found = [finding for _, finding in misshapen]
         self.refused = {node.name for node, finding in misshapen if finding.rule.code != "FG107"}
@@ -187,7 +187,7 @@ def _functions(body: Iterable[ast.stmt], inside: str | None) -> Iterator[tuple[F
 
 def _children(statement: ast.stmt) -> list[ast.stmt]:
     found: list[ast.stmt] = []
-    for node in ast.iter_child_nodes(statement):
+    for node in syntax.children(statement):
         if isinstance(node, ast.stmt):
             found.append(node)
         elif isinstance(node, ast.ExceptHandler | ast.match_case):

@@ -19,6 +19,7 @@ from types import CodeType, MappingProxyType, ModuleType
 from typing import Any
 
 from flowgraph import Workflow
+from flowgraph_compiler import syntax
 from flowgraph_compiler.declarations import SourceModule
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.fresh import FreshLoader, from_source
@@ -341,7 +342,7 @@ def _no_source(file: str) -> Diagnostic:
 
 def _misplaced_awaits(tree: ast.Module, places: Places) -> Iterator[Diagnostic]:
     """Awaits that Python itself refuses, with the reason in terms of the language."""
-    for node in ast.walk(tree):
+    for node in syntax.nodes(tree):
         match node:
             case ast.Lambda():
                 for found in _awaits(node.body):
@@ -375,5 +376,5 @@ def _awaits(node: ast.AST) -> Iterator[ast.Await]:
     if isinstance(node, ast.Await):
         yield node
     if not isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef):
-        for inner in ast.iter_child_nodes(node):
+        for inner in syntax.children(node):
             yield from _awaits(inner)

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from enum import Enum, Flag
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel, EmailStr, FutureDate, FutureDatetime, NaiveDatetime, PastDate, PastDatetime
@@ -101,7 +101,15 @@ def union(parts: Iterable[Any]) -> Any:
     flat = list(dict.fromkeys(member for part in parts for member in members(part)))
     if len(flat) == 1:
         return flat[0]
-    flat = _contracted(flat)
+    return _union_of_classes(tuple(flat)) if all(isinstance(tp, type) for tp in flat) else _united(_contracted(flat))
+
+
+@lru_cache(maxsize=4096)
+def _union_of_classes(flat: tuple[type, ...]) -> Any:
+    return _united(list(flat))
+
+
+def _united(flat: list[Any]) -> Any:
     kept = [tp for i, tp in enumerate(flat) if not any(covers(other, tp) for j, other in enumerate(flat) if j != i)]
     return reduce(lambda left, right: typing.Union[left, right], kept) if kept else NEVER  # noqa: UP007  (works on classes of any metaclass)
 

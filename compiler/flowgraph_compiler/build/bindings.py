@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from flowgraph_compiler import syntax
 from flowgraph_compiler.places import Located
 
 MAX_DEPTH = 100
@@ -57,7 +58,7 @@ def too_deep(tree: ast.AST) -> ast.expr | ast.stmt | None:
         if depth > MAX_DEPTH and isinstance(node, ast.expr | ast.stmt):
             return node
         depth += 1
-        waiting.extend([(inner, depth) for inner in ast.iter_child_nodes(node)])
+        waiting.extend([(inner, depth) for inner in syntax.children(node)])
     return None
 
 
@@ -81,12 +82,12 @@ def _bound(node: ast.AST) -> Iterator[tuple[str, Located]]:
             yield (node.asname or node.name.partition(".")[0]), node
         case _:
             pass
-    for inner in ast.iter_child_nodes(node):
+    for inner in syntax.children(node):
         yield from _bound(inner)
 
 
 def _in_comprehension(node: ast.AST) -> Iterator[tuple[str, Located]]:
     """Only `:=` binds a name of the function from inside a comprehension."""
-    for inner in ast.walk(node):
+    for inner in syntax.nodes(node):
         if isinstance(inner, ast.NamedExpr):
             yield inner.target.id, inner.target

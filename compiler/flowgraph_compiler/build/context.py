@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowgraph_compiler import syntax
 from flowgraph_compiler.build.bindings import bindings, too_deep
 from flowgraph_compiler.constants import is_constant
 from flowgraph_compiler.declarations import Application, FlowDecl, SourceModule, StepDecl
 from flowgraph_compiler.diagnostics import Diagnostic, Related
 from flowgraph_compiler.expressions import Assigned, Captured, Const, Expr, Local
 from flowgraph_compiler.graph import AnyNode, Body, Pure
-from flowgraph_compiler.places import Located, Places
+from flowgraph_compiler.places import Located
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import Span
 from flowgraph_compiler.statements import Assign
@@ -69,8 +70,7 @@ class Context:
     def __init__(self, session: Session, decl: FlowDecl) -> None:
         self.session = session
         self.decl = decl
-        source = session.source(decl)
-        self.places = Places(source.file, source.text)
+        self.places = session.source(decl).places
         self.deep = too_deep(decl.tree)
         self.bindings = bindings(decl.tree, whole=self.deep is None)
         self.body: list[AnyNode] = []
@@ -185,7 +185,7 @@ def _with_awaits(tree: ast.AST) -> set[int]:
     waiting, awaits = [tree], list[ast.AST]()
     while waiting:
         node = waiting.pop()
-        inside = list(ast.iter_child_nodes(node))
+        inside = syntax.children(node)
         above.update((id(inner), node) for inner in inside)
         waiting += inside
         if isinstance(node, ast.Await):

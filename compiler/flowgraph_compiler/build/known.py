@@ -10,6 +10,7 @@ from functools import cached_property
 from types import FunctionType
 from typing import Any
 
+from flowgraph_compiler import syntax
 from flowgraph_compiler.build import callees
 from flowgraph_compiler.build.bindings import targets
 from flowgraph_compiler.build.comprehensions import Comprehensions
@@ -31,8 +32,8 @@ class Known(Comprehensions):
         self._asked: set[str] = set()
 
     @cached_property
-    def _nodes(self) -> tuple[ast.AST, ...]:
-        return tuple(ast.walk(self.decl.tree))
+    def _nodes(self) -> list[ast.AST]:
+        return syntax.nodes(self.decl.tree)
 
     @cached_property
     def _loops(self) -> list[ast.For]:

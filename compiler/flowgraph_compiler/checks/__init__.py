@@ -40,7 +40,10 @@ def check(graph: WorkflowGraph, app: Application, flows: Mapping[str, FlowTypes]
     lives = {function.name: Liveness(function) for function in graph.functions if function.kind != "pure"}
     for by_structure in (looping, durations, fan_outs, overrides):
         yield from by_structure.check(graph)
-    for by_types in (bindings, reaching, conditions, emptiness, matches, purity, waiting):
+    analyses = bindings.definite(graph, flows)
+    yield from bindings.check(analyses)
+    yield from reaching.check(graph, analyses)
+    for by_types in (conditions, emptiness, matches, purity, waiting):
         yield from by_types.check(graph, flows)
     yield from growth.check(graph, flows, lives)
     yield from storing.check(graph, app, flows, lives)

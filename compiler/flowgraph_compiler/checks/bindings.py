@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -41,14 +41,29 @@ class Bound:
         return Bound(self.names, {**self.when, temporary: (true, false)})
 
 
-def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+@dataclass(frozen=True)
+class _Effect:
+    """What a node reads before it binds anything, what it binds for certain, and the variable that it deletes."""
+
+    reads: tuple[Local, ...]
+    bound: Names
+    deleted: str | None = None
+
+
+def check(analyses: Iterable[Definite]) -> Iterator[Diagnostic]:
     """Report each variable once, at the first place that may read it unbound."""
-    for function in graph.functions:
-        yield from Definite(graph.name, function, flows[function.name].closed).findings()
+    for analysis in analyses:
+        yield from analysis.findings()
+
+
+def definite(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> list[Definite]:
+    """The finished analyses of all functions."""
+    return [Definite(graph.name, function, flows[function.name].closed) for function in graph.functions]
 
 
 class Definite(Forward[Bound]):
-    """Definite assignment. `closed` are the ids of the `match`es whose cases take every value, by its type."""
+    """Definite assignment, analysed. `closed`: the ids of the `match`es whose cases take every value, by its type. `end` is None
+    when no path comes to the end of the body."""
 
     def __init__(self, workflow: str, function: FlowGraph, closed: Collection[str] = ()) -> None:
         super().__init__()
@@ -56,14 +71,24 @@ class Definite(Forward[Bound]):
         self.workflow = workflow
         self.function = function
         self.unbound: dict[str, tuple[Local, AnyNode]] = {}
+        self._effects: dict[int, _Effect] = {}
+        self.end = self.run(function.body, Bound(frozenset(function.names)))
 
     def findings(self) -> Iterator[Diagnostic]:
-        """Run the analysis."""
-        self.run(self.function.body, Bound(frozenset(self.function.names)))
+        """FG210 for each variable that may be read unbound."""
         for name, (local, node) in self.unbound.items():
             span = local.span if local.span.line else node.span
             help_ = f"assign '{name}' on every path before this line"
             yield Diagnostic(RULES["FG210"], span, f"'{name}' may be unbound here", help_, (), self.workflow)
+
+    def mark(self) -> Callable[[], None]:
+        """What may be unbound."""
+        kept = dict(self.unbound)
+
+        def take_back() -> None:
+            self.unbound = kept
+
+        return take_back
 
     def join(self, left: Bound, right: Bound) -> Bound:
         """Bound on both paths."""
@@ -104,21 +129,20 @@ class Definite(Forward[Bound]):
 
     def simple(self, node: AnyNode, state: Bound) -> Bound | None:
         """Reads first, then what is bound."""
-        deleted = deleted_name(node)
-        if deleted is not None:
-            missing_ok = isinstance(node, Pure) and isinstance(node.statement, Delete) and node.statement.missing_ok
-            if not missing_ok:
-                self._read(Local(deleted), node, state)
-            return state.minus(deleted)
-        walrus = {name for expr in expressions_of(node) for name in walruses(expr)}
-        for local in read_by(node):
-            if local.name not in walrus:
-                self._read(local, node, state)
-        certain = {name for expr in expressions_of(node) for name in walruses(expr, certain=True)}
-        return state.plus(certain | bound_names(node))
+        effect = self._effect(node)
+        for local in effect.reads:
+            self._read(local, node, state)
+        return state.plus(effect.bound) if effect.deleted is None else state.minus(effect.deleted)
+
+    def _effect(self, node: AnyNode) -> _Effect:
+        """Worked out once: loops and `finally` bodies are passed several times."""
+        known = self._effects.get(id(node))
+        if known is None:
+            known = self._effects[id(node)] = _effect_of(node)
+        return known
 
     def _read(self, local: Local, node: AnyNode, state: Bound) -> None:
-        if local.name not in state.names and not local.name.startswith("$") and self.final_pass:
+        if local.name not in state.names and not local.name.startswith("$"):
             self.unbound.setdefault(local.name, (local, node))
 
     def _evaluated(self, expr: Any, node: AnyNode, state: Bound) -> Bound:
@@ -184,3 +208,14 @@ def _if(state: Bound | None, name: str, way: int) -> Bound | None:
     if state is None or name not in state.when:
         return state
     return state.when[name][way]
+
+
+def _effect_of(node: AnyNode) -> _Effect:
+    deleted = deleted_name(node)
+    if deleted is not None:
+        missing_ok = isinstance(node, Pure) and isinstance(node.statement, Delete) and node.statement.missing_ok
+        return _Effect(() if missing_ok else (Local(deleted),), frozenset(), deleted)
+    exprs = list(expressions_of(node))
+    walrus = {name for expr in exprs for name in walruses(expr)}
+    certain = {name for expr in exprs for name in walruses(expr, certain=True)} if walrus else walrus
+    return _Effect(tuple(local for local in read_by(node) if local.name not in walrus), frozenset(certain | bound_names(node)))

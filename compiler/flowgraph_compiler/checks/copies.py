@@ -6,7 +6,7 @@ started, an event that was sent, the compensation of a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,15 @@ class _Copies(Forward[_State]):
         self._live = known.liveness
         self._own = _own_names(function)
 
+    def mark(self) -> Callable[[], None]:
+        """What has been told."""
+        kept = dict(self.found)
+
+        def take_back() -> None:
+            self.found = kept
+
+        return take_back
+
     def join(self, left: _State, right: _State) -> _State:
         """Passed on either path."""
         return left | right
@@ -119,10 +128,9 @@ class _Copies(Forward[_State]):
 
     def simple(self, node: AnyNode, state: _State) -> _State:
         """Changes are told, new values forgotten, arguments noted."""
-        if self.final_pass:
-            for name in _changed(node):
-                for passed in sorted((one for one in state if one.name == name), key=lambda one: one.span):
-                    self._tell(node, passed)
+        for name in _changed(node):
+            for passed in sorted((one for one in state if one.name == name), key=lambda one: one.span):
+                self._tell(node, passed)
         rebound = set[str]() if _augments(node) else bound_names(node)
         return _without(state, rebound) | frozenset(self._passed(node))
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from flowgraph_compiler.checks.bindings import Bound, Definite
+from flowgraph_compiler.checks.bindings import Definite
 from flowgraph_compiler.diagnostics import Diagnostic
 from flowgraph_compiler.expressions import Const
 from flowgraph_compiler.graph import AnyNode, Body, Break, FlowGraph, For, Pure, Raise, Return, While, WorkflowGraph, bodies, walk
-from flowgraph_compiler.infer.nodes import FlowTypes
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.statements import Delete
 
 
-def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diagnostic]:
+def check(graph: WorkflowGraph, analyses: Iterable[Definite]) -> Iterator[Diagnostic]:
     """Judged by the control flow and constant conditions; by types only where they say that a `match` takes every value."""
-    for function in graph.functions:
-        flow = Definite(graph.name, function, flows[function.name].closed)
-        end = flow.run(function.body, Bound(frozenset(function.names)))
+    for flow in analyses:
+        function = flow.function
         stuck = [node for node in walk(function.body) if isinstance(node, While) and node.id in flow.reached and is_endless(node)]
         for node in stuck:
             message = "this loop has no way out: no 'break', 'return' or 'raise' in it is ever reached"
@@ -26,7 +24,7 @@ def check(graph: WorkflowGraph, flows: Mapping[str, FlowTypes]) -> Iterator[Diag
             Diagnostic(RULES["FG201"], node.span, "no path reaches this", "remove it", (), graph.name)
             for node in unreached(function.body, flow.reached)
         )
-        if not stuck and end is None and flow.exits.returned is None and not function.name.startswith("$"):
+        if not stuck and flow.end is None and flow.exits.returned is None and not function.name.startswith("$"):
             yield _only_fails(function, graph.name)
 
 

@@ -9,7 +9,6 @@ from typing import cast
 
 from flowgraph.invariants import Invariant
 from flowgraph_compiler.declarations import SourceModule
-from flowgraph_compiler.places import Places
 from flowgraph_compiler.spans import Span
 
 
@@ -24,12 +23,11 @@ class Declared:
 
 def declared_in(module: SourceModule) -> list[Declared]:
     """The invariants of a module in the order of its lines."""
-    places = Places(module.file, module.text)
     found = list[Declared]()
     for name, line in _names(module.tree):
         value = vars(module.module).get(name)
         if callable(value) and getattr(value, "__flowgraph_invariant__", False):
-            found.append(Declared(name, cast(Invariant, value), places.line(line)))
+            found.append(Declared(name, cast(Invariant, value), module.places.line(line)))
     return found
 
 

@@ -17,7 +17,6 @@ from flowgraph_compiler.explore.search import Outcome, Verdict, search
 from flowgraph_compiler.explore.work import Bounds, Entry
 from flowgraph_compiler.explore.worst import Attempts, WallTime, Worst
 from flowgraph_compiler.pipeline import Compilation
-from flowgraph_compiler.places import Places
 from flowgraph_compiler.rulebook import RULES
 from flowgraph_compiler.spans import NOWHERE, Span
 from flowgraph_compiler.suppress import apply
@@ -102,7 +101,7 @@ class _Findings:
         module = None if flow is None else self.modules.get(flow.module)
         if flow is None or module is None:
             return NOWHERE
-        return Places(module.file, module.text).line(place.line) if place.line else flow.span
+        return module.places.line(place.line) if place.line else flow.span
 
     def _flow(self, function: str) -> FlowDecl | None:
         return (

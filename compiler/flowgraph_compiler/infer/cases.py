@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from flowgraph_compiler.expressions import Const
@@ -24,6 +25,15 @@ class MatchTypes(Forward[Env]):
         self.taken: set[tuple[str, int]] = set()
         self.open: set[str] = set()
         self._subjects: dict[str, Any] = {}
+
+    def mark(self) -> Callable[[], None]:
+        """Which cases are taken, and where none may be."""
+        kept = (set(self.taken), set(self.open))
+
+        def take_back() -> None:
+            self.taken, self.open = kept
+
+        return take_back
 
     @property
     def closed(self) -> set[str]:
@@ -53,8 +63,7 @@ class MatchTypes(Forward[Env]):
         left = None if found.left == NEVER else self._remaining(node, state, found.left)
         if found.taken == NEVER:
             return None, left
-        if self.final_pass:
-            self.taken.add((node.id, next(number for number, each in enumerate(node.cases) if each is case)))
+        self.taken.add((node.id, next(number for number, each in enumerate(node.cases) if each is case)))
         evaluator.env = self._remaining(node, state, found.taken)
         bind_all(evaluator, found.bound)
         self.see(evaluator.env)
@@ -70,8 +79,7 @@ class MatchTypes(Forward[Env]):
         """Nothing goes on where the cases take every value of a closed type."""
         if state is None or self.missing(node, state) == []:
             return None
-        if self.final_pass:
-            self.open.add(node.id)
+        self.open.add(node.id)
         return state
 
     def subject_type(self, node: Match) -> Any:

@@ -34,7 +34,7 @@ class Env:
 
     def narrowed(self, path: str, tp: Any) -> Env:
         """The same place after a test of the path."""
-        return replace(self, types={**self.types, path: tp})
+        return Env({**self.types, path: tp}, self.facts, self.timeouts)
 
     def assigned(self, name: str, tp: Any, timeout: Span | None = None) -> Env:
         """After an assignment: what was known of paths through the variable is gone."""
@@ -50,7 +50,7 @@ class Env:
 
     def with_fact(self, temporary: str, fact: Expr | Outcomes) -> Env:
         """The same place, with how a temporary came about."""
-        return replace(self, facts={**self.facts, temporary: fact})
+        return Env(self.types, {**self.facts, temporary: fact}, self.timeouts)
 
     def without(self, name: str) -> Env:
         """After `del name`."""

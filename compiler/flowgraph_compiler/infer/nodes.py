@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,8 +61,19 @@ class FlowTypes(MatchTypes):
         self._last: Env | None = None
 
     def evaluator(self, env: Env) -> Evaluator:
-        """An evaluator at this place; it reports only what is final."""
-        return Evaluator(self.world, env, self.findings if self.final_pass else Findings(self.findings.workflow))
+        """An evaluator at this place."""
+        return Evaluator(self.world, env, self.findings)
+
+    def mark(self) -> Callable[[], None]:
+        """The findings and all that is noted at places."""
+        kept = (dict(self.before), dict(self.within), dict(self.seen), self._last, dict(self.findings.found))
+        inner = super().mark()
+
+        def take_back() -> None:
+            inner()
+            self.before, self.within, self.seen, self._last, self.findings.found = kept
+
+        return take_back
 
     def finish(self, end: Env | None) -> None:
         """Record the end of the body, and report one that lacks its `return`."""
@@ -74,7 +86,7 @@ class FlowTypes(MatchTypes):
 
     def see(self, env: Env | None) -> None:
         """Note the types that variables have at a place."""
-        if env is None or not self.final_pass or env is self._last:
+        if env is None or env is self._last:
             return
         self._last = env
         for path, tp in env.types.items():
@@ -95,8 +107,7 @@ class FlowTypes(MatchTypes):
 
     def visit(self, node: AnyNode, state: Env) -> Env | None:
         """Keeps what held before the node."""
-        if self.final_pass:
-            self.before[node.id] = joined(self.before.get(node.id), state) or state
+        self.before[node.id] = joined(self.before.get(node.id), state) or state
         self.see(state)
         return super().visit(node, state)
 
@@ -233,8 +244,7 @@ class FlowTypes(MatchTypes):
             evaluator.findings.add("FG170", span, f"'limit' of '{node.kind}' takes 'int | None', got '{show(limit)}'", "limit=20")
         outer = evaluator.env
         bind_clauses(evaluator, node.clauses)
-        if self.final_pass:
-            self.within[node.branch.id] = joined(self.within.get(node.branch.id), evaluator.env) or evaluator.env
+        self.within[node.branch.id] = joined(self.within.get(node.branch.id), evaluator.env) or evaluator.env
         self.evaluate(evaluator, node.branch)
         leave_clauses(evaluator, outer)
 

@@ -30,6 +30,7 @@ from flowgraph_compiler.expressions import (
 )
 from flowgraph_compiler.patterns import Pattern, captures
 from flowgraph_compiler.statements import Statement
+from flowgraph_compiler.subexpressions import inside
 from flowgraph_compiler.traversal import parts
 
 Names = frozenset[str]
@@ -38,13 +39,14 @@ NONE: Names = frozenset()
 
 def reads(tree: Any) -> Names:
     """Every variable that an expression, clause, keyword or action reads anywhere."""
-    if isinstance(tree, Local):
-        return frozenset({tree.name})
-    if isinstance(tree, Matches):
-        return frozenset({tree.variable})
-    if not hasattr(tree, "__dataclass_fields__"):
-        return NONE
-    return every(reads(part) for part in parts(tree))
+    return _names(inside(tree)) if hasattr(tree, "__dataclass_fields__") else NONE
+
+
+def _names(found: Iterable[Any]) -> Names:
+    """The variables that forms read by themselves."""
+    return frozenset(
+        part.name if isinstance(part, Local) else part.variable for part in found if isinstance(part, Local | Matches)
+    )
 
 
 def every(found: Iterable[Names]) -> Names:
@@ -71,7 +73,9 @@ def binds(tree: Any) -> Names:
 
 def evaluated(tree: Any, live: Names) -> Names:
     """What is live before an expression, given what is live after it."""
-    return (live - binds(tree)) | reads(tree)
+    found = list(inside(tree))
+    bound = binds(tree) if any(isinstance(part, Assigned) for part in found) else NONE
+    return (live - bound) | _names(found)
 
 
 def chosen(subject: Expr, cases: Sequence[tuple[Pattern, Expr | None, Names]], otherwise: Names) -> Names:
