@@ -110,9 +110,10 @@ class Effects:
 
 
 class Tx:
-    """The transaction. Statements go through `sql`; `now` is its one instant; `effects` is for the end of the group."""
+    """The transaction. Statements go through `sql`; `now` is its one instant; `effects` is for the end of the group. `epochs`:
+    those that are known to be alive until its end, to which it adds."""
 
-    def __init__(self, database: Database, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, database: Database, catalog: Catalog, clock: Clock, epochs: set[int] | None = None) -> None:
         self.database = database
         self.sql = database.writing()
         self.sql.ask_time()
@@ -120,7 +121,7 @@ class Tx:
         self._now: int | None = None
         self.effects = Effects()
         self._catalog = catalog
-        self._epochs: set[int] = set()
+        self._epochs: set[int] = set() if epochs is None else epochs
 
     @property
     def now(self) -> int:

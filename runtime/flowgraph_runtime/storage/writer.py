@@ -129,6 +129,7 @@ class Transactor:
         self._fate = fate
         self._catalog = Catalog()
         self._refused: set[str] = set()  # runs of which a transition was refused
+        self._alive: set[int] = set()  # epochs that nothing can have ended since they were looked at
         self._sequence = clock.now()
 
     def process(self, jobs: Sequence[Job]) -> list[CommitNews]:
@@ -207,17 +208,21 @@ class Transactor:
             self._commit()
         except Exception as error:
             understood = writing.understand(error)
-            writing.rollback()
+            self._undo()
             raise understood from error
         except BaseException:
-            writing.rollback()
+            self._undo()
             raise
         return self._committed(tx)
+
+    def _undo(self) -> None:
+        self._alive = set()
+        self._database.writing().rollback()
 
     def _apply(self, jobs: Sequence[Job]) -> Tx:
         writing = self._database.writing()
         writing.lock_buckets(bucket for job in jobs for bucket in _buckets(job))
-        tx = Tx(self._database, self._catalog, self._clock)
+        tx = Tx(self._database, self._catalog, self._clock, self._trusted(jobs))
         for (epoch, _), group in groupby(jobs, key=_kind):
             if epoch is not None:
                 commits = [job for job in group if isinstance(job, Commit)]
@@ -227,6 +232,13 @@ class Transactor:
         settle(tx)
         announce(tx)
         return tx
+
+    def _trusted(self, jobs: Sequence[Job]) -> set[int]:
+        """Where nobody else writes, only an action can end an epoch."""
+        if self._database.has_other_writers or any(isinstance(job, Action) for job in jobs):
+            self._alive = set()
+            return set()
+        return self._alive
 
     def _commit(self) -> None:
         writing = self._database.writing()
