@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from flowgraph import Event
@@ -11,6 +13,7 @@ from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.keys import event_keys
 from flowgraph_runtime.moments import moment
+from flowgraph_runtime.payloads import PlainPayloads
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.registry import Registry
 
@@ -22,6 +25,7 @@ class Distribution:
         self._registry = registry
         self._ids = ids
         self._clock = clock
+        self._plain: dict[type[Event], PlainPayloads] = {}
 
     def event_row(self, event: Event, event_id: str, *, ts: int | None = None, source: str | None = None) -> EventRow:
         """Give the event its meta and return its row. Raises `CodecError` for a value that cannot be stored."""
@@ -46,8 +50,26 @@ class Distribution:
         `CodecError` for a value that cannot be stored."""
         row.payload = orjson.dumps(encode(event)).decode()  # the tree holds nothing that it writes otherwise than `dumps`
         row.names = self._registry.names_of(event.event_name)
-        paths = {path for name in row.names for path in self._registry.key_paths.get(name, ())}
-        row.keys = event_keys(event, sorted(paths)) if paths else ()
+        paths = self._registry.paths_of(row.names)
+        row.keys = event_keys(event, paths) if paths else ()
+
+    def complete_all(self, cls: type[Event], rows: Sequence[EventRow], events: Sequence[Event]) -> bool:
+        """Do what `complete` does for events of one class, which need no meta for it. False, and nothing is done, when one of
+        them has to go its own way."""
+        names = self._registry.names_of(cls.event_name)
+        paths = self._registry.paths_of(names)
+        if self._registry.judges(cls.event_name) or any(path.startswith("meta") for path in paths):
+            return False
+        if cls not in self._plain:
+            self._plain[cls] = PlainPayloads(cls)
+        texts = self._plain[cls].texts(events, rows)
+        if texts is None:
+            return False
+        for row, event, text in zip(rows, events, texts, strict=True):
+            row.payload, row.names = text, names
+            if paths:
+                row.keys = event_keys(event, paths)
+        return True
 
     def runs(self, event: Event, row: EventRow) -> list[NewRun]:
         """Return the runs that the event starts, one per workflow that it triggers."""

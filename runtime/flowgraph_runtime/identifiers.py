@@ -49,6 +49,17 @@ class Identifiers:
         """Return a new event id."""
         return f"evt_{self._next()}"
 
+    def events(self, count: int) -> list[str]:
+        """Return new event ids, all of one moment."""
+        ids = [self.event()] if count else []
+        while len(ids) < count:
+            low = (self._last + 1) % len(_PAIRS)
+            pairs = _PAIRS[low : low + count - len(ids)]
+            self._last += len(pairs)
+            head = f"evt_{self._letters()[:-2]}"
+            ids += [head + pair for pair in pairs]
+        return ids
+
     def key(self) -> str:
         """Return a new id of an API key."""
         return f"key_{self._next()}"

@@ -3,55 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, cast
 
-import orjson
-from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
+from pydantic import BaseModel, TypeAdapter, create_model
 
-from flowgraph import Event
-from flowgraph.codec import CodecError, Encoder, dumps, loads, to_text
+from flowgraph.codec import Encoder, dumps, loads, to_text
 from flowgraph.events import EventMeta, attach_meta
 from flowgraph_compiler.declarations import FlowDecl
+from flowgraph_runtime.acceptance import EVENT_LIMIT, Acceptance, Posted
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.meter import Meter
-from flowgraph_runtime.moments import microseconds, moment
-from flowgraph_runtime.pointers import escaped, pointer
-from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.moments import moment
+from flowgraph_runtime.records import NewRun
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.storage import IngestResult, Store
 from flowgraph_runtime.storage.errors import Conflict
+from flowgraph_runtime.texts import bytes_of
+from flowgraph_runtime.validation import storable, validated
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
-_STRICT = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-EVENT_LIMIT = 512_000
-"""Bytes of one event's data."""
+__all__ = ["BATCH_LIMIT", "Intake", "Posted", "parameters_model"]
 BATCH_LIMIT = 5_000
 """Events in one request."""
-REASON_LIMIT = 1_000
-"""Characters that are kept of why an event is invalid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An event as somebody sends it: `id` is the sender's own, which makes a repetition harmless; `ts` when it happened, or its
-    milliseconds. `stored_as`: its id here, when the sender's seed says it; `envelope`: what came beside the data."""
-
-    name: str
-    data: dict[str, Any]
-    id: str | None = None
-    ts: datetime | int | None = None
-    source: str | None = None
-    stored_as: str | None = None
-    envelope: dict[str, Any] | None = None
 
 
 class Intake:
@@ -68,12 +46,11 @@ class Intake:
     ) -> None:
         self._store = store
         self._registry = registry
-        self._distribution = distribution
+        self._acceptance = Acceptance(registry, distribution, ids, clock)
         self._ids = ids
         self._clock = clock
         self._meter = meter or Meter()
         self._parameters: dict[str, TypeAdapter[Any]] = {}
-        self._events: dict[type[Event], TypeAdapter[Any]] = {}
 
     async def send(self, posted: Sequence[Posted], *, lenient: bool = False) -> list[IngestResult]:
         """Store the events, start the runs that they trigger and wake the waits that they match; all or nothing.
@@ -83,64 +60,10 @@ class Intake:
         `Conflict`."""
         if len(posted) > BATCH_LIMIT:
             raise TooLarge("a request", len(posted), BATCH_LIMIT, "events")
-        rows: list[EventRow] = []
-        runs: list[NewRun] = []
-        faults: list[tuple[str, str]] = []
-        for index, event in enumerate(posted):
-            try:
-                self._accept(event, rows, runs, lenient=lenient)
-            except InputRejected as rejected:
-                faults += [(f"/{index}{pointer}", reason) for pointer, reason in rejected.faults]
-        if faults:
-            raise InputRejected("not every event fits its class, so none was stored", faults)
+        rows, runs = self._acceptance.accept(posted, lenient=lenient)
         results = await self._store.ingest(rows, runs)
         self._meter.received(rows)
         return results
-
-    def _accept(self, posted: Posted, rows: list[EventRow], runs: list[NewRun], *, lenient: bool) -> None:
-        row = self._unchecked(posted)
-        row.dedup = "none" if lenient else None
-        rows.append(row)
-        cls = self._registry.events.get(posted.name)
-        if cls is None:
-            row.status, row.reason = "unknown", "no event of this name is declared in the served code"
-            return
-        try:
-            event = validated(self._event_adapter(cls), row.data, "/data")
-            attach_meta(event, EventMeta(row.id, posted.name, moment(row.ts), posted.source))
-            with _storable(event, "/data"):
-                self._distribution.complete(row, event)
-        except InputRejected as rejected:
-            if not lenient:
-                raise
-            row.status, row.reason = "invalid", str(rejected)[:REASON_LIMIT]
-            return
-        row.dedup = "start" if lenient else None
-        runs.extend(self._distribution.runs(event, row))
-
-    def _unchecked(self, posted: Posted) -> EventRow:
-        """The row of an event that starts nothing and wakes nothing yet. Raises `TooLarge`."""
-        data = _compact(posted.data)
-        envelope = None if not posted.envelope else _compact(posted.envelope)
-        size = _bytes(data) + _bytes(envelope or "")
-        if size > EVENT_LIMIT:
-            raise TooLarge(f"the data of event '{posted.name}'", size, EVENT_LIMIT)
-        return EventRow(
-            id=posted.stored_as or self._ids.event(),
-            name=posted.name,
-            data=data,
-            payload="null",
-            ts=self._timestamp(posted.ts),
-            received_at=self._clock.now(),
-            source=posted.source,
-            client_id=posted.id,
-            envelope=envelope,
-        )
-
-    def _timestamp(self, ts: datetime | int | None) -> int:
-        if ts is None:
-            return self._clock.now()
-        return microseconds(ts) if isinstance(ts, datetime) else ts * 1000
 
     async def start(self, workflow: str, given: object, idempotency_key: str | None = None) -> tuple[str, bool]:
         """Start a run of one workflow by hand; return its id and whether it is new (False: the key was used before).
@@ -175,7 +98,7 @@ class Intake:
 
     def _input(self, workflow: str, given: object, now: int) -> str:
         text = _as_json(given)
-        size = _bytes(text)
+        size = bytes_of(text)
         if size > EVENT_LIMIT:
             raise TooLarge("the input", size, EVENT_LIMIT)
         declared = self._registry.application.workflows[workflow]
@@ -187,7 +110,7 @@ class Intake:
         filled = validated(self._parameters_adapter(declared), text, "")
         arguments = {parameter.name: getattr(filled, parameter.name) for parameter in declared.parameters}
         encoder = Encoder()
-        with _storable(arguments, ""):
+        with storable(arguments, ""):
             return to_text(encoder.finish([encoder.encode(value, by=f".{name}") for name, value in arguments.items()]))
 
     def _scheduled(self, workflow: str, given: object, now: int) -> str:
@@ -202,32 +125,16 @@ class Intake:
             self._parameters[declared.name] = TypeAdapter(parameters_model(declared))
         return self._parameters[declared.name]
 
-    def _event_adapter(self, cls: type[Event]) -> TypeAdapter[Any]:
-        if cls not in self._events:
-            self._events[cls] = TypeAdapter(cls)
-        return self._events[cls]
-
     def _event(self, workflow: str, given: object, now: int) -> str:
         triggers = self._registry.machine_of(workflow).triggers
         names = list(dict.fromkeys(name for trigger in triggers for name in trigger.names))
         wrapped = len(names) > 1 or _names_its_event(given, names[0])
         name, data = _chosen(workflow, given, names) if wrapped else (names[0], given)
         prefix = "/data" if wrapped else ""
-        event: Event = validated(self._event_adapter(self._registry.events[name]), _as_json(data), prefix)
+        event = self._acceptance.event(self._registry.events[name], _as_json(data), prefix)
         attach_meta(event, EventMeta(self._ids.event(), name, moment(now), "start"))
-        with _storable(event, prefix):
+        with storable(event, prefix):
             return f"[{dumps(event)}]"
-
-
-def _compact(value: object) -> str:
-    try:
-        return orjson.dumps(value, option=_STRICT).decode()
-    except orjson.JSONEncodeError:  # an integer beyond 64 bits, a key that is no text
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _names_its_event(given: object, name: str) -> bool:
@@ -252,29 +159,3 @@ def parameters_model(declared: FlowDecl) -> type[BaseModel]:
         parameter.name: (parameter.type, parameter.default if parameter.has_default else ...) for parameter in declared.parameters
     }
     return create_model(declared.name, __config__={"extra": "forbid", "arbitrary_types_allowed": True}, **fields)
-
-
-def validated(adapter: TypeAdapter[Any], text: str, prefix: str) -> Any:
-    """Return the JSON text as the adapter's type. Raises `InputRejected` with a pointer for each fault, also when a validator of
-    the author's class fails in its own way."""
-    try:
-        return adapter.validate_json(text)
-    except ValidationError as error:
-        faults = [
-            (prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), fault["msg"])
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise InputRejected("the data does not fit", faults) from None
-    except Exception as error:
-        raise InputRejected("the data does not fit", [(prefix, f"{type(error).__name__}: {error}")]) from error
-
-
-@contextmanager
-def _storable(value: object, prefix: str) -> Generator[None]:
-    """What is written inside is `value`, which fits its type. Raises `InputRejected` with a pointer where it cannot be stored."""
-    try:
-        yield
-    except CodecError as refused:
-        raise InputRejected("the data cannot be stored", [(prefix + pointer(value, refused.path), refused.reason)]) from None
-    except PydanticSerializationError as refused:
-        raise InputRejected("the data cannot be stored", [(prefix, str(refused))]) from None

@@ -104,8 +104,7 @@ class Meter:
 
     def received(self, rows: Iterable[EventRow]) -> None:
         """Count events that came in."""
-        for row in rows:
-            self.events[row.status] += 1
+        self.events.update(row.status for row in rows)
 
     def timed(self, commit: Callable[[list[G]], Awaitable[T]]) -> Callable[[list[G]], Awaitable[T]]:
         """Return the same commit, measured."""

@@ -74,6 +74,10 @@ class Registry:
         cls = self.events.get(event)
         return (event,) if cls is None else (cls.event_name, *cls.event_aliases)
 
+    def paths_of(self, names: Iterable[str]) -> list[str]:
+        """Return the field paths that waits for an event look up by, which has these names."""
+        return sorted({path for name in names for path in self.key_paths.get(name, ())})
+
     def add_machine(self, print_: str, text: str) -> list[str]:
         """Add a machine of an earlier deployment; return the names that it needs and the deployed code lacks.
 
@@ -133,6 +137,15 @@ class Registry:
                 predicate = Predicate(machine, trigger.parameter, trigger.where, self.types)
             for event in trigger.names if trigger.kind == "event" else ():
                 self._triggers.setdefault(event, []).append((workflow, predicate))
+
+    def starts_runs(self, event: str) -> bool:
+        """Return whether an event of this name, or alias, may start a run."""
+        cls = self.events.get(event)
+        return cls is not None and cls.event_name in self._triggers
+
+    def judges(self, event: str) -> bool:
+        """Return whether a predicate decides which runs the event of this name starts."""
+        return any(holds is not None for _, holds in self._triggers.get(event, ()))
 
     def triggered(self, event: Event) -> list[tuple[str, str]]:
         """Return (workflow, fingerprint) of every workflow that this event starts, each once."""

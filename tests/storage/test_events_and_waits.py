@@ -438,3 +438,44 @@ def _shrink_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(early, "BATCH", size)
     for name in ("_KEYED", "_UNKEYED"):
         monkeypatch.setattr(early, name, getattr(early, name).replace("LIMIT 200", f"LIMIT {size}"))
+
+
+def test_of_many_events_the_new_ones_are_stored_and_reach_their_waits(site: Site) -> None:
+    runs = site.started(3)
+    site.commit(*(site.wait(run, name="paid", order=f"s:{number}") for number, run in enumerate(runs)))
+    before = [site.event("paid", client_id="c-1"), site.event("noted")]
+    site.ingest(*before)
+    keyed = [replace(site.event("paid", order=f"s:{number}"), source=f"shop {number}") for number in range(3)]
+    others = [site.event("noted") for _ in range(1_500)]
+    again = replace(site.event("paid"), client_id="c-1")
+    results = site.ingest(*others[:700], keyed[2], again, before[1], *others[700:], keyed[0], keyed[1], replace(others[0]))
+    assert [result.duplicate for result in results] == [False] * 701 + [True] * 2 + [False] * 802 + [True]
+    assert [results[701].event_id, results[702].event_id] == [before[0].id, before[1].id]
+    assert [site.offered(run) for run in runs] == [[(event.id, (1,))] for event in keyed]
+    stored, _ = site.run(site.store.events(name="paid", limit=10))
+    assert [event.id for event in stored] == [keyed[1].id, keyed[0].id, keyed[2].id, before[0].id]
+    page = site.run(site.store.event(keyed[0].id))
+    assert page is not None
+    assert (page.event.source, page.taken_by) == ("shop 0", ())
+
+
+def test_events_stored_at_once_keep_what_tells_them_apart(site: Site) -> None:
+    plain, told = site.event(data='{"n":1}'), replace(site.event("ünlike", data='{"n":2}', client_id="c"), ts=5, source="shop")
+    told.status, told.reason, told.dedup, told.envelope = "invalid", "why", "none", '{"env":"x"}'
+    site.ingest(plain, told)
+    for event in (plain, told):
+        page = site.run(site.store.event(event.id))
+        assert page is not None
+        found = page.event
+        assert (found.name, found.data, found.ts, found.source) == (event.name, event.data, event.ts, event.source)
+        assert (found.client_id, found.status, found.reason) == (event.client_id, event.status, event.reason)
+        assert found.envelope == event.envelope
+
+
+def test_many_unstorable_texts_name_the_event_at_fault(site: Site) -> None:
+    good, bad = site.event("good"), site.event("bad", data='{"a":"\ud800"}')
+    with pytest.raises(UnstorableText, match="event 'bad'"):
+        site.ingest(good, bad)
+    with pytest.raises(UnstorableText, match="event 'bad'"):
+        site.ingest(good, site.event("bad", path="s:\0"))
+    assert site.run(site.store.event(good.id)) is None

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from flowgraph_runtime.api.endpoints import Call, checked_text
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CloudEventIn
-from flowgraph_runtime.intake import Posted, validated
+from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.validation import validated
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from flowgraph_runtime.api.json_gate import BadJson, check_strings, parse
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.errors import InputRejected
-from flowgraph_runtime.intake import validated
 from flowgraph_runtime.service import Service
+from flowgraph_runtime.validation import validated
 
 JSON = "application/json"
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
@@ -119,12 +119,15 @@ class Call:
 
     async def json(self) -> str:
         """Return the request's body, checked to be acceptable JSON, as text. Raises `Problem` 400."""
-        raw = await self.request.body()
+        await self.value()
+        return (await self.request.body()).decode()
+
+    async def value(self) -> Any:
+        """Return the value of the request's body, checked to be acceptable JSON. Raises `Problem` 400."""
         try:
-            parse(raw)
+            return parse(await self.request.body())
         except BadJson as bad:
             raise Problem(400, "the body is not acceptable JSON", str(bad)) from None
-        return raw.decode()
 
     def number(self, queries: dict[str, str], name: str, default: int, low: int, high: int) -> int:
         """Return a whole number among the query parameters. Raises `Problem` 400 outside its range."""

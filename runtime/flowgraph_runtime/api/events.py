@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import TypeAdapter
+import orjson
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from flowgraph_runtime.api import cloudevents
-from flowgraph_runtime.api.endpoints import Call, answer
+from flowgraph_runtime.api.endpoints import JSON, Call, answer
 from flowgraph_runtime.api.paging import page_of, since_of
 from flowgraph_runtime.api.problems import Problem
-from flowgraph_runtime.api.shapes import EventAccepted, EventIn, EventPage, EventsAccepted
+from flowgraph_runtime.api.shapes import EventIn, EventPage
 from flowgraph_runtime.errors import InputRejected
-from flowgraph_runtime.intake import Posted, validated
+from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.storage import IngestResult
+from flowgraph_runtime.validation import validated
 from flowgraph_runtime.views import event_view
 
 _BATCH = TypeAdapter(list[EventIn])
@@ -30,26 +31,25 @@ async def send(call: Call) -> Response:
         faults = [(pointer if several else pointer.removeprefix("/0"), reason) for pointer, reason in rejected.faults]
         raise Problem(422, "nothing was stored", "an event does not fit", faults) from None
     accepted = [
-        EventAccepted(id=result.event_id, name=result.name, runs=list(result.run_ids), reason=_reason(result))
-        for result in results
+        {"id": result.event_id, "name": result.name, "runs": result.run_ids, "reason": _reason(result)} for result in results
     ]
-    return answer(EventsAccepted(events=accepted))
+    return Response(orjson.dumps({"events": accepted}), media_type=JSON)
 
 
-def _reason(result: Any) -> str | None:
+def _reason(result: IngestResult) -> str | None:
     if result.reason is not None:
-        return str(result.reason)
+        return result.reason
     return "stored before under this id" if result.duplicate else None
 
 
 async def _sent(call: Call, *, several: bool) -> list[Posted]:
-    text = await call.json()
-    events: list[EventIn] = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
-    return [_posted(event) for event in events]
-
-
-def _posted(event: EventIn) -> Posted:
-    return Posted(name=event.name, data=event.data, id=event.id, ts=event.ts, source="api")
+    value = await call.value()
+    try:
+        events = _BATCH.validate_python(value if several else [value])
+    except ValidationError:  # of the text, so that the faults are told as those of JSON
+        text = await call.json()
+        events = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
+    return [Posted(event.name, event.data, event.id, event.ts, "api") for event in events]
 
 
 async def listing(call: Call) -> Response:

@@ -12,7 +12,8 @@ from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import SdkEventIn, SdkEventsAccepted
 from flowgraph_runtime.errors import InputRejected
 from flowgraph_runtime.identifiers import Seed
-from flowgraph_runtime.intake import Posted, validated
+from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.validation import validated
 
 _BATCH = TypeAdapter(list[SdkEventIn])
 _ONE = TypeAdapter(SdkEventIn)

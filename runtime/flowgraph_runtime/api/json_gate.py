@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from itertools import chain
 from typing import Any, NoReturn, cast
 
+from pydantic_core import from_json
+
 DEPTH_LIMIT = 64
+_KEY = re.compile(rb'"[ \t\r\n]*:')
+_UNSURE: Any = object()
 
 
 class BadJson(ValueError):
@@ -16,6 +22,49 @@ class BadJson(ValueError):
 def parse(body: bytes) -> Any:
     """Return the JSON value of a body. Raises `BadJson`: not UTF-8, not JSON, NaN or infinite, an integer beyond 4,300 digits,
     deeper than 64, a key twice in one object, NUL or half of a surrogate pair in a string."""
+    value = _usual(body)
+    return _strictly(body) if value is _UNSURE else value
+
+
+def _usual(body: bytes) -> Any:
+    """The value of a body in which it is easily seen that nothing is to be refused, `_UNSURE` otherwise: a sixth of the time."""
+    try:
+        value = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        return _UNSURE
+    keys = _count_keys(value)
+    if keys is None or b"\\u0000" in body:
+        return _UNSURE
+    return value if body.count(b":") == keys or _most_keys(body) == keys else _UNSURE
+
+
+def _count_keys(value: Any) -> int | None:
+    """How many members the objects in a parsed value have, one depth after the other; None when it is nested too deeply or holds
+    a number that is not finite."""
+    keys = 0
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT + 1):
+        kinds = set(map(type, level))
+        if float in kinds and not all(math.isfinite(item) for item in level if type(item) is float):
+            return None
+        if dict not in kinds and list not in kinds:
+            return keys
+        objects: list[dict[str, Any]] = [item for item in level if type(item) is dict]
+        lists: list[list[Any]] = [item for item in level if type(item) is list]
+        keys += sum(map(len, objects))
+        level = [*chain.from_iterable(one.values() for one in objects), *chain.from_iterable(lists)]
+    return None
+
+
+def _most_keys(body: bytes) -> int:
+    """How many keys its objects have as written, a key that stands twice counted twice; too many when a string begins with a
+    colon. Without escaped quotes every quote begins or ends a string, and every key's last one has a colon behind it."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return len(_KEY.findall(body))
+
+
+def _strictly(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:

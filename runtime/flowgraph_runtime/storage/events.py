@@ -1,25 +1,24 @@
 """Events are stored once, start runs and wake waits: all in one transaction."""
 
-# ruff: noqa: S608 - statements are put together from constants of this package, values are always parameters
-
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from flowgraph_runtime.records import EventRow, NewRun
 from flowgraph_runtime.storage.errors import Conflict
 from flowgraph_runtime.storage.keys import stored_value
 from flowgraph_runtime.storage.matching import offer_to_waits
 from flowgraph_runtime.storage.runs import insert_runs
-from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.text import are_storable, check_text
 from flowgraph_runtime.storage.transaction import Tx
 
 
-@dataclass(frozen=True, slots=True)
-class IngestResult:
+class IngestResult(NamedTuple):
     """What became of one event. `duplicate`: it was stored before; `event_id` and `run_ids` are then those of the first one."""
 
     event_id: str
@@ -36,35 +35,44 @@ _COLUMNS = (
     "id text, name text, data text, payload text, ts int, received_at int, source text, client_id text, status text, reason text,"
     " dedup text, envelope text"
 )
-_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
-_INSERT = f"INSERT INTO fg_event ({_NAMES}) SELECT {_NAMES} FROM given WHERE true ON CONFLICT DO NOTHING RETURNING id, number"
+_values: Callable[[EventRow], tuple[Any, ...]] = attrgetter(*(column.split()[0] for column in _COLUMNS.split(",")))
+
+
+_SENT = [0, 1, 2, 3, 6, 7, 11]
+"""The positions of what others have written."""
 
 
 def store_events(tx: Tx, events: Sequence[EventRow]) -> dict[str, int]:
     """Store those that are new, with their keys -> the numbers of these, by id. They are received at the transaction's instant
     (or a little later, in the order of what one transition does): what is stored later was received later."""
+    if not events:
+        return {}
     for event in events:
-        keys = (text for key in event.keys for text in key)
-        beside = (event.client_id, event.source, event.envelope)
-        check_text(f"event {event.name!r}", event.id, event.name, event.data, event.payload, *beside, *keys)
         event.received_at = tx.now + event.later
-    rows = [_values(event) for event in events]
-    numbers = {str(id): int(number) for id, number in tx.sql.each(_INSERT, _COLUMNS, rows)}
-    stored = {event.id: event for event in events if event.id in numbers}
+    columns = list(zip(*map(_values, events), strict=True))
+    keys = (text for event in events if event.keys for key in event.keys for text in key)
+    if not are_storable(chain(*(columns[position] for position in _SENT), keys)):
+        for event in events:
+            check_text(f"event {event.name!r}", *_texts(event))
+    numbers = tx.sql.insert_new("fg_event", _COLUMNS, columns)
     tx.sql.each(
         "INSERT INTO fg_event_key (name, path, value, event) SELECT name, path, value, event FROM given",
         "name text, path text, value text, event int",
-        [(e.name, path, stored_value(value), numbers[e.id]) for e in stored.values() for path, value in e.keys],
+        [
+            (event.name, path, stored_value(value), numbers[event.id])
+            for event in events
+            if event.keys and event.id in numbers
+            for path, value in event.keys
+        ],
     )
     tx.effects.news.events += numbers
     return numbers
 
 
-def _values(event: EventRow) -> tuple[object, ...]:
-    """What `_COLUMNS` says."""
-    e = event
-    sent = (e.id, e.name, e.data, e.payload, e.ts, e.received_at, e.source, e.client_id)
-    return (*sent, e.status, e.reason, e.dedup, e.envelope)
+def _texts(event: EventRow) -> Iterable[str | None]:
+    """All that somebody else has written."""
+    values = _values(event)
+    return *(values[position] for position in _SENT), *chain.from_iterable(event.keys)
 
 
 def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[IngestResult]:
@@ -72,19 +80,20 @@ def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[I
     its name and `client_id`; with other data that is a Conflict and nothing of the batch is stored. With `dedup` = start it is
     another event, which starts nothing for a day."""
     first = _first_of_each(events)
-    new_ones = {id(event) for event in first.values()}
     absorbed = _absorbed(tx, first.values())
     first.update(absorbed)
     numbers = store_events(tx, list(first.values()))
-    new = {id: (number, first[id].payload) for id, number in numbers.items()}
-    started = [run for run in runs if run.event_id in new and run.event_id not in absorbed]
-    insert_runs(tx, started, new)
+    started = [run for run in runs if run.event_id in numbers and run.event_id not in absorbed]
+    insert_runs(tx, started, {id: (number, first[id].payload) for id, number in numbers.items()} if started else {})
     offer_to_waits(tx, [(number, first[id]) for id, number in numbers.items()])
-    run_ids: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    run_ids: dict[str, tuple[str, ...]] = {}
     for run in started:
-        run_ids[str(run.event_id)] += (run.id,)
+        run_ids[str(run.event_id)] = (*run_ids.get(str(run.event_id), ()), run.id)
+    if len(numbers) == len(events) and not absorbed:
+        return [IngestResult(event.id, event.name, run_ids.get(event.id, ()), False, event.reason) for event in events]
+    new_ones = {id(event) for event in _first_of_each(events).values()}
     known = _stored_before(tx, [event for event in first.values() if event.id not in numbers])
-    known.update({_identity(first[id]): (id, first[id].data, run_ids[id]) for id in numbers})
+    known.update({_identity(first[id]): (id, first[id].data, run_ids.get(id, ())) for id in numbers})
     return [_result(event, known, first, new=event.id in numbers and id(event) in new_ones) for event in events]
 
 
@@ -124,6 +133,9 @@ def _absorbed(tx: Tx, events: Iterable[EventRow]) -> dict[str, EventRow]:
 
 
 def _first_of_each(events: Sequence[EventRow]) -> dict[str, EventRow]:
+    by_id = {event.id: event for event in events}
+    if len(by_id) == len(events) and all(event.client_id is None for event in events):
+        return by_id
     by_identity: dict[tuple[str, str], EventRow] = {}
     for event in events:
         by_identity.setdefault(_identity(event), event)

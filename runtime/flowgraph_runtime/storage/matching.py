@@ -10,23 +10,24 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeAlias
 
 from flowgraph_runtime.records import EventRow, WaitRow
 from flowgraph_runtime.storage.early import begin_reading
 from flowgraph_runtime.storage.keys import NO_KEY, bucket, stored_value
 from flowgraph_runtime.storage.transaction import Offer, Tx
 
+Key: TypeAlias = tuple[str, str, str]
+"""Event name, field path, value as it is stored."""
 NEVER_NEW: Mapping[tuple[int, int], int] = MappingProxyType({})
 """No wait was opened among the events."""
 
 
 def event_buckets(events: Iterable[EventRow]) -> Iterator[int]:
     """The locks for storing these events: those of their keys, of waits without a key, and of the client's id."""
+    for key in {key for event in events for key in _keys(event)}:
+        yield bucket(*key)
     for event in events:
-        for name in event.every_name():
-            yield bucket(name, *NO_KEY)
-            for path, value in event.keys:
-                yield bucket(name, path, stored_value(value))
         if event.client_id is not None and event.dedup != "none":
             yield bucket(event.name, f"\1{event.dedup or 'client'}", event.client_id)
 
@@ -43,29 +44,44 @@ def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]], first_seen: M
     """Offer events that were just stored, with their numbers, to the open waits they match. `first_seen`: the number of the first
     event that waits (run, serial) see that were opened among these events."""
     by_number = {number: event for number, event in events if event.status == "stored"}
-    if not by_number:
-        return
+    looked_up = _by_key(by_number)
     found = tx.sql.each(
-        "SELECT given.event, w.run, w.serial, w.more FROM given"
-        " JOIN fg_wait w ON w.name = given.name AND w.path = given.path AND w.value = given.value"
-        " WHERE w.cursor IS NULL ORDER BY given.event, w.run, w.serial",
-        "event int, name text, path text, value text",
-        list(_lookups(by_number)),
+        "SELECT given.name, given.path, given.value, w.run, w.serial, w.more FROM given"
+        " JOIN fg_wait w ON w.name = given.name AND w.path = given.path AND w.value = given.value WHERE w.cursor IS NULL",
+        "name text, path text, value text",
+        list(looked_up),
     )
     serials: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for number, run, serial, more in found:
-        if number >= first_seen.get((run, serial), number) and _has_keys(by_number[number], more):
-            serials[number, run].append(serial)
-    for (number, run), matching in serials.items():
+    for name, path, value, run, serial, more in found:
+        for number in looked_up[name, path, value]:
+            if number >= first_seen.get((run, serial), number) and _has_keys(by_number[number], more):
+                serials[number, run].append(serial)
+    for (number, run), matching in sorted(serials.items()):
         tx.effects.offers.append(_offer(run, number, by_number[number].id, sorted(set(matching))))
 
 
-def _lookups(events: dict[int, EventRow]) -> Iterator[tuple[int, str, str, str]]:
+def _by_key(events: Mapping[int, EventRow]) -> dict[Key, list[int]]:
+    """What to look up, with the numbers of the events that it stands for."""
+    bare: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    found: dict[Key, list[int]] = {}
     for number, event in events.items():
-        for name in event.every_name():
-            yield number, name, *NO_KEY
-            for path, value in event.keys:
-                yield number, name, path, stored_value(value)
+        if event.keys:
+            for key in _keys(event):
+                found.setdefault(key, []).append(number)
+        else:
+            bare.setdefault((event.name, event.names), []).append(number)
+    for numbers in bare.values():
+        for key in _keys(events[numbers[0]]):
+            found.setdefault(key, []).extend(numbers)
+    return found
+
+
+def _keys(event: EventRow) -> Iterator[Key]:
+    """What waits find the event by: under each of its names, without a key and with each of its keys."""
+    for name in event.every_name():
+        yield name, *NO_KEY
+        for path, value in event.keys:
+            yield name, path, stored_value(value)
 
 
 def _has_keys(event: EventRow, more: str | None) -> bool:

@@ -227,6 +227,11 @@ class PostgresWriting(Writing):
         rows = list(zip(*[each_value] * len(names), strict=True))
         self.change(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM given", columns, rows)
 
+    def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]]) -> dict[str, int]:
+        names = ", ".join(name for name, _ in parse_columns(columns))
+        new = f"INSERT INTO {table} ({names}) SELECT {names} FROM given ON CONFLICT DO NOTHING RETURNING id, number"
+        return {str(id): int(number) for id, number in self.each(new, columns, list(zip(*values, strict=True)))}
+
     def demand(self, then: Callable[[Rows], None], sql: str, **parameters: Any) -> None:
         self._later(_query(sql), parameters, lambda cursor: then(cursor.fetchall()))
 

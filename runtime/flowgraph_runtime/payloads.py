@@ -1,0 +1,82 @@
+"""The stored form of many received events of one class at once: for those that hold nothing but texts, numbers and None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from types import NoneType
+from typing import Any
+
+import orjson
+
+from flowgraph import Event
+from flowgraph.codec import encode
+from flowgraph_runtime.moments import moment
+from flowgraph_runtime.records import EventRow
+from flowgraph_runtime.texts import usual_texts
+
+_PLAIN = {str, int, bool, float, NoneType}
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+
+
+class PlainPayloads:
+    """Writes the payloads of events of one class as `codec.dumps` would write them with their meta: the fields by one call for
+    all, around them texts that hardly differ. An eighth of the time."""
+
+    def __init__(self, cls: type[Event]) -> None:
+        self._cls = cls
+        self._names = tuple(cls.model_fields)
+        self._all = set(self._names)
+        self._possible = not cls.__private_attributes__ and cls.model_config.get("extra") != "allow"
+        self._head: str | None = None
+
+    def texts(self, events: Sequence[Event], rows: Sequence[EventRow]) -> list[str] | None:
+        """Return the payload of each event, whose row has its id, name, time and source; None when one of them is not plain."""
+        if not self._possible or set(map(type, events)) != {self._cls}:
+            return None
+        fields = [event.__dict__ for event in events]
+        bodies = usual_texts(fields) if self._are_plain(fields) else None
+        if bodies is None:
+            return None
+        head, sets, tails = self._beginning(events[0]), self._given(events), _metas(rows)
+        return [
+            f'{head}{body}{given},"meta":{{"id":"{row.id}",{tail}'
+            for body, given, row, tail in zip(bodies, sets, rows, tails, strict=True)
+        ]
+
+    def _are_plain(self, fields: Sequence[Mapping[str, Any]]) -> bool:
+        if not all(map(self._names.__eq__, map(tuple, fields))):
+            return False
+        values = list(chain.from_iterable(one.values() for one in fields))
+        kinds = set(map(type, values))
+        if int in kinds and not all(_SMALLEST <= value <= _LARGEST for value in values if type(value) is int):
+            return False
+        return kinds <= _PLAIN and (float not in kinds or all(math.isfinite(value) for value in values if type(value) is float))
+
+    def _beginning(self, event: Event) -> str:
+        """What comes before the fields: the name of the class, and what it is made of."""
+        if self._head is None:
+            tree: dict[str, Any] = encode(event)
+            members = {name: tree[name] for name in ("$model", "of") if name in tree}
+            self._head = f'{orjson.dumps(members).decode()[:-1]},"v":'
+        return self._head
+
+    def _given(self, events: Sequence[Event]) -> list[str]:
+        """Which fields were given, for each event where some have their defaults."""
+        given = [event.__pydantic_fields_set__ for event in events]
+        if all(map(self._all.__eq__, given)):
+            return [""] * len(events)
+        return ["" if names == self._all else f',"set":{orjson.dumps(sorted(names)).decode()}' for names in given]
+
+
+def _metas(rows: Sequence[EventRow]) -> list[str]:
+    """What the meta of each event says after its id: the same for all that have come at one time from one source."""
+    known = {(row.name, row.ts, row.source) for row in rows}
+    if len(known) == 1:
+        return [_meta(*known.pop())] * len(rows)
+    return [_meta(row.name, row.ts, row.source) for row in rows]
+
+
+def _meta(name: str, ts: int, source: str | None) -> str:
+    return orjson.dumps({"name": name, "ts": moment(ts).isoformat(), "source": source}).decode()[1:] + "}"
