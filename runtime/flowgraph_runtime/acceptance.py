@@ -83,10 +83,11 @@ class Acceptance:
                 self._ids.events(len(posted)), compact_all([event.data for event in posted]), posted, strict=True
             )
         ]
-        for event, row in zip(posted, rows, strict=True):
-            if event.envelope:
-                row.envelope = compact(event.envelope)
-            if len(row.data) * 4 > EVENT_LIMIT or event.envelope:
+        if any(event.envelope for event in posted):
+            for event, row in zip(posted, rows, strict=True):
+                row.envelope = compact(event.envelope) if event.envelope else None
+        for row in rows:
+            if len(row.data) * 4 > EVENT_LIMIT or row.envelope is not None:
                 _check_size(row)
         return rows
 

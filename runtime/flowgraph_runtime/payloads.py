@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from types import NoneType
 from typing import Any
@@ -14,7 +14,7 @@ from flowgraph import Event
 from flowgraph.codec import encode
 from flowgraph_runtime.moments import moment
 from flowgraph_runtime.records import EventRow
-from flowgraph_runtime.texts import usual_texts
+from flowgraph_runtime.texts import usual_texts, values_of
 
 _PLAIN = {str, int, bool, float, NoneType}
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -35,7 +35,7 @@ class PlainPayloads:
         """Return the payload of each event, whose row has its id, name, time and source; None when one of them is not plain."""
         if not self._possible or set(map(type, events)) != {self._cls}:
             return None
-        fields = [event.__dict__ for event in events]
+        fields = [vars(event) for event in events]
         bodies = usual_texts(fields) if self._are_plain(fields) else None
         if bodies is None:
             return None
@@ -45,10 +45,10 @@ class PlainPayloads:
             for body, given, row, tail in zip(bodies, sets, rows, tails, strict=True)
         ]
 
-    def _are_plain(self, fields: Sequence[Mapping[str, Any]]) -> bool:
+    def _are_plain(self, fields: Sequence[dict[str, Any]]) -> bool:
         if not all(map(self._names.__eq__, map(tuple, fields))):
             return False
-        values = list(chain.from_iterable(one.values() for one in fields))
+        values = list(chain.from_iterable(map(values_of, fields)))
         kinds = set(map(type, values))
         if int in kinds and not all(_SMALLEST <= value <= _LARGEST for value in values if type(value) is int):
             return False

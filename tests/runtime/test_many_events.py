@@ -9,14 +9,16 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, TypeAdapter, field_validator
 
 from flowgraph import Event
 from flowgraph.codec import encode
 from flowgraph.events import EventMeta, attach_meta
 from flowgraph_compiler.pipeline import compile_targets
 from flowgraph_runtime.acceptance import Acceptance, Posted
+from flowgraph_runtime.api.events import as_usual
 from flowgraph_runtime.api.json_gate import BadJson, check_depth, parse
+from flowgraph_runtime.api.shapes import EventIn
 from flowgraph_runtime.clock import ManualClock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import InputRejected, TooLarge
@@ -258,6 +260,42 @@ def test_ids_made_at_once_go_on_where_the_last_one_was():
     assert made == sorted(made)
     single = Identifiers(ManualClock(NOW), lambda size: b"\xff" * (size - 2) + b"\xfb\xf0")
     assert made == [single.event() for _ in made]
+
+
+# --- what the API takes
+
+
+TAKEN: list[list[Any]] = [
+    [{"name": "a", "data": {"x": 1}}],
+    [{"name": "a", "data": {}}, {"id": "i" * 200, "data": {"y": []}, "name": "n" * 200}],
+]
+JUDGED: list[list[Any]] = [
+    [],
+    [{"name": "a"}],
+    [{"name": "a", "data": {}, "id": None}],
+    [{"name": "a", "data": {}, "ts": 1_767_225_600_000}],
+    [{"name": "a", "data": None}],
+    [{"name": "", "data": {}}],
+    [{"name": "n" * 201, "data": {}}],
+    [{"name": "a", "data": {}, "id": ""}],
+    [{"name": "a", "data": {}, "id": 5}],
+    [{"name": 5, "data": {}}],
+    [{"name": "a", "data": [1]}],
+    [{"name": "a", "data": {}}, {"name": "b", "data": {}, "more": 1}],
+    [{"name": "a", "data": {}}, "text"],
+    [{"name": "a", "data": {}, "id": "x"}, {"name": "a", "id": "x"}, {"name": "a", "data": {}, "id": "x", "ts": None}],
+]
+
+
+@pytest.mark.parametrize("value", TAKEN)
+def test_usual_events_are_taken_as_their_shape_would_have_them(value):
+    judged = TypeAdapter(list[EventIn]).validate_python(value)
+    assert as_usual(value) == [Posted(event.name, event.data, event.id, event.ts, "api") for event in judged]
+
+
+@pytest.mark.parametrize("value", JUDGED)
+def test_anything_unusual_is_left_to_the_shape(value):
+    assert as_usual(value) is None
 
 
 # --- the gate

@@ -10,6 +10,8 @@ from typing import Any, NoReturn, cast
 
 from pydantic_core import from_json
 
+from flowgraph_runtime.texts import values_of
+
 DEPTH_LIMIT = 64
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 _UNSURE: Any = object()
@@ -33,7 +35,7 @@ def _usual(body: bytes) -> Any:
     except ValueError:
         return _UNSURE
     keys = _count_keys(value)
-    if keys is None or b"\\u0000" in body:
+    if keys is None or (b"\\" in body and b"\\u0000" in body):
         return _UNSURE
     return value if body.count(b":") == keys or _most_keys(body) == keys else _UNSURE
 
@@ -50,9 +52,9 @@ def _count_keys(value: Any) -> int | None:
         if dict not in kinds and list not in kinds:
             return keys
         objects: list[dict[str, Any]] = [item for item in level if type(item) is dict]
-        lists: list[list[Any]] = [item for item in level if type(item) is list]
+        lists: list[list[Any]] = [item for item in level if type(item) is list] if list in kinds else []
         keys += sum(map(len, objects))
-        level = [*chain.from_iterable(one.values() for one in objects), *chain.from_iterable(lists)]
+        level = [*chain.from_iterable(map(values_of, objects)), *chain.from_iterable(lists)]
     return None
 
 

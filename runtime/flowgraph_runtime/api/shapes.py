@@ -18,7 +18,9 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 EARLIEST, LATEST = 315_532_800_000, 253_402_300_799_999
 """Milliseconds since 1970 that the time of an event may have: from 1980 to 9999."""
 EventStatus = Literal["stored", "unknown", "invalid"]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+LONGEST_NAME = 200
+"""Characters."""
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 class Shape(BaseModel):
