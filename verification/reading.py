@@ -12,11 +12,11 @@ PATIENCE = 20
 """How often a request without an answer is repeated."""
 
 
-async def items(client: httpx2.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield the items of all pages of a listing, newest first."""
+async def items(client: httpx2.AsyncClient, path: str, **filters: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield the items of all pages of a listing, newest first; those that pass the filters."""
     cursor: str | None = None
     while True:
-        page = await _answer(client, path, {"limit": "200"} | ({"cursor": cursor} if cursor else {}))
+        page = await _answer(client, path, {"limit": "200"} | filters | ({"cursor": cursor} if cursor else {}))
         for item in page["items"]:
             yield item
         cursor = page["next_cursor"]

@@ -15,6 +15,8 @@ from flowgraph_runtime.storage.retention import EVENTS_AT_ONCE, Expiry
 _LOG = logging.getLogger("flowgraph")
 EVERY = 600.0
 """Seconds between two sweeps, over all processes on the database."""
+FIRST = 60.0
+"""Seconds after which a process looks for the first time, so that one that never lives for long deletes too."""
 _SHARE = 9  # the writer is left alone nine times as long as a batch took
 _SHORTEST = 0.02
 
@@ -38,8 +40,10 @@ class Retention:
 
     async def run(self) -> None:
         """Sweep for ever; a database that cannot be reached is tried again at the next time."""
+        pause = FIRST
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(pause)
+            pause = EVERY
             try:
                 if await self._expiry.claim(round(EVERY * 900_000)):
                     await self.sweep()
