@@ -31,7 +31,26 @@ async def waiting(key: str) -> str:
 """
 
 
+def test_a_server_that_never_lives_for_long_deletes_too(
+    run: Any, log: Any, each_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FIRST", 0.05)
+
+    async def scenario() -> int:
+        async with engine(FLOWS, each_url, skip_time=False, keep_runs="10ms") as served:
+            old = await served.start("short", what="old")
+            assert await served.outcome(old) == ("completed", "old")
+            await served.start("waiting", key="other")  # the newest one always stays
+            async with asyncio.timeout(30):
+                while await served.store.run(old) is not None:  # noqa: ASYNC110 - the database is asked
+                    await asyncio.sleep(0.02)
+            return served.service.meter.deleted["run"]
+
+    assert run(scenario()) == 1
+
+
 def test_old_runs_go_while_live_ones_go_on(run: Any, log: Any, each_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "FIRST", 0.05)
     monkeypatch.setattr(retention, "EVERY", 0.05)
 
     async def scenario() -> tuple[Any, int]:

@@ -148,6 +148,18 @@ def runs_live_without_asking(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Admission, "ask", lambda self, row, go, called: go())
 
 
+def runs_given_up_go_on(patch: pytest.MonkeyPatch) -> None:
+    """A run that has to wait for its slot, and was given up by a commit whose outcome was not heard, begins all the same."""
+    admit = limits.admit_runs
+
+    def called(tx: Tx, epoch: int, requests: Any) -> dict[str, str]:
+        own = {row[0] for row in tx.sql.rows("SELECT id FROM fg_run WHERE epoch = :epoch", epoch=epoch)}
+        answers = admit(tx, epoch, requests)
+        return {run: answer if run in own else "called" for run, answer in answers.items()}
+
+    patch.setattr(limits, "admit_runs", called)
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -164,9 +176,12 @@ PLANTS: dict[str, Plant] = {
         slots_outlive_their_epoch,
         nobody_follows,
         runs_live_without_asking,
+        runs_given_up_go_on,
         *planted_storage.PLANTS,
         *planted_worker.PLANTS,
     )
 }
-LIMITED = {name for name in PLANTS if "slot" in name or name in ("nobody_follows", "runs_live_without_asking")}
+LIMITED = {
+    name for name in PLANTS if "slot" in name or name in ("nobody_follows", "runs_live_without_asking", "runs_given_up_go_on")
+}
 """Those that only show in seeds with limited work."""

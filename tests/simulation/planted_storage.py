@@ -68,6 +68,23 @@ def the_dead_keep_their_runs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ownership, "_free_lost", lambda tx, epochs: 0)
 
 
+def the_dead_are_not_buried(patch: pytest.MonkeyPatch) -> None:
+    """A take-over frees the runs of a silent owner and lets its epoch live."""
+    patch.setattr(ownership, "_bury", lambda tx, epochs: None)
+
+
+def cancels_are_answered_and_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Who asks for a cancel is told that it is under way, and nobody else is."""
+    ask = ownership.ask_cancel
+
+    def forgetful(tx: Tx, run_id: str, reason: str) -> str:
+        answer = ask(tx, run_id, reason)
+        tx.effects.offers.clear()
+        return answer
+
+    patch.setattr(ownership, "ask_cancel", forgetful)
+
+
 def requests_are_new_each_time(patch: pytest.MonkeyPatch) -> None:
     """A start that is repeated, because its answer was lost, is another start; nor does an index refuse it."""
 
@@ -127,6 +144,8 @@ PLANTS: Sequence[Callable[[pytest.MonkeyPatch], None]] = (
     fired_timers_are_lost,
     nobody_is_called,
     the_dead_keep_their_runs,
+    the_dead_are_not_buried,
+    cancels_are_answered_and_forgotten,
     requests_are_new_each_time,
     events_are_new_each_time,
     merged_rows_are_lost,

@@ -194,6 +194,17 @@ def test_a_run_that_is_not_admitted_is_given_up_until_it_is_its_turn(site: Site)
     assert [row.id for row in site.run(site.store.claim(site.epoch, 9))] == [three]
 
 
+def test_asking_again_after_an_outcome_that_was_not_heard_lets_no_second_run_live(site: Site) -> None:
+    """The first request gave the run up; by the second it may be somebody else's already."""
+    one, two = site.started(2)
+    assert _admit(site, one, two) == ["admitted", "queued"]
+    assert _admit(site, one, two) == ["admitted", "queued"]
+    site.commit(_end(one))
+    assert _admit(site, two) == ["queued"], "it has its slot, and nobody has claimed it"
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 9))] == [two]
+    assert _admit(site, two) == ["admitted"]
+
+
 def test_a_sleeping_run_keeps_its_slot_over_the_end_of_its_owner(site: Site) -> None:
     one, two = site.started(2)
     assert _admit(site, one, two) == ["admitted", "queued"]

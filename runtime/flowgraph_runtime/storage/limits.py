@@ -80,7 +80,8 @@ def exchange_slots(tx: Tx, epoch: int, requests: Sequence[SlotRequest], returned
 
 def admit_runs(tx: Tx, epoch: int, requests: Sequence[RunRequest]) -> dict[str, str]:
     """Let runs that this epoch has claimed ask for their slots -> what became of each: `admitted`; `queued`, given up again until
-    it is its turn; or `called`, because something is in its inbox that cannot wait."""
+    it is its turn; or `called`, because something is in its inbox that cannot wait. A run that this epoch does not own any more is
+    `queued`: the request is repeated when its outcome was not heard, and the first time may have given the run up."""
     tx.check_epoch(epoch)
     numbers = tx.run_numbers({request.run_id for request in requests})
     rows = [
@@ -97,20 +98,33 @@ def admit_runs(tx: Tx, epoch: int, requests: Sequence[RunRequest]) -> dict[str, 
             [(number,) for number in numbers.values()],
         )
     }
-    given_up = {
+    given_up = _give_up(tx, epoch, waiting)
+    owned = {
+        int(row[0])
+        for row in tx.sql.each(
+            "SELECT r.number FROM given JOIN fg_run r ON r.number = given.run AND r.epoch = given.epoch",
+            "run int, epoch int",
+            [(number, epoch) for number in numbers.values()],
+        )
+    }
+    tx.effects.freed |= given_up
+    return {
+        run_id: "queued" if number not in owned else "called" if number in waiting else "admitted"
+        for run_id, number in numbers.items()
+    }
+
+
+def _give_up(tx: Tx, epoch: int, runs: Iterable[int]) -> set[int]:
+    """Leave runs that have to wait to whoever claims them when it is their turn -> those that nothing calls meanwhile."""
+    return {
         int(row[0])
         for row in tx.sql.each(
             "UPDATE fg_run SET epoch = NULL, ready = 0, started_at = CASE WHEN status = 'queued' THEN NULL ELSE started_at END"
             " FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.epoch"
             " AND NOT EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = fg_run.number) RETURNING fg_run.number",
             "run int, epoch int",
-            [(number, epoch) for number in sorted(waiting)],
+            [(number, epoch) for number in sorted(runs)],
         )
-    }
-    tx.effects.freed |= given_up
-    return {
-        run_id: "admitted" if number not in waiting else "queued" if number in given_up else "called"
-        for run_id, number in numbers.items()
     }
 
 
