@@ -80,7 +80,7 @@ def exchange_slots(tx: Tx, epoch: int, requests: Sequence[SlotRequest], returned
 
 def admit_runs(tx: Tx, epoch: int, requests: Sequence[RunRequest]) -> dict[str, str]:
     """Let runs that this epoch has claimed ask for their slots -> what became of each: `admitted`; `queued`, given up again until
-    it is its turn; or `called`, because something is in its inbox that cannot wait. A run that this epoch does not own any more is
+    it is its turn; or `called`, because something is in its inbox that cannot wait. A run that this epoch does not own now is
     `queued`: the request is repeated when its outcome was not heard, and the first time may have given the run up."""
     tx.check_epoch(epoch)
     numbers = tx.run_numbers({request.run_id for request in requests})
