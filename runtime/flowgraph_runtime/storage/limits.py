@@ -23,6 +23,7 @@ from sqlalchemy import Connection, text
 from flowgraph_runtime.records import SlotNeed, SlotRequest, WaitingSlot
 from flowgraph_runtime.storage.database import Rows
 from flowgraph_runtime.storage.keys import stored_value
+from flowgraph_runtime.storage.rows import OWNED
 from flowgraph_runtime.storage.transaction import Tx
 
 LIMITS_LOCK = 256
@@ -120,7 +121,7 @@ def _give_up(tx: Tx, epoch: int, runs: Iterable[int]) -> set[int]:
         int(row[0])
         for row in tx.sql.each(
             "UPDATE fg_run SET epoch = NULL, ready = 0, started_at = CASE WHEN status = 'queued' THEN NULL ELSE started_at END"
-            " FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.epoch"
+            f" FROM given WHERE fg_run.number = given.run AND {OWNED}"
             " AND NOT EXISTS (SELECT 1 FROM fg_inbox i WHERE i.run = fg_run.number) RETURNING fg_run.number",
             "run int, epoch int",
             [(number, epoch) for number in sorted(runs)],

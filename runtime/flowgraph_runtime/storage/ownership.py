@@ -28,7 +28,7 @@ from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.database import Rows
 from flowgraph_runtime.storage.errors import Crashed, UnknownRun
 from flowgraph_runtime.storage.limits import free_epochs, free_runs
-from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
+from flowgraph_runtime.storage.rows import OWNED, RUN_COLUMNS, RUN_JOINS, run_row
 from flowgraph_runtime.storage.transaction import Offer, Tx
 from flowgraph_runtime.storage.transitions import ENDED, offer_ends
 
@@ -90,7 +90,7 @@ def hand_over(tx: Tx, epoch: int, run_ids: Collection[str]) -> None:
     """Give some runs of the epoch up, claimable at once, no owner counts as lost. Their states are saved already."""
     tx.check_epoch(epoch)
     freed = tx.sql.each(
-        "UPDATE fg_run SET epoch = NULL, ready = 1 FROM given WHERE fg_run.id = given.id AND fg_run.epoch = given.epoch"
+        f"UPDATE fg_run SET epoch = NULL, ready = 1 FROM given WHERE fg_run.id = given.id AND {OWNED}"
         " AND fg_run.ended_at IS NULL RETURNING fg_run.id",
         "id text, epoch int",
         [(run_id, epoch) for run_id in sorted(run_ids)],
@@ -295,8 +295,8 @@ def _claimable(tx: Tx, which: str, limit: int, machines: Collection[str] | None)
     if machines is None:
         return tx.sql.rows(f"SELECT number, takeovers FROM fg_run WHERE {where} {locked}")
     return tx.sql.each(
-        f"SELECT number, takeovers FROM fg_run WHERE {where}"
-        f" AND machine IN (SELECT m.number FROM given JOIN fg_machine m ON m.fingerprint = given.machine) {locked}",
+        ", fit AS MATERIALIZED (SELECT m.number FROM given JOIN fg_machine m ON m.fingerprint = given.machine)"
+        f" SELECT number, takeovers FROM fg_run WHERE {where} AND machine IN (SELECT number FROM fit) {locked}",
         "machine text",
         [(machine,) for machine in machines],
     )[: int(limit)]

@@ -19,6 +19,9 @@ RUN_JOINS = (
     "JOIN fg_workflow w ON w.number = r.workflow JOIN fg_machine m ON m.number = r.machine"
     " LEFT JOIN fg_event e ON e.number = r.event LEFT JOIN fg_run p ON p.number = r.parent"
 )
+OWNED = "fg_run.epoch IS NOT DISTINCT FROM given.epoch"
+"""Of a run that `given` names: whether the epoch still owns it. With `=` PostgreSQL would go through the index of owners, which
+it takes for a small one when it has grown lately, and so through all runs of the owner for each of them."""
 EVENT_COLUMNS = "e.id, e.name, e.data, e.payload, e.ts, e.received_at, e.source, e.client_id, e.status, e.reason"
 JOURNAL_COLUMNS = "j.seq, j.at, j.kind, j.serial, j.payload, j.digest, j.site, j.visit, j.attempt, j.started_at"
 INBOX_COLUMNS = "i.position, r.id, i.id, i.kind, i.serial, i.payload, i.at, i.serials, e.id, e.payload"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowgraph_runtime.storage.errors import NotOwner
+from flowgraph_runtime.storage.rows import OWNED
 from flowgraph_runtime.storage.transaction import Effects, Offer, Tx
 
 _UPDATES = (  # of an update's row after run, owner and release
@@ -25,15 +26,15 @@ _UPDATES = (  # of an update's row after run, owner and release
 )
 UPDATED = tuple(name for name, _ in _UPDATES)
 """Columns of a run's row that an owner writes; an update is the row `(run, its owner, 1 or None to give it up, *these)`."""
-_UPDATE_COLUMNS = "run int, owner int, release int, " + ", ".join(f"{name} {kind}" for name, kind in _UPDATES)
+_UPDATE_COLUMNS = "run int, epoch int, release int, " + ", ".join(f"{name} {kind}" for name, kind in _UPDATES)
 _UPDATE = (
     "UPDATE fg_run SET "
     + ", ".join(f"{name} = COALESCE(given.{name}, fg_run.{name})" for name, _ in _UPDATES)
     + ", epoch = CASE WHEN given.release = 1 THEN NULL ELSE fg_run.epoch END"
-    " FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.owner"
+    f" FROM given WHERE fg_run.number = given.run AND {OWNED}"
 )
-_STATUS_COLUMNS = "run int, owner int, status text"
-_STATUS = "UPDATE fg_run SET status = given.status FROM given WHERE fg_run.number = given.run AND fg_run.epoch = given.owner"
+_STATUS_COLUMNS = "run int, epoch int, status text"
+_STATUS = f"UPDATE fg_run SET status = given.status FROM given WHERE fg_run.number = given.run AND {OWNED}"
 _NO_MORE = (None,) * (len(UPDATED) - 1)
 _OF_LIVE_RUNS = ("fg_timer", "fg_wait", "fg_inbox")
 _ANYTHING = "SELECT 1 FROM given WHERE " + " OR ".join(

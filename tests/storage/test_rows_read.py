@@ -1,0 +1,73 @@
+"""PostgreSQL: how many rows the server looks at, among many that its planner has not counted yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from flowgraph_runtime.records import Transition
+from tests.storage.site import Site
+
+pytestmark = pytest.mark.postgres
+MANY = 1_000
+
+
+class Looks:
+    """How many rows the statements of a block have looked at."""
+
+    rows = 0
+
+
+@contextmanager
+def looks(site: Site) -> Iterator[Looks]:
+    before, found = _looked_at(site), Looks()
+    yield found
+    found.rows = _looked_at(site) - before
+
+
+def _looked_at(site: Site) -> int:
+    site.store._database.writing().rows("SELECT pg_stat_force_next_flush()")
+    with psycopg.connect(site.url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0)) FROM pg_stat_user_tables WHERE relname LIKE 'fg_%'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.fixture
+def runs(shared_site: Site) -> list[str]:
+    """Many that this epoch owns."""
+    return shared_site.started(MANY)
+
+
+def test_an_event_for_one_of_many_waits_looks_at_few_rows(shared_site: Site, runs: list[str]) -> None:
+    site = shared_site
+    site.commit(*(site.wait(run, booking=f"b-{number}") for number, run in enumerate(runs)))
+    with looks(site) as looked:
+        site.ingest(site.event("paid", booking="b-7"))
+    assert [len(site.offered(run)) for run in runs[6:9]] == [0, 1, 0]
+    assert 0 < looked.rows < 100
+
+
+def test_a_wait_among_many_is_closed_with_a_look_at_few_rows(shared_site: Site, runs: list[str]) -> None:
+    site = shared_site
+    site.commit(*(site.wait(run, booking=f"b-{number}", release=False) for number, run in enumerate(runs)))
+    with looks(site) as looked:
+        done = Transition(runs[7], rows=[site.journal(runs[7], 1)], closed_waits=[1], cleared_timers=[1], status="running")
+        site.commit(done)
+    assert site.seqs(runs[7]) == [1]
+    assert 0 < looked.rows < 100
+
+
+def test_owners_change_their_runs_with_a_look_at_each(shared_site: Site, runs: list[str]) -> None:
+    site = shared_site
+    changed = runs[: MANY // 10]
+    with looks(site) as looked:
+        site.commit(*(Transition(run, rows=[site.journal(run, 1)], status="running") for run in changed))
+        site.commit(*(Transition(run, rows=[site.journal(run, 2)], status="completed") for run in changed))
+    assert [site.seqs(run) for run in (runs[0], changed[-1], runs[-1])] == [[1, 2], [1, 2], []]
+    assert len(changed) <= looked.rows < 20 * len(changed)
