@@ -24,7 +24,7 @@ import httpx2
 
 from benchmarks.databases import ask, durability, prepare, sqlite_path, stored_bytes
 from benchmarks.engine import opened, run_all, serving, watching
-from benchmarks.gauge import Gauge, arguments, insist, resident, say, spread
+from benchmarks.gauge import Gauge, arguments, cpu_of, insist, resident, say, spread
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.service import Service
 
@@ -128,17 +128,21 @@ async def _restart(url: str, empty: str) -> dict[str, float]:
         while (await service.store.run(id)).status != "sleeping":  # type: ignore[union-attr]  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     async with restarted(empty) as (_, pid, _):
+        none_cpu = cpu_of(pid)
         none = await settled(pid)
     await asyncio.sleep(max(0.0, due.timestamp() - time.time()))
     async with restarted(url) as (web, pid, began):
         ready = time.time() - began
         ended = await _run(web, id)
+        spent = cpu_of(pid)
         rss = await settled(pid)
     return {
         "rss_mb": round(rss, 1),
         "rss_more_mb": round(rss - none, 1),
         "ready_s": round(ready, 3),
         "first_progress_s": round(ended - began, 3),
+        "first_progress_cpu_s": spent,
+        "none_ready_cpu_s": none_cpu,
     }
 
 

@@ -33,6 +33,8 @@ _ASLEEP: dict[str, Measure] = {
     "MB of memory after a restart, more than with none": of("rss_more_mb"),
     "s from restart to ready": of("ready_s"),
     "s from restart to first progress": of("first_progress_s"),
+    "CPU s of the server until then": of("first_progress_cpu_s"),
+    "CPU s of one with none until it is ready": of("none_ready_cpu_s"),
     "rate of a chain beside them, of that without": lambda one: one["chain_seconds_alone"] / one["chain_seconds_beside"],
     "the same by CPU of a step": lambda one: one["chain_cpu_alone"] / one["chain_cpu_beside"],
     "CPU us to start one and put it to sleep": cpu,
