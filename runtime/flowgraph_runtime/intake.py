@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, create_model
 
@@ -26,14 +27,28 @@ from flowgraph_runtime.storage.errors import Conflict
 from flowgraph_runtime.texts import bytes_of
 from flowgraph_runtime.validation import storable, validated
 
+T = TypeVar("T")
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 __all__ = ["BATCH_LIMIT", "Intake", "Posted", "parameters_model"]
 BATCH_LIMIT = 5_000
 """Events in one request."""
 
 
+class Create(Protocol):
+    """What stands around the storing of new runs."""
+
+    async def __call__(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]], /) -> T:
+        """Await `store()`, which stores `runs`, and return what it does."""
+        ...
+
+
+async def _as_it_is(runs: Sequence[NewRun], store: Callable[[], Awaitable[T]]) -> T:
+    del runs
+    return await store()
+
+
 class Intake:
-    """The way in, for the API and for programs that embed the engine."""
+    """The way in, for the API and for programs that embed the engine. `create`: may give new runs an owner."""
 
     def __init__(
         self,
@@ -43,8 +58,10 @@ class Intake:
         ids: Identifiers,
         clock: Clock,
         meter: Meter | None = None,
+        create: Create = _as_it_is,
     ) -> None:
         self._store = store
+        self._create = create
         self._registry = registry
         self._acceptance = Acceptance(registry, distribution, ids, clock)
         self._ids = ids
@@ -61,7 +78,7 @@ class Intake:
         if len(posted) > BATCH_LIMIT:
             raise TooLarge("a request", len(posted), BATCH_LIMIT, "events")
         rows, runs = self._acceptance.accept(posted, lenient=lenient)
-        results = await self._store.ingest(rows, runs)
+        results = await self._create(runs, partial(self._store.ingest, rows, runs))
         self._meter.received(rows)
         return results
 
@@ -84,7 +101,7 @@ class Intake:
             idempotency_key=idempotency_key,
         )
         try:
-            return await self._store.start_run(run)
+            return await self._create([run], partial(self._store.start_run, run))
         except Conflict as conflict:
             if await self._same_input(conflict.existing, run.input):
                 return conflict.existing, False

@@ -88,7 +88,8 @@ class EventRow:
 @dataclass(slots=True)
 class NewRun:
     """A run to be created: by an event, by hand, by another run (`parent_run`, which waits for it with a `parent_serial`).
-    `later`: microseconds after its transaction's instant, from when on its waits see events."""
+    `later`: microseconds after its transaction's instant, from when on its waits see events. `owner`: the epoch, alive, that
+    works on it from the first moment on; without one it waits to be claimed."""
 
     id: str
     workflow: str
@@ -103,6 +104,7 @@ class NewRun:
     schedule: int | None = None  # number of the schedule whose tick it is
     scheduled_at: int | None = None
     later: int = 0
+    owner: int | None = None
 
 
 @dataclass(slots=True)

@@ -6,11 +6,11 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flowgraph_compiler.serialize import to_json
 from flowgraph_runtime.auth import Gate, KeyRing
@@ -24,6 +24,7 @@ from flowgraph_runtime.hub import Hub
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake
 from flowgraph_runtime.meter import Meter
+from flowgraph_runtime.records import NewRun
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.retention import Retention
 from flowgraph_runtime.schedules import schedules_of
@@ -36,6 +37,7 @@ from flowgraph_runtime.watchdog import Watchdog
 from flowgraph_runtime.worker import Worker, WorkerOptions
 
 _LOG = logging.getLogger("flowgraph")
+T = TypeVar("T")
 RESTART_AFTER = 1.0
 """Seconds between a worker's failure and the next one's start."""
 SHORTEST_LOOK = 0.02
@@ -67,7 +69,7 @@ class Service:
         self.ids = Identifiers(self.clock)
         self.distribution = Distribution(registry, self.ids, self.clock)
         self.meter = Meter(registry.current, registry.steps)
-        self.intake = Intake(store, registry, self.distribution, self.ids, self.clock, self.meter)
+        self.intake = Intake(store, registry, self.distribution, self.ids, self.clock, self.meter, self._create)
         self.hub = Hub()
         self.histories = Histories()
         self.keys = KeyRing(store.list_keys, self.clock)
@@ -298,7 +300,11 @@ class Service:
     def _idle(self) -> bool:
         return self.worker is not None and self.worker.idle
 
-    # --- news of commits
+    # --- new runs and news of commits
+
+    async def _create(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]]) -> T:
+        """Let `store` store these runs, with an owner where the worker takes them."""
+        return await (store() if self.worker is None else self.worker.create(runs, store))
 
     def _heard(self, news: CommitNews) -> None:
         """Called in whichever thread the store answers; everything else happens in the service's own loop."""
@@ -313,8 +319,8 @@ class Service:
             self._loop.call_soon_threadsafe(self._spread, news)
 
     def _spread(self, news: CommitNews) -> None:
-        if self.worker is not None and (news.inbox_runs or news.ready or news.created):
-            self.worker.announce(news.inbox_runs, claimable=bool(news.ready or news.created))
+        if self.worker is not None and (news.inbox_runs or news.ready):
+            self.worker.announce(news.inbox_runs, claimable=bool(news.ready))
         if self.worker is not None and news.slots:
             self.worker.heard_slots(news.slots)
         if self._timers is not None:
@@ -322,6 +328,8 @@ class Service:
                 for timer in transition.timers:
                     self._timers.heard(timer.due)
         self.hub.committed(news)
+        if self.worker is not None and news.owned:
+            self.worker.created(news.owned)
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ async def engine(
     """A service on `url` whose sleeps, deadlines and delays are skipped."""
     clock = SkippingClock(SystemClock()) if skip_time else SystemClock()
     store = Store.open(url, clock=clock)
-    chosen = Settings(db=url, poll_interval=0.05, grace=1.0, **settings)
+    chosen = Settings(**{"db": url, "poll_interval": 0.05, "grace": 1.0, **settings})
     try:
         async with Service(Registry.from_compilation(compiled or compilation()), store, chosen, resources).running() as service:
             yield service

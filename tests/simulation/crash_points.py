@@ -56,6 +56,7 @@ class CrashPoint(Simulation):
 
     def __init__(self, scenario: str, at: int = 0, fate: Fate = Fate.OK) -> None:
         super().__init__(seed=0)
+        self.starts_at_workers = True
         self.fault_rate = 0.0
         self.scenario = scenario
         self.at = at

@@ -62,6 +62,7 @@ _LEFT = text("SELECT id, status FROM fg_run WHERE ended_at IS NULL AND schedule 
 _ROOTS = text("SELECT id FROM fg_run WHERE parent IS NULL AND schedule IS NULL")
 _PARKED = text("SELECT p.id FROM fg_run c JOIN fg_run p ON p.number = c.parent WHERE c.status = 'crashed'")
 _SCHEDULES = text("SELECT number, last_at, due FROM fg_schedule")
+_INBOX = text("SELECT position FROM fg_inbox")
 _STARTED = text("SELECT scheduled_at FROM fg_run WHERE schedule = :schedule")
 _SKIPPED = text("SELECT scheduled_at, until, count FROM fg_skip WHERE schedule = :schedule")
 
@@ -120,6 +121,8 @@ class Simulation:
         self.random = random.Random(seed)
         self.fault_rate = self.random.choice([0.0, 0.02, 0.1, 0.25])
         self.calm = True
+        self.starts_at_workers = seed % 2 == 1
+        self.started = 0
         self.crashing = asyncio.Event()
         self.tally = Tally()
         self.loop = VirtualLoop(datetime(2026, 1, 1, tzinfo=UTC))
@@ -164,7 +167,8 @@ class Simulation:
         self.slow: Any = SlowStore(self.store, self.random)
         self.registry = registry()
         await self._deploy()
-        intake = Intake(self.slow, self.registry, Distribution(self.registry, self._ids(), self.clock), self._ids(), self.clock)
+        distribution = Distribution(self.registry, self._ids(), self.clock)
+        intake = Intake(self.slow, self.registry, distribution, self._ids(), self.clock, create=self._create)
         self.client = Client(self.store, intake, self.clock, self.told, self.tally.counts)
         self.store.on_commit = self._heard
         keeper = asyncio.ensure_future(self._keep_alive())
@@ -255,10 +259,24 @@ class Simulation:
         await asyncio.gather(process.task, return_exceptions=True)
 
     def _heard(self, news: Any) -> None:
+        moved = [position for transition in news.transitions if transition.rows for position in transition.inbox]
+        if moved and (stayed := set(moved).intersection(position for (position,) in self._read(_INBOX))):
+            self.broken = f"inbox rows {stayed} are in the journal and stay"
         for process in [self.process, *self.zombies]:
             if process is not None and not process.task.done():
-                process.worker.announce(news.inbox_runs, claimable=bool(news.ready or news.created))
+                process.worker.announce(news.inbox_runs, claimable=bool(news.ready))
                 process.worker.heard_slots(news.slots)
+                process.worker.created(news.owned)
+
+    async def _create(self, runs: Any, store: Any) -> Any:
+        """Where starts come to workers, each comes to one of the processes, one that was taken over perhaps."""
+        processes = [process for process in [self.process, *self.zombies] if process is not None]
+        if not self.starts_at_workers or not processes:
+            return await store()
+        self.started += 1
+        result = await processes[self.started % len(processes)].worker.create(runs, store)
+        self.tally.counts["owned from the start"] += sum(run.owner is not None for run in runs)
+        return result
 
     def _ids(self) -> Identifiers:
         return Identifiers(self.clock, self.random.randbytes)

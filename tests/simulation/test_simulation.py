@@ -51,6 +51,7 @@ def test_the_faults_do_happen() -> None:
     assert happened["ticks"] > 10
     assert happened["skipped"] > 0
     assert happened["chores"] > 10
+    assert happened["owned from the start"] > 10
 
 
 @pytest.mark.ci

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -300,6 +301,68 @@ def test_an_owner_asks_what_it_owns_after_a_claim_whose_answer_was_lost(site: Si
     site.commit(site.wait(first))
     assert site.run(site.store.owned(site.epoch)) == [second]
     assert site.run(site.store.owned(site.epoch + 1)) == []
+
+
+# --- runs that have an owner from their start
+
+
+def test_a_run_may_have_an_owner_from_its_start(site: Site) -> None:
+    event = site.event()
+    by_hand, keyed = site.new_run(owner=site.epoch), site.new_run(owner=site.epoch, idempotency_key="k")
+    by_event, free = site.new_run(event, owner=site.epoch), site.new_run()
+    for run in (by_hand, keyed, free):
+        site.run(site.store.start_run(run))
+    site.ingest(event, runs=[by_event])
+    own = [by_hand.id, keyed.id, by_event.id]
+    assert [row.id for news in site.news for row in news.owned] == own
+    assert [id for news in site.news for id in news.created] == [by_hand.id, keyed.id, free.id, by_event.id]
+    assert [id for news in site.news for id in news.ready] == [free.id]
+    assert site.run(site.store.owned(site.epoch)) == own
+    assert [row for news in site.news for row in news.owned] == [site.run(site.store.run(id)) for id in own]
+    assert [row.id for row in site.run(site.store.claim(site.epoch, 9))] == [free.id]
+    site.commit(*(site.step(run, 1) for run in own))
+
+
+def test_what_is_told_of_an_owned_run_is_what_a_claim_would_answer(site: Site) -> None:
+    event = site.event()
+    run = site.new_run(event, owner=site.epoch)
+    site.ingest(event, runs=[run])
+    (told,) = (row for news in site.news for row in news.owned)
+    site.run(site.store.close_epoch(site.epoch))
+    successor = site.run(site.store.open_epoch("second"))
+    assert site.run(site.store.claim(successor, 1)) == [replace(told, epoch=successor)]
+
+
+def test_a_repeated_start_owns_nothing(site: Site) -> None:
+    first, same = (site.new_run(owner=site.epoch, idempotency_key="k") for _ in range(2))
+    assert site.run(site.store.start_run(first)) == (first.id, True)
+    assert site.run(site.store.start_run(same)) == (first.id, False)
+    assert site.run(site.store.owned(site.epoch)) == [first.id]
+
+
+def test_a_dead_owner_gets_no_new_runs_and_hinders_no_others(site: Site) -> None:
+    dead = site.run(site.store.open_epoch("second"))
+    site.run(site.store.close_epoch(dead))
+    with pytest.raises(Fenced):
+        site.run(site.store.start_run(site.new_run(owner=dead)))
+    runs = [site.new_run(owner=dead if number % 3 else site.epoch) for number in range(30)]
+
+    async def together() -> list[object]:
+        return await asyncio.gather(*(site.store.start_run(run) for run in runs), return_exceptions=True)
+
+    answers = site.run(together())
+    assert [type(answer) for answer in answers] == [Fenced if number % 3 else tuple for number in range(30)]
+    assert site.run(site.store.owned(dead)) == []
+    assert site.run(site.store.owned(site.epoch)) == [run.id for run in runs[::3]]
+
+
+def test_a_run_whose_owner_goes_down_right_after_its_start_is_taken_over(site: Site) -> None:
+    run = site.new_run(owner=site.epoch)
+    site.run(site.store.start_run(run))
+    site.clock.advance(60 * SECOND)
+    successor = site.run(site.store.open_epoch("second"))
+    assert site.run(site.store.take_over(successor, lease=SECOND)).freed == 1
+    assert [(row.id, row.takeovers) for row in site.run(site.store.claim(successor, 9))] == [(run.id, 1)]
 
 
 def test_closing_an_epoch_frees_its_runs_without_blame(site: Site) -> None:

@@ -48,7 +48,7 @@ def announce(tx: Tx) -> None:
     if not tx.database.has_other_writers:
         return
     news = tx.effects.news
-    texts = ["ready"] if news.ready or news.created else []
+    texts = ["ready"] if news.ready else []
     texts += _texts("inbox", _owners(tx, news.inbox_runs) if news.inbox_runs else [])
     texts += _texts("slots", [(epoch, str(ticket)) for epoch, ticket in news.slots if epoch not in tx.database.epochs])
     tx.sql.each(f"SELECT pg_notify('{CHANNEL}', text) FROM given", "text text", [(text,) for text in texts])

@@ -274,10 +274,9 @@ def _trial_length(tx: Tx) -> int:
     return min(max(2 * int(found[0][0]) if found else 0, SHORTEST_TRIAL), LONGEST_TRIAL)
 
 
-def owned(connection: Connection, epoch: int) -> list[str]:
+def owned(tx: Tx, epoch: int) -> list[str]:
     """Ids of the runs that an epoch owns, oldest first."""
-    found = connection.execute(text("SELECT id FROM fg_run WHERE epoch = :epoch ORDER BY number"), {"epoch": epoch})
-    return [str(row[0]) for row in found]
+    return [str(row[0]) for row in tx.sql.rows("SELECT id FROM fg_run WHERE epoch = :epoch ORDER BY number", epoch=epoch)]
 
 
 def with_inbox(connection: Connection, epoch: int) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flowgraph_runtime.records import NewRun
+from flowgraph_runtime.records import NewRun, RunRow
 from flowgraph_runtime.storage.errors import Conflict
 from flowgraph_runtime.storage.rows import INPUT
 from flowgraph_runtime.storage.text import check_text
@@ -17,16 +17,20 @@ LARGE = 8_000
 
 _COLUMNS = (
     "id text, workflow int, machine int, status text, input text, event int, created_at int, received_at int, ready int,"
-    " takeovers int, parent int, parent_serial int, idempotency_key text, schedule int, scheduled_at int"
+    " takeovers int, parent int, parent_serial int, idempotency_key text, schedule int, scheduled_at int, epoch int,"
+    " started_at int"
 )
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
 _INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING id, number"
 
 
 def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, str]]) -> None:
-    """Create queued runs. `events`: number and payload of each event that starts one of them, by id."""
+    """Create queued runs; raises Fenced when the owner of one is dead. `events`: number and payload of each event that starts one
+    of them, by id."""
     if not runs:
         return
+    for owner in {run.owner for run in runs if run.owner is not None}:
+        tx.check_epoch(owner)
     parents = tx.run_numbers({run.parent_run for run in runs if run.parent_run is not None})
     rows = [_row(tx, run, events, parents) for run in runs]
     found = tx.sql.each(_INSERT, _COLUMNS, rows)
@@ -35,9 +39,34 @@ def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, 
     large = [(numbers[run.id], run.input) for run in runs if _is_large(tx, run) and not _is_payload(run, events)]
     if large:
         tx.sql.each("INSERT INTO fg_large_input (run, text) SELECT run, text FROM given", "run int, text text", large)
-    ids = [run.id for run in runs]
-    tx.effects.news.created += ids
-    tx.effects.news.ready += ids
+    tx.effects.learned.alone.update(numbers[run.id] for run in runs if run.parent_serial is None)
+    tx.effects.news.created += [run.id for run in runs]
+    tx.effects.news.ready += [run.id for run in runs if run.owner is None]
+    tx.effects.news.owned += [_as_claimed(tx, run) for run in runs if run.owner is not None]
+
+
+def _as_claimed(tx: Tx, run: NewRun) -> RunRow:
+    """What a claim of the run would answer."""
+    return RunRow(
+        id=run.id,
+        workflow=run.workflow,
+        machine=run.machine,
+        status="queued",
+        input=run.input,
+        created_at=run.created_at,
+        received_at=_received_at(tx, run),
+        event_id=run.event_id,
+        started_at=run.created_at,
+        epoch=run.owner,
+        parent_run=run.parent_run,
+        parent_serial=run.parent_serial,
+        idempotency_key=run.idempotency_key,
+        scheduled_at=run.scheduled_at,
+    )
+
+
+def _received_at(tx: Tx, run: NewRun) -> int:
+    return tx.now + run.later if run.event_id is not None or not run.received_at else run.received_at
 
 
 def _is_payload(run: NewRun, events: Mapping[str, tuple[int, str]]) -> bool:
@@ -61,14 +90,16 @@ def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Ma
         None if _is_payload(run, events) or _is_large(tx, run) else run.input,
         event,
         run.created_at,
-        tx.now + run.later if event is not None or not run.received_at else run.received_at,
-        1,
+        _received_at(tx, run),
+        1 if run.owner is None else 0,
         0,
         None if run.parent_run is None else parents[run.parent_run],
         run.parent_serial,
         run.idempotency_key,
         run.schedule,
         run.scheduled_at,
+        run.owner,
+        None if run.owner is None else run.created_at,
     )
 
 

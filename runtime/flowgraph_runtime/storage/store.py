@@ -211,8 +211,9 @@ class Store:
         return await self._read(lambda connection: ownership.with_inbox(connection, epoch))
 
     async def owned(self, epoch: int) -> list[str]:
-        """Ids of the runs that this epoch owns: what a worker asks after a claim whose outcome it did not hear."""
-        return await self._read(lambda connection: ownership.owned(connection, epoch))
+        """Ids of the runs that this epoch owns: what a worker asks after a claim or start whose outcome it did not hear. Answered
+        after all that was handed to the writer before."""
+        return await self._write(lambda tx: ownership.owned(tx, epoch), alone=True)
 
     async def results(self, run_id: str, seqs: Sequence[int]) -> dict[int, str]:
         """Payloads of journal rows of a run, by position."""

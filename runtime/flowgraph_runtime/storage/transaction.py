@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowgraph_runtime.clock import Clock
-from flowgraph_runtime.records import JournalRow, Transition
+from flowgraph_runtime.records import JournalRow, RunRow, Transition
 from flowgraph_runtime.storage.database import Database, Rows
 from flowgraph_runtime.storage.errors import Fenced, UnknownMachine, UnknownRun
 
@@ -23,6 +23,7 @@ class CommitNews:
     inbox_runs: list[str] = field(default_factory=list[str])  # ids of runs that got inbox rows
     created: list[str] = field(default_factory=list[str])  # ids of new runs
     ready: list[str] = field(default_factory=list[str])  # ids of unowned runs that can be claimed now
+    owned: list[RunRow] = field(default_factory=list[RunRow])  # new runs that have an owner
     events: list[str] = field(default_factory=list[str])  # ids of stored events
     rows: list[JournalRow] = field(default_factory=list[JournalRow])  # of decisions that wrote nothing else
     transitions: list[Transition] = field(default_factory=list[Transition])  # the other decisions
@@ -36,6 +37,7 @@ class CommitNews:
         """Append what another job of the same transaction changed."""
         self.created += other.created
         self.ready += other.ready
+        self.owned += other.owned
         self.events += other.events
         self.rows += other.rows
         self.transitions += other.transitions
@@ -121,7 +123,7 @@ class Tx:
         self._now: int | None = None
         self.effects = Effects()
         self._catalog = catalog
-        self._epochs: set[int] = set() if epochs is None else epochs
+        self.epochs: set[int] = set() if epochs is None else epochs
 
     @property
     def now(self) -> int:
@@ -131,13 +133,15 @@ class Tx:
         return self._now
 
     def check_epoch(self, epoch: int) -> None:
-        """Raise Fenced, by the commit at the latest, unless the epoch is alive; it stays alive until this transaction ends."""
-        if epoch in self._epochs:
+        """Raise Fenced, by the commit at the latest, unless the epoch is alive; it stays alive until this transaction ends, or
+        the savepoint in which it was asked is given up."""
+        if epoch in self.epochs:
             return
-        self._epochs.add(epoch)
+        self.epochs.add(epoch)
 
         def demand(found: Rows) -> None:
             if not found or found[0][0] != "alive":
+                self.epochs.discard(epoch)
                 raise Fenced(epoch)
 
         self.sql.demand(demand, f"SELECT state FROM fg_epoch WHERE id = :epoch {self.database.share_lock}", epoch=epoch)

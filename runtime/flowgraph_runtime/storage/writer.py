@@ -309,11 +309,13 @@ def _act(tx: Tx, jobs: Sequence[Action], *, alone: bool) -> None:
 
 def _under_savepoint(tx: Tx, act: Callable[[], T]) -> T:
     outer, tx.effects = tx.effects, Effects()
+    checked = set(tx.epochs)
     tx.sql.run("SAVEPOINT action")
     try:
         result = act()
         tx.sql.flush()
     except StorageError:
+        tx.epochs = checked  # what locks were taken since are given back, too
         tx.sql.run("ROLLBACK TO SAVEPOINT action")
         tx.sql.run("RELEASE SAVEPOINT action")
         raise

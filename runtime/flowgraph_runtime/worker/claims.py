@@ -10,7 +10,7 @@ from flowgraph_runtime.records import RunRow
 
 
 class Claimer:
-    """Claims in batches until none is left, then rests until woken or for `interval` seconds.
+    """Claims in batches until none is left, then rests until woken or for `interval` seconds. `stopped`: nothing more is claimed.
 
     `room` says how many more runs the worker can hold in memory; `look` is called once in `interval`, for what others did;
     `pause` says for how many seconds to let other workers go first, 0 if there are none."""
@@ -34,14 +34,20 @@ class Claimer:
         self._pause = pause
         self._wanted = asyncio.Event()
         self._wanted.set()
-        self._stopped = False
+        self.stopped = False
         self._claiming = False
+        self._has_all = False
         self._next_look = 0.0
 
     @property
     def idle(self) -> bool:
         """Whether no claim is under way or asked for."""
         return not self._claiming and not self._wanted.is_set()
+
+    @property
+    def has_all(self) -> bool:
+        """Whether the last claim left nothing that could be claimed, so that a new run is the next one's turn."""
+        return self._has_all and not self.stopped
 
     def wake(self) -> None:
         """Some run may have become claimable."""
@@ -54,22 +60,28 @@ class Claimer:
 
     def stop(self) -> None:
         """Claim nothing more."""
-        self._stopped = True
+        self.stopped = True
         self._wanted.set()
 
     async def run(self) -> None:
         """Claim until stopped."""
-        while not self._stopped:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval):
-                    await self._wanted.wait()
-            self._claiming = True
-            self._wanted.clear()
-            try:
-                await self._look_around()
-                await self._claim_all()
-            finally:
-                self._claiming = False
+        try:
+            while not self.stopped:
+                await self._again()
+        finally:
+            self.stopped = True
+
+    async def _again(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                await self._wanted.wait()
+        self._claiming = True
+        self._wanted.clear()
+        try:
+            await self._look_around()
+            await self._claim_all()
+        finally:
+            self._claiming = False
 
     async def _look_around(self) -> None:
         """A busy process is woken all the time, and must not forget what others do meanwhile."""
@@ -79,9 +91,10 @@ class Claimer:
             await self._look()
 
     async def _claim_all(self) -> None:
-        while not self._stopped:
+        while not self.stopped:
             limit = min(self._batch, self._room())
             if limit <= 0:
+                self._has_all = False
                 return
             pause = self._pause()
             if pause:
@@ -89,5 +102,6 @@ class Claimer:
             rows = await self._claim(limit)
             if rows:
                 await self._adopt(rows)
-            if not rows or (len(rows) < limit and not pause):
+            self._has_all = not rows or (len(rows) < limit and not pause)
+            if self._has_all:
                 return

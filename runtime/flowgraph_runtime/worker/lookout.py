@@ -51,15 +51,26 @@ class Lookout:
             self._unclear = True  # they may be ours all the same
         return []
 
+    def unclear(self) -> None:
+        """Runs may be ours that we were not told of: the next look finds them."""
+        self._unclear = True
+
     async def look(self) -> None:
         """Find inbox rows that others wrote, and runs of a claim whose answer was lost."""
         try:
             self._pump.look(await self._store.with_inbox(self._epoch))
             await self._slots()
             if self._unclear:
-                for run_id in await self._store.owned(self._epoch):
-                    if run_id not in self._owned:
-                        self._loader.load(run_id)
                 self._unclear = False
+                await self._find_own()
         except Exception as error:
             _LOG.warning("cannot look for work, trying again later: %s", error)
+
+    async def _find_own(self) -> None:
+        try:
+            for run_id in await self._store.owned(self._epoch):
+                if run_id not in self._owned:
+                    self._loader.load(run_id)
+        except Exception:
+            self._unclear = True
+            raise

@@ -47,6 +47,7 @@ from flowgraph_runtime.worker.pool import StepPool
 from flowgraph_runtime.worker.pump import InboxPump
 from flowgraph_runtime.worker.resting import Resting
 from flowgraph_runtime.worker.slots import SlotQueue
+from flowgraph_runtime.worker.starts import Starts
 from flowgraph_runtime.worker.writing import ROW_OVERHEAD, Writer, only_steps
 
 _LOG = logging.getLogger("flowgraph.worker")
@@ -98,6 +99,8 @@ class Worker:
         self._claimer = Claimer(
             lookout.claim, self._adopt, self._room, resting.look, batch, interval, partial(_pause, store, self._pool)
         )
+        starts = Starts(store, registry, epoch, self._claimer, self._pool, self._room, lookout.unclear)
+        self.create, self.created = starts.create, partial(starts.created, self.owned, self._begin, self._unusable)
         release = partial(store.hand_over, epoch)
         self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)
         self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
