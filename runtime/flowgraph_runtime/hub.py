@@ -131,11 +131,6 @@ class Subscription:
 
     queue: asyncio.Queue[Message | None]
 
-    async def next_of(self, kind: str) -> None:
-        """Wait for a message of this kind, or for the end."""
-        while (message := await self.queue.get()) is not None and message.kind != kind:
-            pass
-
     async def __aiter__(self) -> AsyncIterator[Message]:
         while (message := await self.queue.get()) is not None:
             yield message

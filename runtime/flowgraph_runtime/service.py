@@ -16,6 +16,7 @@ from flowgraph_compiler.serialize import to_json
 from flowgraph_runtime.auth import Gate, KeyRing
 from flowgraph_runtime.clock import Clock, SystemClock
 from flowgraph_runtime.distribution import Distribution
+from flowgraph_runtime.endings import Endings
 from flowgraph_runtime.errors import StartupRefused
 from flowgraph_runtime.executors.deployment import Executors
 from flowgraph_runtime.heartbeat import Heartbeat
@@ -24,7 +25,7 @@ from flowgraph_runtime.hub import Hub
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.intake import Intake
 from flowgraph_runtime.meter import Meter
-from flowgraph_runtime.records import NewRun
+from flowgraph_runtime.records import NewRun, RunRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.retention import Retention
 from flowgraph_runtime.schedules import schedules_of
@@ -71,6 +72,7 @@ class Service:
         self.meter = Meter(registry.current, registry.steps)
         self.intake = Intake(store, registry, self.distribution, self.ids, self.clock, self.meter, self._create)
         self.hub = Hub()
+        self.endings = Endings(self._row_of)
         self.histories = Histories()
         self.keys = KeyRing(store.list_keys, self.clock)
         self.gate = Gate(self.keys, settings)
@@ -154,14 +156,14 @@ class Service:
         _tune()
         if not self.settings.worker:
             yield self
-            self.hub.close()
+            self._close_streams()
             return
         task = asyncio.create_task(self._work(), name="flowgraph worker")
         try:
             yield self
         finally:
             self._stopping = True
-            self.hub.close()
+            self._close_streams()
             if self.worker is not None:
                 await self.worker.stop(self.settings.grace)
             await asyncio.gather(task, return_exceptions=True)
@@ -300,7 +302,15 @@ class Service:
     def _idle(self) -> bool:
         return self.worker is not None and self.worker.idle
 
+    def _close_streams(self) -> None:
+        self.hub.close()
+        self.endings.close()
+
     # --- new runs and news of commits
+
+    def _row_of(self, run_id: str) -> RunRow | None:
+        live = None if self.worker is None else self.worker.owned.get(run_id)
+        return None if live is None else live.row
 
     async def _create(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]]) -> T:
         """Let `store` store these runs, with an owner where the worker takes them."""
@@ -328,6 +338,7 @@ class Service:
                 for timer in transition.timers:
                     self._timers.heard(timer.due)
         self.hub.committed(news)
+        self.endings.committed(news)
         if self.worker is not None and news.owned:
             self.worker.created(news.owned)
 

@@ -14,8 +14,8 @@ from flowgraph_runtime.api.paging import page_of, since_of
 from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import CancelIn, CancelOut, JournalPage, RunOut, RunPage, StartIn, StepsOut
 from flowgraph_runtime.diagrams import live_svg
+from flowgraph_runtime.endings import Ends
 from flowgraph_runtime.engine.errors import NotReopenable
-from flowgraph_runtime.hub import Subscription
 from flowgraph_runtime.inspection import history_of, reason_of
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.storage.errors import NotFailed
@@ -49,22 +49,24 @@ def _wait(text: str | None) -> float:
 
 
 async def _ended_within(call: Call, run_id: str, seconds: float, *, new: bool = False) -> RunRow:
-    """Wait for the run's end by what the hub hears; look again now and then, because another process may work on it. `new`: its
+    """Wait for the run's end, which its commit tells; look again now and then, because another process may work on it. `new`: its
     start was committed just now, so it need not be looked at before something is heard of it."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    with call.service.hub.subscribe(run_id) as subscription:
-        if new:
-            await _heard_of(subscription, min(seconds, SOON))
+    with call.service.endings.of(run_id) as ends:
+        if new and (ended := await _next_of(ends, min(seconds, SOON))) is not None:
+            return ended
         while (row := await _row(call, run_id)).status not in ENDED and (left := deadline - loop.time()) > 0:
-            await _heard_of(subscription, min(left, 1.0))
+            if (ended := await _next_of(ends, min(left, 1.0))) is not None:
+                return ended
     return row
 
 
-async def _heard_of(subscription: Subscription, seconds: float) -> None:
+async def _next_of(ends: Ends, seconds: float) -> RunRow | None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await subscription.next_of("run")
+            return await ends.get()
+    return None
 
 
 async def _row(call: Call, run_id: str) -> RunRow:
