@@ -234,8 +234,8 @@ class Transactor:
         return tx
 
     def _trusted(self, jobs: Sequence[Job]) -> set[int]:
-        """Where nobody else writes, only an action can end an epoch."""
-        if self._database.has_other_writers or any(isinstance(job, Action) for job in jobs):
+        """Where nobody else writes, only an action can end an epoch, and none that is shared does."""
+        if self._database.has_other_writers or any(isinstance(job, Action) and not isinstance(job.act, Shared) for job in jobs):
             self._alive = set()
             return set()
         return self._alive
