@@ -1,6 +1,7 @@
 """kill -9 of a real server at random moments under load, and what is left of what it had acknowledged.
 
     python -m verification.kills --db sqlite:////tmp/kills/kills.db --kills 50
+    python -m verification.kills --db sqlite:////tmp/kills/kills.db --kills 1000 --fork    # in a fifth of the time
     python -m verification.kills --db postgres --kills 50          # a server of its own
     python -m verification.kills --db postgresql://user@127.0.0.1:5432/kills --kills 50
 
@@ -32,6 +33,7 @@ import psycopg
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.storage.invariants import violations
 from verification.ledger import enter
+from verification.nursery import Nursery
 from verification.postgres import MISSING, server_binaries, temporary_server
 from verification.reading import items
 from verification.server import ServerProcess
@@ -53,6 +55,7 @@ class Programme:
     kills: int
     seed: int
     folder: Path
+    fork: bool = False
     random: random.Random = field(init=False)
     server: ServerProcess = field(init=False)
     acked: dict[str, tuple[int, list[str]]] = field(default_factory=dict[str, tuple[int, list[str]]])
@@ -62,12 +65,21 @@ class Programme:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.server = ServerProcess(
-            "verification.kill_workload", self.db, self.folder / "server.log", EFFECTS=str(self.folder / "effects.log")
-        )
+        self.server = self._server(None)
+
+    def _server(self, nursery: Nursery | None) -> ServerProcess:
+        log, effects = self.folder / "server.log", str(self.folder / "effects.log")
+        return ServerProcess("verification.kill_workload", self.db, log, nursery=nursery, EFFECTS=effects)
 
     async def run(self) -> dict[str, Any]:
         """Load, kill, wait, verify. Raises RuntimeError when the server does not start."""
+        if not self.fork:
+            return await self._run()
+        async with Nursery() as nursery:
+            self.server = self._server(nursery)
+            return await self._run()
+
+    async def _run(self) -> dict[str, Any]:
         started = time.monotonic()
         await self.server.start()
         try:
@@ -205,9 +217,9 @@ def database(db: str) -> Iterator[str]:
         yield server.url("kills")
 
 
-def programme(db: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
+def programme(db: str, kills: int, seed: int, folder: Path, *, fork: bool = False) -> dict[str, Any]:
     """Run one programme to its report. Shows what the server said when that is not sound."""
-    planned = Programme(db, kills, seed, folder)
+    planned = Programme(db, kills, seed, folder, fork)
     try:
         report = asyncio.run(planned.run())
     except BaseException:
@@ -224,10 +236,11 @@ def main() -> None:
     parser.add_argument("--db", required=True)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fork", action="store_true", help="fork servers from a process that has imported everything: denser")
     parser.add_argument("--ledger", action="store_true", help="append the report to verification/ledger.jsonl")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, database(args.db) as db:
-        report = programme(db, args.kills, args.seed, Path(folder))
+        report = programme(db, args.kills, args.seed, Path(folder), fork=args.fork)
     print(json.dumps(report))
     if args.ledger:
         enter("kill -9", report)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx2
 
+from verification.nursery import Child, Nursery
+
 STARTS_WITHIN = 240.0
 """Seconds."""
 _PROGRAM = [sys.executable, "-m", "flowgraph_runtime.cli"]
@@ -19,33 +21,39 @@ LEASE = "1.5"
 
 
 class ServerProcess:
-    """`flowgraph serve` on `target`. What it prints is kept in `log`, over all its lives."""
+    """`flowgraph serve` on `target`. What it prints is kept in `log`, over all its lives. `nursery`: where it is born, if not as
+    usual."""
 
-    def __init__(self, target: str, db: str, log: Path, **environment: str) -> None:
+    def __init__(self, target: str, db: str, log: Path, *, nursery: Nursery | None = None, **environment: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
-        self._command = [*_PROGRAM, "serve", target, "--db", db, "--port", str(self.port)]
+        self._arguments = ["serve", target, "--db", db, "--port", str(self.port)]
+        self._nursery = nursery
         timing = {"FLOWGRAPH_LEASE": LEASE, "FLOWGRAPH_HEARTBEAT_INTERVAL": "0.3"}
         self._environment = {**os.environ, **timing, **environment}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Child | None = None
 
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises RuntimeError when it ends instead, or takes too long."""
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
-            )
-        async with asyncio.timeout(STARTS_WITHIN):
-            while not await self._ready():
+        self._process = await self._born()
+        async with asyncio.timeout(STARTS_WITHIN), httpx2.AsyncClient(base_url=self.url, timeout=2) as client:
+            while not await self._ready(client):
                 if self._process.returncode is not None:
                     raise RuntimeError(f"the process ended with {self._process.returncode} before it was ready")
                 await asyncio.sleep(0.03)
 
-    async def _ready(self) -> bool:
+    async def _born(self) -> asyncio.subprocess.Process | Child:
+        if self._nursery is not None:
+            return await self._nursery.bear(self._arguments, self._environment, self.log)
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *_PROGRAM, *self._arguments, env=self._environment, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
+            )
+
+    async def _ready(self, client: httpx2.AsyncClient) -> bool:
         try:
-            async with httpx2.AsyncClient(base_url=self.url, timeout=2) as client:
-                return (await client.get("/readyz")).status_code == 200
+            return (await client.get("/readyz")).status_code == 200
         except httpx2.HTTPError:
             return False
 
@@ -87,9 +95,9 @@ class ServerProcess:
 class WorkerProcess(ServerProcess):
     """`flowgraph worker` on `target`; it answers no requests."""
 
-    def __init__(self, target: str, db: str, log: Path, **environment: str) -> None:
-        super().__init__(target, db, log, **environment)
-        self._command = [*_PROGRAM, "worker", target, "--db", db]
+    def __init__(self, target: str, db: str, log: Path, *, nursery: Nursery | None = None, **environment: str) -> None:
+        super().__init__(target, db, log, nursery=nursery, **environment)
+        self._arguments = ["worker", target, "--db", db]
         self._greetings = 0
 
     async def start(self) -> None:
@@ -97,7 +105,8 @@ class WorkerProcess(ServerProcess):
         self._greetings = self._greeted()
         await super().start()
 
-    async def _ready(self) -> bool:
+    async def _ready(self, client: httpx2.AsyncClient) -> bool:
+        del client
         return self._greeted() > self._greetings
 
     def _greeted(self) -> int:

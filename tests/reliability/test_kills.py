@@ -19,6 +19,13 @@ def test_two_kills(tmp_path: Path):
 
 
 @pytest.mark.ci
+def test_kills_of_forked_servers(tmp_path: Path):
+    report = programme(f"sqlite:///{tmp_path}/kills.db", 3, 4, tmp_path, fork=True)
+    assert sound(report), report
+    assert report["stopped_with"] == 0
+
+
+@pytest.mark.ci
 def test_ten_kills(empty_url: str, tmp_path: Path):
     report = programme(empty_url, 10, 2, tmp_path)
     assert sound(report), report
