@@ -219,21 +219,26 @@ class SqliteWriting(Writing):
 
     def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]]) -> dict[str, int]:
         """SQLite's own numbers go up by one, so they are known: to have them returned costs a third of all (measured)."""
-        connection = self._changing()
-        ((last,),) = connection.execute(f"SELECT COALESCE(MAX(number), 0) FROM {table}")
-        before, start, ids = connection.total_changes, 0, values[0]
+        connection, ids = self._changing(), values[0]
         names = tuple(name for name, _ in parse_columns(columns))
-        varying = [one.count(one[0]) < len(one) or not place for place, one in enumerate(values)]
+        varying = tuple(one.count(one[0]) < len(one) or not place for place, one in enumerate(values))
         shared = [one[0] for one, varies in zip(values, varying, strict=True) if not varies]
-        for size in _sizes(len(ids), sum(varying)):
-            own = (one[start : start + size] for one in compress(values, varying))
-            parameters = [*shared, *chain.from_iterable(zip(*own, strict=True))]
-            connection.execute(_insert_sharing(table, names, tuple(varying), size), parameters)
-            start += size
-        if connection.total_changes - before == len(ids):
-            return dict(zip(ids, range(last + 1, last + 1 + len(ids)), strict=True))
-        new = f"SELECT t.id, t.number FROM given JOIN {table} t ON t.id = given.id AND t.number > {last:d}"
-        return {str(id): int(number) for id, number in self.each(new, "id text", [(id,) for id in ids])}
+        width, before, last = sum(varying), connection.total_changes, 0
+        most = _most(width)
+        for start in range(0, len(ids), most):
+            own = [one[start : start + most] for one in compress(values, varying)]
+            missing = -len(own[0]) % _STEP if len(own[0]) > _STEP else 0
+            parameters = [*shared, *chain.from_iterable(zip(*own, strict=True)), *[None] * (missing * width)]
+            last = connection.execute(_insert_sharing(table, names, varying, len(own[0]) + missing), parameters).lastrowid or 0
+        new = connection.total_changes - before
+        if new == len(ids):
+            return dict(zip(ids, range(last - new + 1, last + 1), strict=True))
+        return self._those_after(table, last - new, ids) if new else {}
+
+    def _those_after(self, table: str, number: int, ids: Sequence[str]) -> dict[str, int]:
+        """Of the rows with these ids the numbers of those that have come after the one with this number."""
+        found = f"SELECT t.id, t.number FROM given JOIN {table} t ON t.id = given.id AND t.number > {number:d}"
+        return {str(id): int(one) for id, one in self.each(found, "id text", [(id,) for id in ids])}
 
     def lock_buckets(self, buckets: Iterable[int]) -> None:
         """Nothing to do: nobody else writes."""
@@ -274,8 +279,13 @@ def _statements(sql: str, columns: str, count: int) -> Iterator[tuple[int, str]]
         yield size, _statement(sql, columns, size)
 
 
+def _most(width: int) -> int:
+    """How many rows of so many columns a statement takes."""
+    return min(_MOST, _PARAMETERS // width // _STEP * _STEP)
+
+
 def _sizes(count: int, width: int) -> Iterator[int]:
-    most = min(_MOST, _PARAMETERS // width // _STEP * _STEP)
+    most = _most(width)
     while count:
         size = min(count // _STEP * _STEP, most) or count
         yield size
@@ -300,11 +310,12 @@ def _insert(table: str, columns: str, size: int, *, filled: bool = False) -> str
 
 @lru_cache(maxsize=64)
 def _insert_sharing(table: str, names: tuple[str, ...], varying: tuple[bool, ...], size: int) -> str:
-    """The first parameters are the values that all rows share. Conflicts with a unique index are passed over."""
-    places, own = count(1), count(len(varying) - sum(varying) + 1)
-    shared = [None if varies else f"?{next(places)}" for varies in varying]
-    rows = (f"({', '.join(place or f'?{next(own)}' for place in shared)})" for _ in range(size))
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join(rows)} ON CONFLICT DO NOTHING"
+    """The first parameters are the values that all rows share. Rows without a first value are left out, and those that a unique
+    index forbids. (No numbered parameters: SQLite looks for each among all before it when it prepares the statement.)"""
+    own = count(1)
+    chosen = ", ".join(f"column{next(own)}" if varies else "?" for varies in varying)
+    rows = f"(VALUES {_places(sum(varying), size)}) WHERE column1 IS NOT NULL"
+    return f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} FROM {rows} ON CONFLICT DO NOTHING"
 
 
 def _places(width: int, size: int) -> str:
