@@ -119,8 +119,10 @@ def wanted() -> Iterator[Wanted]:
         yield Wanted(f"one-step run over HTTP, {database}: p50 over 4 raw commits", 2, False, _latency(database), unit=" ms")
         yield Wanted(f"the same, {database}: of the fastest peer's", 1, False, _peer_latency(database))
     yield Wanted("long: CPU of a step in the longest run, times that in one of 100", 1.2, False, _growth("long", "sqlite"))
-    yield Wanted("the widest fan-out", 1, False, _largest("fan-out", _seconds), unit=" s")
-    yield Wanted("fan-out: CPU of an item in the widest, times that in 100", 1.2, False, _growth("fan-out", "sqlite"))
+    for database in ("sqlite", "postgres"):
+        yield Wanted(f"the widest fan-out, {database}", 1, False, _largest("fan-out", _seconds, database), unit=" s")
+        growth = _growth("fan-out", database)
+        yield Wanted(f"fan-out, {database}: CPU of an item in the widest, times that in 100", 1.2, False, growth)
     yield from _parked()
     yield Wanted("single events over HTTP: of a route that does nothing", 0.3, True, _ingest(1, "a route that does nothing"))
     yield Wanted("batched events over HTTP: of the raw loop", 0.3, True, _ingest(1_000, RAW))
@@ -134,7 +136,8 @@ def _parked() -> Iterator[Wanted]:
     yield Wanted(f"{asleep}: memory after a restart, more than with none", 30, False, _restarted("rss_more_mb"), unit=" MB")
     yield Wanted(f"{asleep}: chain beside them, of that without", 0.9, True, _largest("sleepers", _beside_sleepers))
     yield Wanted(f"{asleep}: from restart to first progress", 2, False, _restarted("first_progress_s"), unit=" s")
-    yield Wanted("event among the most waits: CPU, times that among 100", 1.5, False, _growth("match", "sqlite"))
+    for database in ("sqlite", "postgres"):
+        yield Wanted(f"event among the most waits, {database}: CPU, times that among 100", 1.5, False, _growth("match", database))
 
 
 def _restarted(name: str) -> Figure:
