@@ -131,7 +131,7 @@ class Service:
 
     async def _check_live_machines(self) -> None:
         gaps: list[str] = []
-        for print_, count in (await self.store.live_machines()).items():
+        for print_, count in (await self.store.live_machines(self.registry.satisfied())).items():
             row = await self.store.machine(print_)
             missing = self.registry.add_machine(print_, row.text) if row is not None else [f"machine {print_}"]
             if missing:

@@ -51,7 +51,8 @@ def test_a_claim_takes_the_oldest_runs_whose_machine_it_knows(site: Site) -> Non
     assert site.run(site.store.claim(site.epoch, 10, [])) == []
     (row,) = site.run(site.store.claim(site.epoch, 1))
     assert (row.id, row.started_at, row.epoch) == (runs[1].id, site.clock.now(), site.epoch)
-    assert site.run(site.store.live_machines()) == {"m_1": 2, "m_2": 2}
+    assert site.run(site.store.live_machines([])) == {"m_1": 2, "m_2": 2}
+    assert site.run(site.store.live_machines(["m_1", "m_3"])) == {"m_2": 2}
 
 
 def test_a_run_needs_a_saved_machine(site: Site) -> None:

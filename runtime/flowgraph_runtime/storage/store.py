@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -73,7 +73,8 @@ class Store:
         self.list_keys = partial(self._read, apikeys.list_keys)
         self.workflows = partial(self._read, reads.workflows)
         self.key_paths = partial(self._read, reads.key_paths)
-        self.live_machines = partial(self._read, reads.live_machines)
+        self.live_machines: Callable[[Collection[str]], Coroutine[Any, Any, dict[str, int]]]
+        self.live_machines = lambda without: self._read(partial(reads.live_machines, without=without))
 
     @classmethod
     def open(
