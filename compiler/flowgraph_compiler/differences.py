@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from flowgraph_compiler import machine as m
 from flowgraph_compiler.notation import expression
 from flowgraph_compiler.pretty import action_text, block_text, limit_text, trigger_text
 from flowgraph_compiler.serialize import fingerprint
+from flowgraph_compiler.traversal import is_tuple
 
 _KINDS: dict[type, str] = {
     m.CallStep: "step", m.CallFlow: "subflow", m.CallChild: "workflow", m.StartRun: "start", m.SleepFor: "sleep",
@@ -47,14 +48,18 @@ def _states(machine: m.Machine) -> tuple[Any, ...]:
 
 
 def plain(tree: Any) -> Any:
-    """A form without retry policies and timeouts of attempts."""
-    if isinstance(tree, m.Policy):
+    """A form without retry policies and timeouts of attempts; the same object where it has none."""
+    cls: Any = tree.__class__
+    if cls is m.Policy:
         return m.Policy()
-    if isinstance(tree, tuple):
-        return tuple(plain(item) for item in tree)  # pyright: ignore[reportUnknownVariableType]
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        return replace(tree, **{field.name: plain(getattr(tree, field.name)) for field in dataclasses.fields(tree)})
-    return tree
+    if is_tuple(tree):
+        items = tuple(plain(item) for item in tree)
+        return items if any(one is not other for one, other in zip(items, tree, strict=True)) else tree
+    if cls.__module__ != m.__name__ or not dataclasses.is_dataclass(tree):  # expressions and statements have no policies
+        return tree
+    found = {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+    changed = {name: new for name, value in found.items() if (new := plain(value)) is not value}
+    return replace(cast("Any", tree), **changed) if changed else tree
 
 
 # --- how runs start and end

@@ -5,8 +5,9 @@
 
 A run can move where it only waits (for time, an event, the next attempt of a step), where the new machine waits for the same at
 that place, inside the same scopes, and where each variable that the new machine reads from there on is held by the run and came
-about in the same way: by the same statements on the ways to that place, from variables, constants, steps and functions of which
-the same is true. All else is not proven, whether or not it would go well.
+about in the same way: by the same statements and decisions on the ways to that place, from variables, constants, steps and
+functions of which the same is true. What it waits for and the scopes are the same when that is true of what stands in them, too.
+All else is not proven, whether or not it would go well.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 
 from flowgraph_compiler import machine as m
 from flowgraph_compiler.differences import action_title, moves, plain
-from flowgraph_compiler.origins import Origins, read_by
+from flowgraph_compiler.origins import Origins
 from flowgraph_compiler.scopes import open_scopes
+from flowgraph_compiler.ways import read_by
 
 REFUSED = {
     "child": "it waits for a run of another workflow",
@@ -73,7 +75,8 @@ def prove(old: m.Machine, new: m.Machine, position: Position) -> None:
     if position.phase != "body":
         raise NotProven(f"it runs '{position.phase}'")
     _same_frame(old, new)
-    _Proof(old, new, moves(old, new)).place(position.main, None, [])
+    same = moves(old, new) and old.manifest.steps == new.manifest.steps
+    _Proof(old, new, same).place(position.main, None, [])
 
 
 def _same_frame(old: m.Machine, new: m.Machine) -> None:
@@ -131,6 +134,12 @@ class _Proof:
             raise NotProven("it has not begun")
         self._scopes(place)
         self._waits(place, action)
+        if place.frames and not self._same:
+            _, before, after = callers[-1]
+            _made_alike(read_by(action), callers)
+            _used_alike(action, before, after)
+            for ended in _ended(action, place):
+                _same_result(ended, before, after)
         for branch in place.branches:
             self.place(branch, _branch(action, branch.index), callers)
 
@@ -151,9 +160,8 @@ class _Proof:
             before, after = Origins(self._old, old, call.block), Origins(self._new, new, number)
             for name in there.live:
                 _held(name, call, name in suspended.live, before, after)
-            if callers and set(there.live) & {*new.parameters, *new.keyword_only}:
-                _called_alike(*callers[-1])
             callers.append((action, before, after))
+            _called_alike(there.live, callers)
         return action
 
     def _scopes(self, place: Place) -> None:
@@ -164,8 +172,21 @@ class _Proof:
             action = _action(old.blocks[call.block])
             number = block_at(self._new, old.name, action.site)
             assert number is not None
-            if open_scopes(old.blocks).get(call.block) != open_scopes(new.blocks).get(number):
+            sites = open_scopes(old.blocks).get(call.block, ())
+            if sites != open_scopes(new.blocks).get(number, ()) or not all(self._same_scope(old, new, site) for site in sites):
                 raise NotProven(f"the scopes around the {action_title(action)} changed")
+        self._compensations(place)
+
+    def _same_scope(self, old: m.Function, new: m.Function, site: str) -> bool:
+        """Whether a scope was opened alike: the deadline of a `timeout` stays what it was then."""
+        if self._same:
+            return True
+        before, after = Origins(self._old, old, _opening(old, site)), Origins(self._new, new, _opening(new, site))
+        opened, again = _action(old.blocks[before.block]), _action(new.blocks[after.block])
+        changed = (before.difference(after, name) for name in read_by(opened))
+        return opened == again and before.used(after, opened) is None and all(one is None for one in changed)
+
+    def _compensations(self, place: Place) -> None:
         old_undos, new_undos = ({one.site: plain(one) for one in _compensations(each)} for each in (self._old, self._new))
         for undo in place.undos:
             if old_undos.get(undo) != new_undos.get(undo):
@@ -197,17 +218,77 @@ def _held(name: str, call: Call, was_live: bool, before: Origins, after: Origins
         raise NotProven(changed)
 
 
-def _called_alike(action: m.Action, before: Origins, after: Origins) -> None:
-    """What a subflow was called with came about in the same way."""
-    for name in read_by(action):
+def _made_alike(names: Iterable[str], callers: list[_Caller]) -> None:
+    """Variables of the innermost function came about in the same way, and so did what they come from in those around it."""
+    _, before, after = callers[-1]
+    for name in names:
         changed = before.difference(after, name)
         if changed is not None:
             raise NotProven(changed)
+    _called_alike(names, callers)
+
+
+def _called_alike(names: Iterable[str], callers: list[_Caller]) -> None:
+    """Where variables of the innermost function come from its parameters: it was called alike."""
+    _, _, after = callers[-1]
+    if len(callers) > 1 and after.arguments(list(names)):
+        action, before, there = callers[-2]
+        _used_alike(action, before, there)
+        _made_alike(read_by(action), callers[:-1])
+
+
+def _used_alike(action: m.Action, before: Origins, after: Origins) -> None:
+    """The constants and functions in the operands of an action are the same."""
+    for operands in _operands(action):
+        _same_result(operands, before, after)
+
+
+def _operands(action: m.Action) -> Iterator[Any]:
+    match action:
+        case m.CallStep() | m.CallFlow() | m.CallChild():
+            yield (action.arguments, action.keywords)
+        case m.Group(branches=branches):
+            for branch in branches:
+                yield from _operands(branch)
+        case m.FanOutGroup(branch=branch):
+            yield (action.clauses, action.limit)
+            yield from _operands(branch)
+        case _:
+            yield action
+
+
+def _same_result(tree: Any, before: Origins, after: Origins) -> None:
+    """What a form has given is what it would give now from the same variables."""
+    changed = before.used(after, tree)
+    if changed is not None:
+        raise NotProven(changed)
+
+
+def _ended(action: m.Action, place: Place) -> Iterator[m.Action]:
+    """The branches of a group that have given their results, as far as that is known."""
+    match action:
+        case m.Group(branches=branches):
+            live = {branch.index for branch in place.branches}
+            yield from (branch for index, branch in enumerate(branches) if index not in live)
+        case m.FanOutGroup(branch=branch):
+            yield branch
+        case _:
+            pass
 
 
 def _action(block: m.Block) -> m.Action:
     assert isinstance(block.terminator, m.Suspend)
     return block.terminator.action
+
+
+def _opening(function: m.Function, site: str) -> int:
+    """The block that opens a scope."""
+    ends = (block.terminator for block in function.blocks)
+    return next(n for n, end in enumerate(ends) if isinstance(end, m.Suspend) and _opens(end.action, site))
+
+
+def _opens(action: m.Action, site: str) -> bool:
+    return isinstance(action, m.OpenScope) and action.site == site
 
 
 def _branch(action: m.Action, index: int) -> m.Action:

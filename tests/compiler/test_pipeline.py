@@ -114,3 +114,17 @@ def test_a_change_in_the_arguments_of_a_later_branch_is_refused() -> None:
     )
     found = compile_application((from_text(text, "changes_in_a_branch"),)).diagnostics
     assert [(f.rule.code, f.span.line) for f in found] == [("FG100", 11)]
+
+
+def test_a_wrong_argument_where_no_value_ever_comes_is_told_of_too() -> None:
+    text = GOOD + (
+        "\n@workflow\nasync def flow(x: int) -> int:\n    match x:\n        case int():\n            return x\n"
+        "        case _:\n            return await good(y=x)\n"
+    )
+    compilation = compile_application([from_text(text, "never_called")])
+    (found,) = (one for one in compilation.diagnostics if one.rule.code == "FG100")
+    assert (found.message, found.span.line) == (
+        "workflow 'good' has no parameter 'y'",
+        text.splitlines().index("            return await good(y=x)") + 1,
+    )
+    assert set(compilation.machines) == {"good"}

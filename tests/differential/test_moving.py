@@ -132,6 +132,6 @@ def test_moved_runs_end_as_in_python() -> None:
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("first", range(5_001_000, 5_001_200, 50))
-def test_more_moved_runs_end_as_in_python(first: int) -> None:
-    assert run(range(first, first + 50)) >= 4
+@pytest.mark.parametrize(("first", "least"), [(5_001_000, 15), (5_001_050, 6), (5_001_100, 7), (5_001_150, 50)])
+def test_more_moved_runs_end_as_in_python(first: int, least: int) -> None:
+    assert run(range(first, first + 50)) >= least

@@ -303,6 +303,7 @@ class _Run:
     journal: list[JournalRow] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
     end: c.EndRun | None = None
+    moved: tuple[str, int] | None = None  # the state with which another machine took over, and how many rows came before
 
     def decide(self, given: Input, at: int) -> Decision | None:
         """Take an input, journal it and check what its text keeps; None when nobody waited for it."""
@@ -333,7 +334,8 @@ class _Run:
         """The journal leads to the same state; nothing is left over."""
         at, workflow = self.started_at, self.program.machine.workflow
         row = RunRow(self.state.run_id, workflow, "", "running", self.payload, at, at, started_at=at)
-        folded = fold(self.program, LoadedRun(row, 0, None, self.journal))
+        text, rows = self.moved or (None, 0)
+        folded = fold(self.program, LoadedRun(row, 0, text, self.journal[rows:]))
         assert self._lasting(folded) == self._lasting(self.state), "the fold came to another state"
         assert not self.state.pending
         assert not self.stream.waits
@@ -421,6 +423,8 @@ class _Driver:
     def _keep(self, keeper: Keeper, run: _Run, row: JournalRow | None, decision: Decision) -> None:
         rebuilt = keeper.keep(run.state, row, decision, self._at)
         if rebuilt is not None:
+            if keeper.program.fingerprint != run.program.fingerprint:
+                run.moved = snapshot(rebuilt, keeper.program), len(run.journal)
             run.state, run.program = rebuilt, keeper.program
 
     def _perform(self, run: _Run, commands: list[c.Command]) -> None:

@@ -121,7 +121,7 @@ class Server:
         command = [sys.executable, "-c", _MAIN, str(self.module), self.database, str(self.port)]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=self.folder)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._ready():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < deadline, self.output.read_text()

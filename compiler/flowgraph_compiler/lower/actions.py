@@ -52,8 +52,13 @@ class Actions:
 
     def _run(self, node: graph.Child | graph.Start, site: str) -> Action:
         keywords = (*node.keywords, *node.defaults)
-        given = {keyword.name for keyword in keywords}
-        order = tuple(name for name in self.parameters(node.callee) if name in given)
+        known = self.parameters(node.callee)
+        unknown = [keyword.name for keyword in keywords if keyword.name not in known]
+        if unknown:  # where no value ever comes, by the types, nothing has looked at the arguments before
+            raise NotLowerable(
+                node.span, f"workflow '{node.callee}' has no parameter '{unknown[0]}'", "remove the call, or mend it"
+            )
+        order = tuple(name for name in known if name in {keyword.name for keyword in keywords})
         kind = machine.CallChild if isinstance(node, graph.Child) else machine.StartRun
         return kind(site, node.callee, node.arguments, keywords, order)
 
