@@ -60,8 +60,10 @@ class Hub:
         self._sequence = news.sequence
         if self._kept_from is None or self._forgotten():
             return
+        running = {row.id for row in news.owned}
         for run_id in news.created:
-            self._publish(Message(news.sequence, run_id, "run", {"id": run_id, "status": "queued"}))
+            status = "running" if run_id in running else "queued"
+            self._publish(Message(news.sequence, run_id, "run", {"id": run_id, "status": status}))
         for row in news.rows:
             for message in messages(Transition(row.run_id, [row]), news.sequence):
                 self._publish(message)

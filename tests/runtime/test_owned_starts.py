@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.records import NewRun, RunRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.storage import Store
@@ -41,7 +42,7 @@ class Surroundings:
 
 def _starts(around: Surroundings) -> Starts:
     registry = Registry.from_compilation(compilation())
-    return Starts(around, registry, EPOCH, around, around, lambda: around.room, around.doubt)  # type: ignore[arg-type]
+    return Starts(around, registry, EPOCH, around, around, lambda: around.room, around.doubt, Meter())  # type: ignore[arg-type]
 
 
 def _run(workflow: str = "thank", machine: str | None = None) -> NewRun:

@@ -25,8 +25,8 @@ _INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING i
 
 
 def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, str]]) -> None:
-    """Create queued runs; raises Fenced when the owner of one is dead. `events`: number and payload of each event that starts one
-    of them, by id."""
+    """Create runs: queued ones, and running ones that have an owner; raises Fenced when one's owner is dead. `events`: number and
+    payload of each event that starts one of them, by id."""
     if not runs:
         return
     for owner in {run.owner for run in runs if run.owner is not None}:
@@ -51,7 +51,7 @@ def _as_claimed(tx: Tx, run: NewRun) -> RunRow:
         id=run.id,
         workflow=run.workflow,
         machine=run.machine,
-        status="queued",
+        status=_status(run),
         input=run.input,
         created_at=run.created_at,
         received_at=_received_at(tx, run),
@@ -63,6 +63,10 @@ def _as_claimed(tx: Tx, run: NewRun) -> RunRow:
         idempotency_key=run.idempotency_key,
         scheduled_at=run.scheduled_at,
     )
+
+
+def _status(run: NewRun) -> str:
+    return "queued" if run.owner is None else "running"
 
 
 def _received_at(tx: Tx, run: NewRun) -> int:
@@ -86,7 +90,7 @@ def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Ma
         run.id,
         tx.workflow_number(run.workflow),
         tx.machine_number(run.machine),
-        "queued",
+        _status(run),
         None if _is_payload(run, events) or _is_large(tx, run) else run.input,
         event,
         run.created_at,

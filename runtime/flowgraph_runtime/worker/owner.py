@@ -99,7 +99,7 @@ class Worker:
         self._claimer = Claimer(
             lookout.claim, self._adopt, self._room, resting.look, batch, interval, partial(_pause, store, self._pool)
         )
-        starts = Starts(store, registry, epoch, self._claimer, self._pool, self._room, lookout.unclear)
+        starts = Starts(store, registry, epoch, self._claimer, self._pool, self._room, lookout.unclear, self._meter)
         self.create, self.created = starts.create, partial(starts.created, self.owned, self._begin, self._unusable)
         release = partial(store.hand_over, epoch)
         self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)

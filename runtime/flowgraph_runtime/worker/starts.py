@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import TypeVar
 
+from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.records import NewRun, RunRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.storage import Store
@@ -33,6 +34,7 @@ class Starts:
         pool: StepPool | Lanes,
         room: Callable[[], int],
         unclear: Callable[[], None],
+        meter: Meter,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -41,6 +43,7 @@ class Starts:
         self._pool = pool
         self._room = room
         self._unclear = unclear
+        self._meter = meter
         self._under_way = 0
 
     async def create(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]]) -> T:
@@ -84,6 +87,7 @@ class Starts:
         already; if it has stopped meanwhile they are freed with its epoch."""
         for row in rows:
             if row.epoch == self._epoch and row.id not in owned and not self._claimer.stopped:
+                self._meter.moved(row.workflow, row.status)
                 try:
                     begin(row)
                 except Exception as error:
