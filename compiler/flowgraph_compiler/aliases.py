@@ -14,6 +14,7 @@ from flowgraph_compiler import expressions as e
 from flowgraph_compiler import statements as s
 from flowgraph_compiler.patterns import captures
 from flowgraph_compiler.subexpressions import bound_by, inside, reads
+from flowgraph_compiler.traversal import is_tuple
 from flowgraph_compiler.vocabulary import MUTATING_METHODS
 
 _IN_PLACE = frozenset({"add_note"}).union(*MUTATING_METHODS.values())
@@ -34,7 +35,8 @@ def seen_through(changed: Iterable[tuple[str, bool]], holds: dict[str, set[str]]
         waiting, known = [name], {name}
         while waiting:
             each = waiting.pop()
-            new = (held_by.get(each, set()) | (holds.get(each, set()) if is_inner else set())) - known
+            others = held_by.get(each, set[str]()) | (holds.get(each, set[str]()) if is_inner else set[str]())
+            new = others - known
             known |= new
             waiting += new
         found |= known
@@ -124,7 +126,7 @@ def changed_in_place(form: Any) -> Iterator[tuple[str, bool]]:
     match form:
         case ("advance", _, target):
             yield from _stored(target)
-        case tuple():
+        case _ if is_tuple(form):
             for item in form:
                 yield from changed_in_place(item)
         case _ if hasattr(form, "__dataclass_fields__"):
