@@ -47,8 +47,9 @@ def store_events(tx: Tx, events: Sequence[EventRow]) -> dict[str, int]:
     (or a little later, in the order of what one transition does): what is stored later was received later."""
     if not events:
         return {}
+    now = tx.now
     for event in events:
-        event.received_at = tx.now + event.later
+        event.received_at = now + event.later
     columns = list(zip(*map(_values, events), strict=True))
     keys = (text for event in events if event.keys for key in event.keys for text in key)
     if not are_storable(chain(*(columns[position] for position in _SENT), keys)):
@@ -85,7 +86,7 @@ def ingest(tx: Tx, events: Sequence[EventRow], runs: Sequence[NewRun]) -> list[I
     numbers = store_events(tx, list(first.values()))
     started = [run for run in runs if run.event_id in numbers and run.event_id not in absorbed]
     insert_runs(tx, started, {id: (number, first[id].payload) for id, number in numbers.items()} if started else {})
-    offer_to_waits(tx, [(number, first[id]) for id, number in numbers.items()])
+    offer_to_waits(tx, {number: first[id] for id, number in numbers.items()})
     run_ids: dict[str, tuple[str, ...]] = {}
     for run in started:
         run_ids[str(run.event_id)] = (*run_ids.get(str(run.event_id), ()), run.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -23,9 +24,9 @@ NEVER_NEW: Mapping[tuple[int, int], int] = MappingProxyType({})
 """No wait was opened among the events."""
 
 
-def event_buckets(events: Iterable[EventRow]) -> Iterator[int]:
+def event_buckets(events: Sequence[EventRow]) -> Iterator[int]:
     """The locks for storing these events: those of their keys, of waits without a key, and of the client's id."""
-    for key in {key for event in events for key in _keys(event)}:
+    for key in _distinct_keys(events):
         yield bucket(*key)
     for event in events:
         if event.client_id is not None and event.dedup != "none":
@@ -40,40 +41,41 @@ def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:
             yield bucket(name, path, stored_value(value))
 
 
-def offer_to_waits(tx: Tx, events: Sequence[tuple[int, EventRow]], first_seen: Mapping[tuple[int, int], int] = NEVER_NEW) -> None:
+def offer_to_waits(tx: Tx, events: Mapping[int, EventRow], first_seen: Mapping[tuple[int, int], int] = NEVER_NEW) -> None:
     """Offer events that were just stored, with their numbers, to the open waits they match. `first_seen`: the number of the first
     event that waits (run, serial) see that were opened among these events."""
-    by_number = {number: event for number, event in events if event.status == "stored"}
-    looked_up = _by_key(by_number)
+    stored = {number: event for number, event in events.items() if event.status == "stored"}
     found = tx.sql.each(
         "SELECT given.name, given.path, given.value, w.run, w.serial, w.more FROM given"
         " JOIN fg_wait w ON w.name = given.name AND w.path = given.path AND w.value = given.value WHERE w.cursor IS NULL",
         "name text, path text, value text",
-        list(looked_up),
+        list(_distinct_keys(stored.values())),
     )
+    if not found:
+        return
+    looked_up: dict[Key, list[int]] = defaultdict(list)
+    for number, event in stored.items():
+        for key in _keys(event):
+            looked_up[key].append(number)
     serials: dict[tuple[int, int], list[int]] = defaultdict(list)
     for name, path, value, run, serial, more in found:
         for number in looked_up[name, path, value]:
-            if number >= first_seen.get((run, serial), number) and _has_keys(by_number[number], more):
+            if number >= first_seen.get((run, serial), number) and _has_keys(stored[number], more):
                 serials[number, run].append(serial)
     for (number, run), matching in sorted(serials.items()):
-        tx.effects.offers.append(_offer(run, number, by_number[number].id, sorted(set(matching))))
+        tx.effects.offers.append(_offer(run, number, stored[number].id, sorted(set(matching))))
 
 
-def _by_key(events: Mapping[int, EventRow]) -> dict[Key, list[int]]:
-    """What to look up, with the numbers of the events that it stands for."""
-    bare: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    found: dict[Key, list[int]] = {}
-    for number, event in events.items():
+def _distinct_keys(events: Iterable[EventRow]) -> set[Key]:
+    """What to look up: the same once for all events of a name that have no keys."""
+    bare: dict[tuple[str, tuple[str, ...]], EventRow] = {}
+    keyed: list[EventRow] = []
+    for event in events:
         if event.keys:
-            for key in _keys(event):
-                found.setdefault(key, []).append(number)
+            keyed.append(event)
         else:
-            bare.setdefault((event.name, event.names), []).append(number)
-    for numbers in bare.values():
-        for key in _keys(events[numbers[0]]):
-            found.setdefault(key, []).extend(numbers)
-    return found
+            bare[event.name, event.names] = event
+    return {key for event in chain(bare.values(), keyed) for key in _keys(event)}
 
 
 def _keys(event: EventRow) -> Iterator[Key]:

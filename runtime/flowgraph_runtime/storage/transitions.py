@@ -325,7 +325,7 @@ def _emit(tx: Tx, rest: _Rows) -> None:
     among = {key: numbers[rest.events[first].id] for key, first in rest.from_now.items() if first < len(rest.events)}
     if among:
         store_waits(tx, [(key[0], rest.waits.pop(key)) for key in among])
-    offer_to_waits(tx, [(numbers[event.id], event) for event in rest.events], among)
+    offer_to_waits(tx, {numbers[event.id]: event for event in rest.events}, among)
 
 
 def _open(tx: Tx, rest: _Rows) -> None:
