@@ -40,6 +40,8 @@ _OF_LIVE_RUNS = ("fg_timer", "fg_wait", "fg_inbox")
 _ANYTHING = "SELECT 1 FROM given WHERE " + " OR ".join(
     f"EXISTS (SELECT 1 FROM {table} x WHERE x.run = given.run)" for table in _OF_LIVE_RUNS
 )
+_EMPTY = tuple(f"DELETE FROM {table} WHERE run IN (SELECT run FROM given)" for table in _OF_LIVE_RUNS)
+_EMPTY_ALL = f", timers AS ({_EMPTY[0]}), waits AS ({_EMPTY[1]}) {_EMPTY[2]}"
 _INBOX_COLUMNS = "run int, id text, kind text, serial int, payload text, event int, serials text, more int, at int"
 _INBOX_NAMES = ", ".join(column.split()[0] for column in _INBOX_COLUMNS.split(","))
 
@@ -51,7 +53,9 @@ def settle(tx: Tx) -> None:
         return
     offered = {offer.run for offer in effects.offers}
     if tx.database.has_other_writers:
-        _lock(tx, offered | effects.updates.keys() | effects.freed | effects.admitted)
+        runs = offered | effects.updates.keys() | effects.freed | effects.admitted
+        if len(runs) > 1 or offered:  # the update of a single row locks it, and there is no order to keep
+            _lock(tx, runs)
     live = _live(tx, offered)
     _update_runs(tx, effects)
     _fill_inboxes(tx, [offer for offer in effects.offers if offer.run in live and offer.run not in effects.ended], live)
@@ -113,11 +117,13 @@ def _fill_inboxes(tx: Tx, offers: list[Offer], live: dict[int, str]) -> None:
 
 
 def _empty_ended(tx: Tx, ended: set[int]) -> None:
-    """Most have nothing, which one statement tells; where statements go in one parcel, three cost no more."""
+    """Most have nothing, which one statement tells; PostgreSQL empties all tables by one."""
     rows = [(run,) for run in ended]
-    if tx.database.has_other_writers or tx.sql.each(_ANYTHING, "run int", rows):
-        for table in _OF_LIVE_RUNS:
-            tx.sql.change(f"DELETE FROM {table} WHERE run IN (SELECT run FROM given)", "run int", rows)
+    if tx.database.has_other_writers:
+        tx.sql.change(_EMPTY_ALL, "run int", rows)
+    elif tx.sql.each(_ANYTHING, "run int", rows):
+        for statement in _EMPTY:
+            tx.sql.change(statement, "run int", rows)
 
 
 def _make_ready(tx: Tx, runs: set[int]) -> None:
