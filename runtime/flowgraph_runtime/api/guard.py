@@ -44,6 +44,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_ADDED = [(name.lower().encode(), value.encode()) for name, value in {**SECURITY_HEADERS, "Cache-Control": "no-store"}.items()]
+"""As they go out where a response does not have them."""
 
 
 class Guard:
@@ -61,11 +63,10 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-                headers.update(cors.headers(scope, self._settings))
+                given = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in _ADDED if pair[0] not in given)]
+                if for_pages := cors.headers(scope, self._settings):
+                    MutableHeaders(scope=message).update(for_pages)
             await send(message)
 
         problem = self._refuse(scope)
