@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flowgraph_compiler.jumps import successors
 from flowgraph_compiler.lower.variables import NONE, Names, before, chosen, evaluated, every, reads, target_reads, writes
 from flowgraph_compiler.machine import Advance, Block, Choose, Fail, Finish, Goto, Reraise, Resume, Suspend, Terminator, Test
 
@@ -26,14 +27,22 @@ def with_liveness(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 def _entries(blocks: tuple[Block, ...]) -> list[Names]:
     """What is live at the entry of each block."""
     entries = [NONE] * len(blocks)
-    changed = True
-    while changed:
-        changed = False
-        for number in reversed(range(len(blocks))):
-            block = blocks[number]
-            found = before(block.ops, _before(block.terminator, entries)) | _handled(block, entries)
-            changed = changed or found != entries[number]
+    leading: list[list[int]] = [[] for _ in blocks]
+    for number, block in enumerate(blocks):
+        for target in (*successors(block.terminator), *(() if block.handler is None else (block.handler,))):
+            leading[target].append(number)
+    waiting, stale = list(range(len(blocks))), [True] * len(blocks)  # from the last block on: most ways lead forward
+    while waiting:
+        number = waiting.pop()
+        stale[number] = False
+        block = blocks[number]
+        found = before(block.ops, _before(block.terminator, entries)) | _handled(block, entries)
+        if found != entries[number]:
             entries[number] = found
+            again = [each for each in leading[number] if not stale[each]]
+            waiting += again
+            for each in again:
+                stale[each] = True
     return entries
 
 
