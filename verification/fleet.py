@@ -32,7 +32,7 @@ from verification.kills import STEPS_A_RUN, broken_invariants, expected
 from verification.ledger import enter
 from verification.postgres import MISSING, PostgresServer, server_binaries, temporary_server
 from verification.proxy import Proxy
-from verification.reading import items
+from verification.reading import ended_runs, items
 from verification.server import ServerProcess, WorkerProcess
 
 DATABASE = "fleet"
@@ -40,7 +40,6 @@ LEASE = 2.0
 PRODUCERS = 3
 RATE = 20
 """Events of each kind per second that the producers try for together."""
-ENDS_WITHIN = 120.0
 ATTACKS = ("kills", "zombies", "stops", "restarts", "cuts")
 _QUIET = {"kills": (0.1, 1.5), "zombies": (0.1, 1.0), "stops": (0.3, 1.5), "restarts": (1.0, 3.0), "cuts": (0.02, 0.3)}
 """Seconds before an attack, at least and at most, unless a soak spreads them."""
@@ -209,7 +208,7 @@ class Programme:
 
     async def _verify(self, client: httpx2.AsyncClient) -> dict[str, Any]:
         numbers = {run: n for n, runs in self.acked.values() for run in runs}
-        runs = await self._ended_runs(client, set(numbers))
+        runs = await ended_runs(client, set(numbers))
         stored = {event["id"] async for event in items(client, "/v1/events")}
         lines = (self.folder / "effects.log").read_text().splitlines()
         attempts = Counter(line.split(" ")[0] for line in lines)
@@ -228,16 +227,6 @@ class Programme:
             "cut_before_commit": self.proxy.cuts["before"],
             "cut_after_commit": self.proxy.cuts["after"],
         }
-
-    async def _ended_runs(self, client: httpx2.AsyncClient, wanted: set[str]) -> dict[str, dict[str, Any]]:
-        ended: dict[str, dict[str, Any]] = {}
-        deadline = time.monotonic() + ENDS_WITHIN
-        while time.monotonic() < deadline and len(ended) < len(wanted):
-            async for run in items(client, "/v1/runs"):
-                if run["ended_at"] is not None and run["id"] in wanted:
-                    ended[run["id"]] = run
-            await asyncio.sleep(0.5)
-        return ended
 
     def _memory(self) -> dict[str, Any]:
         """Of a soak: how fast the memory of all processes together grew in its second half, in MB an hour."""

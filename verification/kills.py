@@ -35,7 +35,7 @@ from flowgraph_runtime.storage.invariants import violations
 from verification.ledger import enter
 from verification.nursery import Nursery
 from verification.postgres import MISSING, server_binaries, temporary_server
-from verification.reading import items
+from verification.reading import ended_runs, items
 from verification.server import ServerProcess
 
 RATE = 40
@@ -43,8 +43,6 @@ RATE = 40
 PRODUCERS = 4
 STEPS_A_RUN = 5
 """A job starts two runs of the workload: one has eight steps, the other two."""
-ENDS_WITHIN = 120.0
-"""Seconds without the end of a run after which those that are left are stuck."""
 
 
 @dataclass
@@ -144,7 +142,7 @@ class Programme:
 
     async def _verify(self, client: httpx2.AsyncClient) -> dict[str, Any]:
         numbers = {run: n for n, runs in self.acked.values() for run in runs}
-        runs = await self._ended_runs(client, set(numbers))
+        runs = await ended_runs(client, set(numbers))
         stored = {event["id"] async for event in items(client, "/v1/events")}
         attempts = Counter(line.rsplit(" ", 2)[0] for line in (self.folder / "effects.log").read_text().splitlines())
         return {
@@ -162,21 +160,6 @@ class Programme:
             "restart_s_p50": _quantile(self.recoveries, 0.5),
             "restart_s_max": _quantile(self.recoveries, 1.0),
         }
-
-    async def _ended_runs(self, client: httpx2.AsyncClient, wanted: set[str]) -> dict[str, dict[str, Any]]:
-        """The runs that have ended, of those wanted: all, unless no more of them end. Listing all of them is work for the server,
-        which rests from it four fifths of the time."""
-        ended: dict[str, dict[str, Any]] = {}
-        progressed = time.monotonic()
-        while len(ended) < len(wanted) and time.monotonic() < progressed + ENDS_WITHIN:
-            before, began = len(ended), time.monotonic()
-            async for run in items(client, "/v1/runs"):
-                if run["ended_at"] is not None and run["id"] in wanted:
-                    ended[run["id"]] = run
-            if len(ended) > before:
-                progressed = time.monotonic()
-            await asyncio.sleep(max(0.5, 4 * (time.monotonic() - began)) if len(ended) < len(wanted) else 0)
-        return ended
 
 
 def expected(workflow: str, n: int) -> Any:
