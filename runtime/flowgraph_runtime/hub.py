@@ -7,45 +7,42 @@ from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
+from secrets import randbelow
+from typing import TypeAlias
 
 from flowgraph_runtime.engine.commands import RunStep
-from flowgraph_runtime.moments import rfc3339
-from flowgraph_runtime.records import JournalRow, Transition
-from flowgraph_runtime.storage import CommitNews
+from flowgraph_runtime.following import Seen
+from flowgraph_runtime.records import Transition
+from flowgraph_runtime.storage import NEWEST, CommitNews, Newest
+from flowgraph_runtime.stream_messages import Message, attempt_started, messages
 
 KEPT = 2000
 """Messages kept for clients that come back with `Last-Event-ID`."""
 BACKLOG = 1000
 """Messages that a slow client may lag behind before it is cut off (it comes back and resumes)."""
-_TIMES = frozenset({"started_at", "ended_at"})
+SEEN = 8 * NEWEST
+"""Begun and ended runs that are remembered as told: more than one look at the database can bring."""
 
 
-@dataclass(slots=True)
-class Message:
-    """One server-sent event. `sequence` is the commit's; `kind` is `run` or `step`. Times in `data` may be microseconds: most
-    messages are made for clients that never come, and a time as text costs more than all the rest."""
+Queue: TypeAlias = "asyncio.Queue[Message | None]"
 
-    sequence: int
-    run_id: str
-    kind: str
-    data: dict[str, Any]
 
-    def encode(self) -> dict[str, str]:
-        """Return the fields of the event as sse-starlette wants them."""
-        data = {name: rfc3339(value) if name in _TIMES and type(value) is int else value for name, value in self.data.items()}
-        return {"id": str(self.sequence), "event": self.kind, "data": orjson.dumps(data).decode()}
+def offer(queue: Queue, message: Message) -> bool:
+    """Put a message into the queue of a client; whether it can still follow. One that cannot is cut off."""
+    follows = queue.qsize() < BACKLOG
+    queue.put_nowait(message if follows else None)
+    return follows
 
 
 class Hub:
-    """Subscribers and the last messages. All calls come from the event loop's thread."""
+    """Subscribers and the last messages. All calls come from the event loop's thread. `shared`: other processes write, too, and
+    their hubs count otherwise; what they commit is `overheard`, and `seen` holds what was told of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
         self._kept: deque[Message] = deque(maxlen=KEPT)
-        self._queues: dict[asyncio.Queue[Message | None], str | None] = {}
-        self._sequence = 0
+        self._queues: dict[Queue, str | None] = {}
+        self._sequence = 10**16 + randbelow(9 * 10**17) if shared else 0
+        self._seen = Seen(SEEN) if shared else None
         self._kept_from: int | None = None
         self._unheard = 0
         self._closed = False
@@ -57,18 +54,43 @@ class Hub:
 
     def committed(self, news: CommitNews) -> None:
         """Publish a commit. No message is built before the first client has come: a busy server without one pays nothing."""
-        self._sequence = news.sequence
+        self._sequence = max(self._sequence + 1, news.sequence)
         if self._kept_from is None or self._forgotten():
             return
+        for message in self._created(news):
+            if self._seen is None or self._seen.is_beginning(message.run_id):
+                self._publish(message)
+        for message in self._messages(news):
+            if self._seen is None or self._seen.is_news(message):
+                self._publish(message)
+
+    def _created(self, news: CommitNews) -> Iterator[Message]:
         running = {row.id for row in news.owned}
         for run_id in news.created:
             status = "running" if run_id in running else "queued"
-            self._publish(Message(news.sequence, run_id, "run", {"id": run_id, "status": status}))
+            yield Message(self._sequence, run_id, "run", {"id": run_id, "status": status})
+
+    def _messages(self, news: CommitNews) -> Iterator[Message]:
         for row in news.rows:
-            for message in messages(Transition(row.run_id, [row]), news.sequence):
-                self._publish(message)
+            yield from messages(Transition(row.run_id, [row]), self._sequence)
         for transition in news.transitions:
-            for message in messages(transition, news.sequence):
+            yield from messages(transition, self._sequence)
+
+    def keep(self) -> bool:
+        """Keep messages from now on; whether none were kept until now."""
+        if self._kept_from is not None:
+            return False
+        self._kept_from = self._sequence
+        return True
+
+    def overheard(self, newest: Newest, *, silent: bool = False) -> None:
+        """Publish which runs other processes have begun and ended, as far as nobody has told of them; `silent`: only note them.
+        When there may be more than was looked at, a message `reset` says that something may be missing."""
+        assert self._seen is not None
+        told = self._seen.news_of(newest, self._sequence + 1)
+        if told and not silent and self._kept_from is not None:
+            self._sequence += 1
+            for message in told:
                 self._publish(message)
 
     def _forgotten(self) -> bool:
@@ -82,23 +104,15 @@ class Hub:
     def started(self, run_id: str, command: RunStep, at: int) -> None:
         """Publish the start of an attempt: not a commit, so it takes the last one's sequence."""
         if self._queues:
-            data = _step(run_id, command.site, command.visit, command.attempt, "running") | {"started_at": at}
-            self._publish(Message(self._sequence, run_id, "step", data))
+            self._publish(attempt_started(self._sequence, run_id, command, at))
 
     def _publish(self, message: Message) -> None:
         if len(self._kept) == KEPT:
             self._kept_from = self._kept[0].sequence  # what comes after a sequence is complete from here on
         self._kept.append(message)
         for queue, run_id in list(self._queues.items()):
-            if run_id is None or run_id == message.run_id:
-                self._offer(queue, message)
-
-    def _offer(self, queue: asyncio.Queue[Message | None], message: Message) -> None:
-        if queue.qsize() < BACKLOG:
-            queue.put_nowait(message)
-        else:
-            del self._queues[queue]
-            queue.put_nowait(None)
+            if (run_id is None or run_id == message.run_id) and not offer(queue, message):
+                del self._queues[queue]
 
     def missed(self, run_id: str | None, after: int) -> list[Message] | None:
         """Return the messages after a sequence, or None when they are not kept any more."""
@@ -109,9 +123,8 @@ class Hub:
     @contextmanager
     def subscribe(self, run_id: str | None) -> Generator[Subscription]:
         """Receive, inside the block, what is published from now on about one run, or about all (None)."""
-        if self._kept_from is None:
-            self._kept_from = self._sequence
-        queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.keep()
+        queue: Queue = asyncio.Queue()
         self._queues[queue] = run_id
         if self._closed:
             queue.put_nowait(None)
@@ -131,38 +144,8 @@ class Hub:
 class Subscription:
     """Messages as they come; the iteration ends when the hub closes or the client lags too far behind."""
 
-    queue: asyncio.Queue[Message | None]
+    queue: Queue
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         while (message := await self.queue.get()) is not None:
             yield message
-
-
-def messages(transition: Transition, sequence: int) -> Iterator[Message]:
-    """Yield what a committed transition changed: a message per journal row of a step, one for the run when its status changed."""
-    backoffs = {timer.serial for timer in transition.timers if timer.kind == "backoff"}
-    for row in transition.rows:
-        if row.kind in ("done", "failed") and row.site is not None:
-            yield Message(sequence, transition.run_id, "step", _ended(row, backoffs))
-    if transition.status is not None:
-        yield Message(sequence, transition.run_id, "run", _changed(transition))
-
-
-def _ended(row: JournalRow, backoffs: set[int]) -> dict[str, Any]:
-    status = "completed" if row.kind == "done" else "retrying" if row.serial in backoffs else "failed"
-    data = _step(row.run_id, row.site, row.visit, row.attempt, status)
-    data["started_at"], data["ended_at"] = row.started_at, row.at
-    return data
-
-
-def _step(run_id: str, site: str | None, visit: int | None, attempt: int | None, status: str) -> dict[str, Any]:
-    return {"run": run_id, "id": site, "visit": visit, "attempt": attempt, "status": status}
-
-
-def _changed(transition: Transition) -> dict[str, Any]:
-    data: dict[str, Any] = {"id": transition.run_id, "status": transition.status}
-    if transition.ended_at is not None:
-        data["ended_at"] = transition.ended_at
-    if transition.reason is not None:
-        data["reason"] = transition.reason
-    return data

@@ -19,6 +19,7 @@ from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.endings import Endings
 from flowgraph_runtime.errors import StartupRefused
 from flowgraph_runtime.executors.deployment import Executors
+from flowgraph_runtime.follower import Follower
 from flowgraph_runtime.heartbeat import Heartbeat
 from flowgraph_runtime.histories import Histories
 from flowgraph_runtime.hub import Hub
@@ -71,8 +72,9 @@ class Service:
         self.distribution = Distribution(registry, self.ids, self.clock)
         self.meter = Meter(registry.current, registry.steps)
         self.intake = Intake(store, registry, self.distribution, self.ids, self.clock, self.meter, self._create)
-        self.hub = Hub()
+        self.hub = Hub(shared=store.fleet.shared)
         self.endings = Endings(self._row_of)
+        self.follower = Follower(store, self.hub) if store.fleet.shared else None
         self.histories = Histories()
         self.keys = KeyRing(store.list_keys, self.clock)
         self.gate = Gate(self.keys, settings)
@@ -156,14 +158,14 @@ class Service:
         _tune()
         if not self.settings.worker:
             yield self
-            self._close_streams()
+            self._let_go()
             return
         task = asyncio.create_task(self._work(), name="flowgraph worker")
         try:
             yield self
         finally:
             self._stopping = True
-            self._close_streams()
+            self._let_go()
             if self.worker is not None:
                 await self.worker.stop(self.settings.grace)
             await asyncio.gather(task, return_exceptions=True)
@@ -204,7 +206,7 @@ class Service:
                 self.clock,
                 epoch,
                 self._options(),
-                self.hub.started,
+                self.hub.started if self.follower is None else self.follower.started,
                 self.meter,
             )
             with Heartbeat(self.store, epoch, self.settings.heartbeat_interval), Watchdog(runner):
@@ -302,8 +304,14 @@ class Service:
     def _idle(self) -> bool:
         return self.worker is not None and self.worker.idle
 
-    def _close_streams(self) -> None:
+    def close_streams(self) -> None:
+        """End all event streams."""
         self.hub.close()
+        if self.follower is not None:
+            self.follower.close()
+
+    def _let_go(self) -> None:
+        self.close_streams()
         self.endings.close()
 
     # --- new runs and news of commits
@@ -341,6 +349,8 @@ class Service:
         self.endings.committed(news)
         if self.worker is not None and news.owned:
             self.worker.created(news.owned)
+        if self.follower is not None:
+            self.follower.committed(news)
 
 
 @asynccontextmanager

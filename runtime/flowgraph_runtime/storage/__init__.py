@@ -29,6 +29,7 @@ from flowgraph_runtime.storage.errors import (
 )
 from flowgraph_runtime.storage.events import IngestResult
 from flowgraph_runtime.storage.fleet import LEASE
+from flowgraph_runtime.storage.following import NEWEST, Newest, RunNews, newest, position, run_news
 from flowgraph_runtime.storage.ownership import TakeOver
 from flowgraph_runtime.storage.reads import EventPage, MachineRow, WorkflowRow
 from flowgraph_runtime.storage.store import Store
@@ -39,6 +40,7 @@ from flowgraph_runtime.storage.writer import Fate, RejectedByFate
 __all__ = [
     "ENDED",
     "LEASE",
+    "NEWEST",
     "CommitNews",
     "Conflict",
     "DatabaseFull",
@@ -50,6 +52,7 @@ __all__ = [
     "IngestResult",
     "KeyRow",
     "MachineRow",
+    "Newest",
     "NotOwner",
     "Notice",
     "Outage",
@@ -57,6 +60,7 @@ __all__ = [
     "Refused",
     "RejectedByFate",
     "RepeatedEvent",
+    "RunNews",
     "SimulatedCrash",
     "StaleInbox",
     "StorageError",
@@ -73,4 +77,7 @@ __all__ = [
     "WorkflowRow",
     "WriterFailed",
     "WrongSchema",
+    "newest",
+    "position",
+    "run_news",
 ]
