@@ -64,6 +64,9 @@ class Settings(Layered):
     """How a server runs. Durations are seconds, sizes bytes."""
 
     db: str = DEFAULT_DATABASE
+    db_wait: float = Field(
+        default=60.0, ge=0, description="how long serve and worker wait at their start for a PostgreSQL server that is not there"
+    )
     host: str = "127.0.0.1"
     port: int = Field(default=8288, ge=0, le=65535)
     durability: Literal["full", "normal"] = "full"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from flowgraph_runtime.cli.connection import AsJson, Database
 from flowgraph_runtime.cli.console import Failure, show, show_json, tell
+
+if TYPE_CHECKING:
+    from flowgraph_runtime.settings import Settings
 
 T = TypeVar("T")
 
@@ -45,6 +48,24 @@ def current(db: Database = None, as_json: AsJson = False) -> None:
         raise Failure("the tables are not up to date", "bring them there with: flowgraph db upgrade --db URL")
     if found > SCHEMA_VERSION:
         raise Failure("a newer flowgraph has upgraded the tables", "install that version")
+
+
+def wait_for_database(chosen: Settings) -> None:
+    """Wait as long as the settings say for a PostgreSQL server that is not there yet. What is wrong besides, or still then,
+    is said by whoever opens the database. Ends the program at SIGTERM: the first process of a container has no other end."""
+    import signal
+
+    from flowgraph_runtime.storage.arrival import await_database
+
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        await_database(chosen.db, chosen.db_wait)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def upgrade_for_development(url: str) -> None:

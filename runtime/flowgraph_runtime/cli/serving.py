@@ -81,7 +81,7 @@ def serve_targets(targets: Sequence[str], chosen: Settings, bound: socket.socket
     """Compile and serve on the socket until told to end; in dev, code that does not compile is served as a page that says so."""
     from flowgraph_compiler.source import TargetError
     from flowgraph_runtime.app import create_app
-    from flowgraph_runtime.cli.databases import upgrade_for_development
+    from flowgraph_runtime.cli.databases import upgrade_for_development, wait_for_database
     from flowgraph_runtime.cli.logs import log_to_stderr
     from flowgraph_runtime.dashboard import pages
     from flowgraph_runtime.dashboard.broken import create_broken_app
@@ -102,6 +102,8 @@ def serve_targets(targets: Sequence[str], chosen: Settings, bound: socket.socket
         app = create_broken_app(text, chosen)
     except StartupRefused as refused:
         raise Failure(str(refused)) from refused
+    if not chosen.dev:
+        wait_for_database(chosen)
     run_server(app, chosen, bound)
 
 

@@ -28,6 +28,7 @@ def worker(
     """
     from flowgraph_compiler.source import TargetError
     from flowgraph_runtime.app import compiled
+    from flowgraph_runtime.cli.databases import wait_for_database
     from flowgraph_runtime.cli.logs import log_to_stderr
     from flowgraph_runtime.cli.settings import settings
     from flowgraph_runtime.errors import CompilationRefused, RuntimeProblem
@@ -38,7 +39,9 @@ def worker(
         raise Failure("a worker of its own needs PostgreSQL: only one process can write to a SQLite file", code=Exit.USAGE)
     log_to_stderr()
     try:
-        work(compiled(targets), chosen)
+        compilation = compiled(targets)
+        wait_for_database(chosen)
+        work(compilation, chosen)
     except CompilationRefused as refused:
         messages().file.write(refused.report)
         raise SystemExit(Exit.FAILED) from None

@@ -36,10 +36,16 @@ def connect_database(url: str, durability: str = "full", *, by_its_clock: bool =
         return SqliteDatabase("", durability)
     if url.startswith("sqlite:///"):
         return SqliteDatabase(url.removeprefix("sqlite:///"), durability)
-    scheme = next((scheme for scheme in POSTGRES if url.startswith(scheme)), None)
-    if scheme is not None:
-        return _postgres("postgresql://" + url.removeprefix(scheme), by_its_clock=by_its_clock, lease=lease)
+    plain = libpq_url(url)
+    if plain is not None:
+        return _postgres(plain, by_its_clock=by_its_clock, lease=lease)
     raise ValueError(f"a database is sqlite:///path.db, sqlite:// (in memory) or postgresql://user@host/name, not {url!r}")
+
+
+def libpq_url(url: str) -> str | None:
+    """The URL of a PostgreSQL database as its client library takes it, None for another database."""
+    scheme = next((scheme for scheme in POSTGRES if url.startswith(scheme)), None)
+    return None if scheme is None else "postgresql://" + url.removeprefix(scheme)
 
 
 def _postgres(url: str, *, by_its_clock: bool, lease: float) -> Database:
