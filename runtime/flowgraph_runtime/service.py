@@ -158,14 +158,14 @@ class Service:
         _tune()
         if not self.settings.worker:
             yield self
-            self._let_go()
+            self.close_streams()
             return
         task = asyncio.create_task(self._work(), name="flowgraph worker")
         try:
             yield self
         finally:
             self._stopping = True
-            self._let_go()
+            self.close_streams()
             if self.worker is not None:
                 await self.worker.stop(self.settings.grace)
             await asyncio.gather(task, return_exceptions=True)
@@ -305,14 +305,11 @@ class Service:
         return self.worker is not None and self.worker.idle
 
     def close_streams(self) -> None:
-        """End all event streams."""
+        """End all event streams, and let nobody wait for a run's end any longer."""
         self.hub.close()
+        self.endings.close()
         if self.follower is not None:
             self.follower.close()
-
-    def _let_go(self) -> None:
-        self.close_streams()
-        self.endings.close()
 
     # --- new runs and news of commits
 
