@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from flowgraph_runtime.records import Transition
+from flowgraph_runtime.storage.errors import Transient
 from tests.conftest import PostgresServer
 from tests.storage.site import Site
 
@@ -64,6 +66,21 @@ def test_a_terminated_backend_is_replaced(shared_site: Site) -> None:
         )
     site.commit(site.step(run, 1))
     assert site.seqs(run) == [1]
+
+
+def _ask_now_and_then(connection: psycopg.Connection[Any]) -> None:
+    for _ in range(100):
+        time.sleep(0.1)
+        connection.execute("SELECT 1")
+
+
+def test_a_transaction_that_idled_for_too_long_is_an_outage_and_no_refusal(shared_site: Site) -> None:
+    """The process got no processor for a while: no run is to blame, and no sender's event is refused."""
+    with psycopg.connect(shared_site.url) as idle:
+        idle.execute("SET idle_in_transaction_session_timeout = 20")
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout) as ended:
+            _ask_now_and_then(idle)
+    assert isinstance(shared_site.store._database.writing().understand(ended.value), Transient)
 
 
 @pytest.mark.ci

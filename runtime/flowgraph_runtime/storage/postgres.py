@@ -312,7 +312,7 @@ class PostgresWriting(Writing):
         match error:
             case StorageError():
                 return error
-            case errors.DeadlockDetected() | errors.SerializationFailure():
+            case errors.DeadlockDetected() | errors.SerializationFailure() | errors.IdleInTransactionSessionTimeout():
                 return Transient(str(error))
             case errors.QueryCanceled():
                 return TooSlow(str(error))
