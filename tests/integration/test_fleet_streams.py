@@ -68,7 +68,7 @@ def worker(url: str, node: str) -> Iterator[Engine]:
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()
     try:
-        assert begun.wait(30)
+        assert begun.wait(120), "the worker does not start"
         yield given[0]
     finally:
         over.set()
