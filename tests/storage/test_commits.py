@@ -134,6 +134,16 @@ def test_text_that_a_database_would_change_is_refused_before_it(site: Site, text
     assert site.load(other).snapshot is None
 
 
+def test_a_process_remembers_no_run_that_is_over(site: Site) -> None:
+    remembered = site.store._transactor._catalog.runs  # nothing else shows it but the memory of a process that lives for months
+    over, live = site.started(2)
+    site.commit(site.journal(over, 1), site.journal(live, 1))
+    assert {over, live} <= remembered.keys()
+    site.commit(Transition(over, rows=[site.journal(over, 2)], status="completed", result="1"))
+    assert live in remembered
+    assert over not in remembered
+
+
 def test_an_unknown_run_is_named(site: Site) -> None:
     (run,) = site.started()
     assert site.refusals(site.step("run_nobody", 1), site.step(run, 1)) == ["UnknownRun", None]

@@ -58,9 +58,13 @@ class Offer:
     more: int | None = None
 
 
+KNOWN_RUNS = 100_000
+"""Runs whose numbers are remembered: those that another process works on end unheard."""
+
+
 @dataclass(slots=True)
 class Catalog:
-    """Numbers of names that never change once committed: of runs, machines and workflows."""
+    """Numbers of names that never change once committed: of live runs, machines and workflows."""
 
     runs: dict[str, int] = field(default_factory=dict[str, int])
     machines: dict[str, int] = field(default_factory=dict[str, int])
@@ -69,13 +73,20 @@ class Catalog:
 
     def absorb(self, other: Catalog) -> None:
         """Take over what a committed transaction learned."""
-        if len(self.runs) > 500_000:
+        if len(self.runs) > KNOWN_RUNS:
             self.runs.clear()
             self.alone.clear()
         self.runs.update(other.runs)
         self.alone |= other.alone
         self.machines.update(other.machines)
         self.workflows.update(other.workflows)
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Drop runs that are over: a process that lives for months sees millions of them."""
+        for id in run_ids:
+            number = self.runs.pop(id, None)
+            if number is not None:
+                self.alone.discard(number)
 
 
 @dataclass(slots=True)

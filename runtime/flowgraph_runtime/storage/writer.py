@@ -35,7 +35,7 @@ from flowgraph_runtime.storage.errors import (
 from flowgraph_runtime.storage.limits import LIMITS_LOCK
 from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
-from flowgraph_runtime.storage.transitions import apply_transitions, others, transition_buckets
+from flowgraph_runtime.storage.transitions import ENDED, apply_transitions, others, transition_buckets
 
 T = TypeVar("T")
 _PAUSES = (0.01, 0.05, 0.2, 0.5)  # seconds before a transaction is run again that was aborted because of others
@@ -255,9 +255,10 @@ class Transactor:
             raise SimulatedCrash("after the commit")
 
     def _committed(self, tx: Tx) -> CommitNews:
-        self._catalog.absorb(tx.effects.learned)
-        self._sequence += 1
         news = tx.effects.news
+        self._catalog.absorb(tx.effects.learned)
+        self._catalog.forget(transition.run_id for transition in news.transitions if transition.status in ENDED)
+        self._sequence += 1
         news.sequence, news.at = self._sequence, tx.now
         return news
 
