@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import pytest
 
 from flowgraph_runtime.records import TimerRow, Transition
 from flowgraph_runtime.storage import StorageError, UnknownRun, loading
+from flowgraph_runtime.storage.transaction import Catalog
 from tests.storage.site import PAYLOAD, SECOND, Site
 
 Errors: TypeAlias = list[StorageError | None]
@@ -134,14 +136,21 @@ def test_text_that_a_database_would_change_is_refused_before_it(site: Site, text
     assert site.load(other).snapshot is None
 
 
-def test_a_process_remembers_no_run_that_is_over(site: Site) -> None:
-    remembered = site.store._transactor._catalog.runs  # nothing else shows it but the memory of a process that lives for months
+def test_a_process_remembers_no_run_that_is_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogs: list[Catalog] = []
+    forget = Catalog.forget
+
+    def heard(catalog: Catalog, run_ids: Iterable[str]) -> None:
+        catalogs.append(catalog)
+        forget(catalog, run_ids)
+
+    monkeypatch.setattr(Catalog, "forget", heard)
     over, live = site.started(2)
     site.commit(site.journal(over, 1), site.journal(live, 1))
-    assert {over, live} <= remembered.keys()
+    assert {over, live} <= catalogs[-1].runs.keys()
     site.commit(Transition(over, rows=[site.journal(over, 2)], status="completed", result="1"))
-    assert live in remembered
-    assert over not in remembered
+    assert live in catalogs[-1].runs
+    assert over not in catalogs[-1].runs
 
 
 def test_an_unknown_run_is_named(site: Site) -> None:

@@ -215,7 +215,7 @@ def _over(kind: str, value: Any) -> Cursor:
     """A cursor over one value; what has no position that could be stored is taken as a list."""
     if isinstance(value, list) and kind in ("iter", "reversed"):
         return OverList(kind, [value])
-    if kind == "iter" and type(value) in _FIXED:
+    if kind == "iter" and isinstance(value, _FIXED):
         return Fixed(kind, [value])
     if isinstance(value, (*_FIXED, dict)):
         return Simple(kind, [value])
@@ -235,10 +235,10 @@ def open_cursor(kind: str, *given: Any, **options: Any) -> Cursor:
     return _over(kind, operands[0])
 
 
-def _class_over(kind: str, value: Any) -> type[OverList | Fixed | Simple]:
+def _class_over(kind: str, value: object) -> type[OverList | Fixed | Simple]:
     if isinstance(value, list):
         return OverList
-    return Fixed if kind == "iter" and type(value) in _FIXED else Simple
+    return Fixed if kind == "iter" and isinstance(value, _FIXED) else Simple
 
 
 def reopen_cursor(kind: str, operands: list[Any], state: State) -> Cursor:
