@@ -408,8 +408,13 @@ def reversed_lists_turn_round(patch: Patch) -> None:
 
 def views_begin_again(patch: Patch) -> None:
     """The position in a dict, text, tuple or range is not stored."""
-    restore = cursors.Simple.restore
-    patch.setattr(cursors.Simple, "restore", lambda self, position: restore(self, [0, position[1], False]))
+    _begin_again(patch, cursors.Simple)
+    _begin_again(patch, cursors.Fixed)
+
+
+def _begin_again(patch: Patch, cls: type[cursors.Cursor]) -> None:
+    restore = cls.restore
+    patch.setattr(cls, "restore", lambda self, position: restore(self, [0, position[1], False]))
 
 
 def zips_go_on_apart(patch: Patch) -> None:
