@@ -220,5 +220,6 @@ def test_a_database_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch,
         task.cancel()
 
     monkeypatch.setattr("flowgraph_runtime.retention.EVERY", 0.001)
+    monkeypatch.setattr("flowgraph_runtime.retention.FIRST", 0.001)
     asyncio.run(scenario())
     assert "trying again: away" in caplog.text
