@@ -40,7 +40,8 @@ class Attempt:
 class LiveRun:
     """A run owned by this worker. `at`: of its last input; `status`: as last handed to the database; `tail`: bytes of journal
     since the last snapshot (of `snapshot_size` bytes), and `tail_limit` how many it may have: folding more would cost more than a
-    snapshot does (the total stays within twice the inputs); `positions`: inbox rows decided but not yet deleted; `closed`:
+    snapshot does (the total stays within twice the inputs); `positions`: inbox rows decided but not yet deleted, `spent`: those
+    deleted since, which a look that had begun before may still bring; `closed`:
     parked, ended or discarded, nothing more is decided with this state; `discarded`: a commit failed, what was decided since is
     void; `claimed_again`: parked, woken and claimed before the answer to its parking came; `limits`: those of its machine with
     the run's keys, if it has any."""
@@ -59,7 +60,13 @@ class LiveRun:
     claimed_again: bool = False
     limits: RunLimits | None = None
     positions: set[int] = field(default_factory=set[int])
+    spent: set[int] = field(default_factory=set[int])
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+
+    def spend(self, positions: list[int]) -> None:
+        """Note that these inbox rows are gone (or that all of the run is void)."""
+        self.positions.difference_update(positions)
+        self.spent.update(positions)
 
     @property
     def is_resting(self) -> bool:

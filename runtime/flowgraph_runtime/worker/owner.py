@@ -270,7 +270,7 @@ class Worker:
 
     def _deliver(self, row: InboxRow) -> None:
         live = self.owned.get(row.run_id)
-        if live is None or live.closed or row.position in live.positions:
+        if live is None or live.closed or row.position in live.positions or row.position in live.spent:
             return
         live.positions.add(row.position)
         self._take(live, input_of(row), at=max(self._clock.now(), live.at, row.at), position=row.position)
@@ -302,7 +302,7 @@ class Worker:
                 self._meter.moved(OTHER, transition.status or OTHER)
             return
         if transition.inbox:
-            live.positions.difference_update(transition.inbox)
+            live.spend(transition.inbox)
         if error is not None:
             self._refuse(live, error)
             return
