@@ -213,13 +213,9 @@ def _inner(operand: Any) -> Cursor:
 
 def _over(kind: str, value: Any) -> Cursor:
     """A cursor over one value; what has no position that could be stored is taken as a list."""
-    if isinstance(value, list) and kind in ("iter", "reversed"):
-        return OverList(kind, [value])
-    if kind == "iter" and isinstance(value, _FIXED):
-        return Fixed(kind, [value])
-    if isinstance(value, (*_FIXED, dict)):
-        return Simple(kind, [value])
-    return OverList("iter", [list(_OPENERS[kind](value))])
+    if not isinstance(value, (*_FIXED, dict)) and not (isinstance(value, list) and kind in ("iter", "reversed")):
+        kind, value = "iter", list(_OPENERS[kind](value))
+    return _class_over(kind, value)(kind, [value])
 
 
 def open_cursor(kind: str, *given: Any, **options: Any) -> Cursor:

@@ -85,9 +85,7 @@ def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any
     turn = Turn(program, state, at if at > state.at else state.at)
     token = pending.token
     state.seq += 1
-    del state.pending[pending.serial]
-    token.pending = None
-    state.executing -= 1
+    state.release_step(pending)
     frame = token.frames[-1]
     block = frame.function.blocks[frame.block]
     if block.result is not None:

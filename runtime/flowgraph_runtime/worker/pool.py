@@ -109,9 +109,7 @@ class StepPool:
                 attempt = ready.popleft()
                 outcome = None if attempt.abandoned else begin(attempt)
                 if type(outcome) in _OUTCOMES:
-                    attempt.live.attempts.pop(attempt.command.serial, None)
-                    if attempt.hold is not None:
-                        attempt.hold.leave()
+                    self._forget(attempt)
                     ended(attempt, outcome)  # type: ignore[arg-type]
                 elif outcome is None:
                     self._forget(attempt)
