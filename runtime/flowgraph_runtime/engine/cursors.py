@@ -213,9 +213,13 @@ def _inner(operand: Any) -> Cursor:
 
 def _over(kind: str, value: Any) -> Cursor:
     """A cursor over one value; what has no position that could be stored is taken as a list."""
-    if not isinstance(value, (*_FIXED, dict)) and not (isinstance(value, list) and kind in ("iter", "reversed")):
+    if not _has_position(kind, value):
         kind, value = "iter", list(_OPENERS[kind](value))
     return _class_over(kind, value)(kind, [value])
+
+
+def _has_position(kind: str, value: object) -> bool:
+    return isinstance(value, (*_FIXED, dict)) or (isinstance(value, list) and kind in ("iter", "reversed"))
 
 
 def open_cursor(kind: str, *given: Any, **options: Any) -> Cursor:
