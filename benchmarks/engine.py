@@ -23,7 +23,7 @@ from benchmarks import workload
 from benchmarks.databases import ask, durability, fresh
 from benchmarks.gauge import WARM_UP, Connection, Gauge, arguments, insist, say, spread
 from flowgraph_compiler.pipeline import compile_targets
-from flowgraph_runtime import AsyncClient
+from flowgraph_runtime import AsyncClient, event_loop
 from flowgraph_runtime.records import JournalRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.service import Service, open_store
@@ -275,7 +275,7 @@ WORKLOADS = {
 def main() -> None:
     """Run one workload and print its sample."""
     given = arguments(__doc__, tuple(WORKLOADS))
-    sample = asyncio.run(WORKLOADS[given.workload](given))
+    sample = event_loop.run(WORKLOADS[given.workload](given))
     say({**sample, "durability": durability(given.url)})
 
 

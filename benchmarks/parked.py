@@ -25,6 +25,7 @@ import httpx2
 from benchmarks.databases import ask, durability, prepare, sqlite_path, stored_bytes
 from benchmarks.engine import opened, run_all, serving, watching
 from benchmarks.gauge import Gauge, arguments, cpu_of, insist, resident, say, spread
+from flowgraph_runtime import event_loop
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.service import Service
 
@@ -179,7 +180,7 @@ async def _wake(service: Service, order: str) -> float:
 def main() -> None:
     """Run one workload and print its sample."""
     given = arguments(__doc__, ("sleepers", "match"))
-    sample = asyncio.run(sleepers(given) if given.workload == "sleepers" else match(given))
+    sample = event_loop.run(sleepers(given) if given.workload == "sleepers" else match(given))
     say({**sample, "durability": durability(given.url)})
 
 

@@ -23,6 +23,7 @@ from benchmarks.databases import durability
 from benchmarks.engine import counted, opened
 from benchmarks.gauge import Gauge, arguments, insist, say
 from flowgraph_compiler.pipeline import compile_targets
+from flowgraph_runtime import event_loop
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.service import Service, open_store
 from flowgraph_runtime.settings import Settings
@@ -101,7 +102,7 @@ def main() -> None:
     """Run one workload and print its sample, or be one of its workers."""
     given = arguments(__doc__, ("chain", "work"))
     if given.workload == "work":
-        asyncio.run(work(given.url))
+        event_loop.run(work(given.url))
         return
     say({**asyncio.run(chain(given)), "durability": durability(given.url)})
 

@@ -56,6 +56,7 @@ def work(compilation: Compilation, chosen: Settings) -> None:
     import asyncio
     import signal
 
+    from flowgraph_runtime import event_loop
     from flowgraph_runtime.registry import Registry
     from flowgraph_runtime.service import Service, open_store
 
@@ -72,4 +73,4 @@ def work(compilation: Compilation, chosen: Settings) -> None:
         finally:
             store.close()
 
-    asyncio.run(until_told())
+    event_loop.run(until_told())
