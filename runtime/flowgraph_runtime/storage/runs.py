@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flowgraph_runtime.records import NewRun, RunRow
-from flowgraph_runtime.storage.errors import Conflict
+from flowgraph_runtime.storage.errors import Conflict, Refused
 from flowgraph_runtime.storage.rows import INPUT
 from flowgraph_runtime.storage.text import check_text
 from flowgraph_runtime.storage.transaction import Tx
@@ -20,21 +20,21 @@ _COLUMNS = (
     " takeovers int, parent int, parent_serial int, idempotency_key text, schedule int, scheduled_at int, epoch int,"
     " started_at int"
 )
-_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
-_INSERT = f"INSERT INTO fg_run ({_NAMES}) SELECT {_NAMES} FROM given RETURNING id, number"
 
 
 def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, str]]) -> None:
-    """Create runs: queued ones, and running ones that have an owner; raises Fenced when one's owner is dead. `events`: number and
-    payload of each event that starts one of them, by id."""
+    """Create runs: queued ones, and running ones that have an owner; raises Fenced when one's owner is dead, Refused for one with
+    the id, the idempotency key or the tick of another. `events`: number and payload of each event that starts one of them, by
+    id."""
     if not runs:
         return
     for owner in {run.owner for run in runs if run.owner is not None}:
         tx.check_epoch(owner)
     parents = tx.run_numbers({run.parent_run for run in runs if run.parent_run is not None})
     rows = [_row(tx, run, events, parents) for run in runs]
-    found = tx.sql.each(_INSERT, _COLUMNS, rows)
-    numbers = {str(id): int(number) for id, number in found}
+    numbers = tx.sql.insert_new("fg_run", _COLUMNS, list(zip(*rows, strict=True)))
+    if len(numbers) < len(runs):
+        raise Refused(f"there is another run like one of {[run.id for run in runs if run.id not in numbers]}")
     tx.effects.learned.runs.update(numbers)
     large = [(numbers[run.id], run.input) for run in runs if _is_large(tx, run) and not _is_payload(run, events)]
     if large:

@@ -16,6 +16,7 @@ from itertools import chain, compress, count
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -27,10 +28,17 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_MOST, _STEP = 1024, 64
-"""Rows of the largest statement, and by how many others differ: a group is a few statements, each of which is prepared once.
-Every statement gives the interpreter's lock away three times, and a busy loop keeps it for a switch interval then."""
+_MOST, _STEP, _SMALL_STEP = 1024, 64, 8
+"""Rows of the largest statement that inserts, and by how many others differ: a group is a statement or two, each of which is
+prepared once (which takes longer than to run it). Every statement gives the interpreter's lock away three times, and a busy loop
+keeps it for a switch interval then."""
+_FEW = 8
+"""Rows that a statement takes as parameters. More are one parameter, a JSON text, whatever their number: to prepare a statement
+for each number of rows takes three times as long as to run it (measured)."""
 _PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement is 32,766
+_WAL_PAGES = 4_000
+"""Pages of the write-ahead log, 16 MB, after which it is copied into the file: a commit waits for that, and the same pages change
+again and again."""
 _DURABILITY = {"full": "FULL", "normal": "NORMAL"}
 
 
@@ -135,6 +143,7 @@ class SqliteWriting(Writing):
         connection.execute(f"PRAGMA synchronous={_DURABILITY[durability]}")
         connection.execute("PRAGMA cache_size=-65536")
         connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
 
     def begin(self) -> None:
         self._busy.acquire()
@@ -175,20 +184,13 @@ class SqliteWriting(Writing):
 
     def each(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
         connection = self._changing()
-        answer: Rows = []
-        start = 0
-        for size, statement in _statements(sql, columns, len(rows)):
-            part = list(chain.from_iterable(rows[start : start + size]))
-            answer += connection.execute(statement, part).fetchall()
-            start += size
-        return answer
+        return [row for statement, given in _statements(sql, columns, rows) for row in connection.execute(statement, given)]
 
     def change(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]], then: Callable[[int], None] | None = None) -> None:
         connection = self._changing()
-        before, start = connection.total_changes, 0
-        for size, statement in _statements(sql, columns, len(rows)):
-            connection.execute(statement, list(chain.from_iterable(rows[start : start + size])))
-            start += size
+        before = connection.total_changes
+        for statement, given in _statements(sql, columns, rows):
+            connection.execute(statement, given)
         if then is not None:
             then(connection.total_changes - before)
 
@@ -199,21 +201,19 @@ class SqliteWriting(Writing):
         """What is left for later is the whole transaction, or nothing."""
 
     def insert(self, table: str, columns: str, values: list[Any]) -> None:
-        width, start = columns.count(",") + 1, 0
+        width = columns.count(",") + 1
         if not self.connection.in_transaction and self._only is None and len(values) // width <= _MOST:
             self._only = (table, columns, values)
             return
-        connection = self._changing()
-        for size in _sizes(len(values) // width, width):
-            stop = start + size * width
-            connection.execute(_insert(table, columns, size), values[start:stop])
-            start = stop
+        self._changing()
+        for start in range(0, len(values), _MOST * width):
+            self._insert_all(table, columns, values[start : start + _MOST * width])
 
     def _insert_all(self, table: str, columns: str, values: list[Any]) -> None:
-        """Insert by one statement. Of many rows there is a statement for each 64: empty rows make up the rest."""
+        """Insert by one statement."""
         width = columns.count(",") + 1
         count = len(values) // width
-        missing = -count % _STEP if count > _STEP else 0
+        missing = _missing(count)
         statement = _insert(table, columns, count + missing, filled=bool(missing))
         self.connection.execute(statement, [*values, *[None] * (missing * width)] if missing else values)
 
@@ -227,7 +227,7 @@ class SqliteWriting(Writing):
         most = _most(width)
         for start in range(0, len(ids), most):
             own = [one[start : start + most] for one in compress(values, varying)]
-            missing = -len(own[0]) % _STEP if len(own[0]) > _STEP else 0
+            missing = _missing(len(own[0]))
             parameters = [*shared, *chain.from_iterable(zip(*own, strict=True)), *[None] * (missing * width)]
             last = connection.execute(_insert_sharing(table, names, varying, len(own[0]) + missing), parameters).lastrowid or 0
         new = connection.total_changes - before
@@ -273,10 +273,24 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _statements(sql: str, columns: str, count: int) -> Iterator[tuple[int, str]]:
-    """Cut `count` rows into chunks of some fixed sizes, so that every statement is prepared once."""
-    for size in _sizes(count, columns.count(",") + 1):
-        yield size, _statement(sql, columns, size)
+def _statements(sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The statement or statements by which the table `given` is these rows, each with its parameters."""
+    text = _as_text(rows) if len(rows) > _FEW else None
+    if text is not None:
+        yield _statement_of_text(sql, columns), (text,)
+        return
+    for start in range(0, len(rows), _FEW):
+        part = rows[start : start + _FEW]
+        yield _statement(sql, columns, len(part)), list(chain.from_iterable(part))
+
+
+def _as_text(rows: Sequence[tuple[Any, ...]]) -> str | None:
+    """The rows as a JSON text; None where that would not be the same: SQLite's reader of JSON ends a text at a NUL character."""
+    try:
+        text = orjson.dumps(rows).decode()
+    except TypeError:
+        return None
+    return None if "\\u0000" in text else text
 
 
 def _most(width: int) -> int:
@@ -284,18 +298,22 @@ def _most(width: int) -> int:
     return min(_MOST, _PARAMETERS // width // _STEP * _STEP)
 
 
-def _sizes(count: int, width: int) -> Iterator[int]:
-    most = _most(width)
-    while count:
-        size = min(count // _STEP * _STEP, most) or count
-        yield size
-        count -= size
+def _missing(count: int) -> int:
+    """How many empty rows bring so many rows to one of the sizes that statements come in."""
+    return 0 if count <= _SMALL_STEP else -count % (_STEP if count > _STEP else _SMALL_STEP)
 
 
 @lru_cache(maxsize=512)
 def _statement(sql: str, columns: str, size: int) -> str:
     names = [name for name, _ in parse_columns(columns)]
     return f"WITH given({', '.join(names)}) AS (VALUES {_places(len(names), size)}) {sql}"
+
+
+@lru_cache(maxsize=256)
+def _statement_of_text(sql: str, columns: str) -> str:
+    names = [name for name, _ in parse_columns(columns)]
+    values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(names)))
+    return f"WITH given({', '.join(names)}) AS (SELECT {values} FROM json_each(?)) {sql}"
 
 
 @lru_cache(maxsize=256)
