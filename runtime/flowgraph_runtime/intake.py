@@ -15,6 +15,7 @@ from flowgraph_compiler.declarations import FlowDecl
 from flowgraph_runtime.acceptance import EVENT_LIMIT, Acceptance, Posted
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.distribution import Distribution
+from flowgraph_runtime.engine.values import plain_list_text, plain_text
 from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.meter import Meter
@@ -114,7 +115,7 @@ class Intake:
         return earlier is not None and bool(loads(earlier.input, types) == loads(text, types))
 
     def _input(self, workflow: str, given: object, now: int) -> str:
-        text = _as_json(given)
+        text = plain_text(given) or _as_json(given)
         size = bytes_of(text)
         if size > EVENT_LIMIT:
             raise TooLarge("the input", size, EVENT_LIMIT)
@@ -126,6 +127,9 @@ class Intake:
             return self._scheduled(workflow, given, now)
         filled = validated(self._parameters_adapter(declared), text, "")
         arguments = {parameter.name: getattr(filled, parameter.name) for parameter in declared.parameters}
+        plain = plain_list_text(list(arguments.values()))
+        if plain is not None:
+            return plain
         encoder = Encoder()
         with storable(arguments, ""):
             return to_text(encoder.finish([encoder.encode(value, by=f".{name}") for name, value in arguments.items()]))

@@ -172,7 +172,7 @@ def _finished(turn: Turn, token: Token, value: Any) -> bool:
 
 def push(token: Token, function: FunctionProgram, arguments: list[Any]) -> None:
     """Begin a function on a token without frames. `arguments`: in the order of the parameters, keyword-only ones last."""
-    count = len(function.positional)
-    keywords = dict(zip(function.parameters[count:], arguments[count:], strict=False))
-    positional = arguments[:count] if len(arguments) <= len(function.parameters) else arguments
+    count, keywords, positional = len(function.positional), {}, arguments
+    if count < len(arguments) <= len(function.parameters):
+        keywords, positional = dict(zip(function.parameters[count:], arguments[count:], strict=False)), arguments[:count]
     token.frames.append(Frame(function, 0, function.bind(positional, keywords)))

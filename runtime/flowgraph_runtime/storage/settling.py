@@ -36,6 +36,11 @@ _UPDATE = (
 _STATUS_COLUMNS = "run int, epoch int, status text"
 _STATUS = f"UPDATE fg_run SET status = given.status FROM given WHERE fg_run.number = given.run AND {OWNED}"
 _NO_MORE = (None,) * (len(UPDATED) - 1)
+_COMPLETED_COLUMNS = "run int, epoch int, ended_at int, result text"
+_COMPLETED = (
+    "UPDATE fg_run SET status = 'completed', ended_at = given.ended_at, result = given.result, epoch = NULL"
+    f" FROM given WHERE fg_run.number = given.run AND {OWNED}"
+)
 _OF_LIVE_RUNS = ("fg_timer", "fg_wait", "fg_inbox")
 _ANYTHING = "SELECT 1 FROM given WHERE " + " OR ".join(
     f"EXISTS (SELECT 1 FROM {table} x WHERE x.run = given.run)" for table in _OF_LIVE_RUNS
@@ -85,14 +90,27 @@ def _live(tx: Tx, runs: set[int]) -> dict[int, str]:
 
 
 def _update_runs(tx: Tx, effects: Effects) -> None:
-    """Half of the updates of short runs only say `running`: these leave most indexes alone."""
-    rows = list(effects.updates.values())
-    _update(tx, _STATUS, _STATUS_COLUMNS, [(*row[:2], row[3]) for row in rows if row[3] is not None and not _more(row)])
-    _update(tx, _UPDATE, _UPDATE_COLUMNS, [row for row in rows if row[3] is None or _more(row)])
-
-
-def _more(row: tuple[Any, ...]) -> bool:
-    return row[2] is not None or row[4:] != _NO_MORE
+    """Nearly all updates of short runs only say `running`, which leaves most indexes alone, or are good ends."""
+    statuses: list[tuple[Any, ...]] = []
+    completed: list[tuple[Any, ...]] = []
+    others: list[tuple[Any, ...]] = []
+    for row in effects.updates.values():
+        run, epoch, release, status, started_at, ended_at, result, *more = row
+        if status is not None and release is None and row[4:] == _NO_MORE:
+            statuses.append((run, epoch, status))
+        elif (
+            status == "completed"
+            and release
+            and started_at is None
+            and None not in (ended_at, result)
+            and more.count(None) == len(more)
+        ):
+            completed.append((run, epoch, ended_at, result))
+        else:
+            others.append(row)
+    _update(tx, _STATUS, _STATUS_COLUMNS, statuses)
+    _update(tx, _COMPLETED, _COMPLETED_COLUMNS, completed)
+    _update(tx, _UPDATE, _UPDATE_COLUMNS, others)
 
 
 def _update(tx: Tx, sql: str, columns: str, rows: list[tuple[Any, ...]]) -> None:
