@@ -16,7 +16,7 @@ from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import InputRejected, TooLarge
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.moments import microseconds, moment
-from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.texts import bytes_of, compact, compact_all
 from flowgraph_runtime.validation import storable, validated
@@ -69,6 +69,19 @@ class Acceptance:
             _keep_aside(rows[index], "invalid", str(one)[:REASON_LIMIT])
         return rows, [run for index in sorted(starting) for run in self._distribution.runs(starting[index], rows[index])]
 
+    def alike(self, name: str, data: list[str], source: str | None) -> AlikeEvents | None:
+        """Return events of one name, each given by nothing but its data, as rows that are alike; None, and nothing is judged,
+        where one of them has to go its own way."""
+        cls = self._registry.events.get(name)
+        if cls is None or not self._distribution.are_alike(name) or max(map(len, data)) * 4 > EVENT_LIMIT:
+            return None
+        events: list[Event] | None = None
+        for some in (data[:1], data):  # the first one tells most often that it is no use
+            events = self._fitting(cls, some)
+            if events is None or not self._distribution.are_data(cls, events, some):
+                return None
+        return self._distribution.alike(events[0], name, data, source) if events else None
+
     def event(self, cls: type[Event], text: str, prefix: str) -> Event:
         """Return the JSON text as an event of a class. Raises `InputRejected`, its pointers below `prefix`."""
         event: Event = validated(self._adapters_of(cls)[0], text, prefix)
@@ -99,17 +112,17 @@ class Acceptance:
             for row in rows:
                 _keep_aside(row, "unknown", _UNKNOWN)
             return [None] * len(rows)
-        events = self._fitting(cls, rows)
+        events = self._fitting(cls, [row.data for row in rows])
         if events is None:
             return [self._complete_one(cls, row) for row in rows]
         if self._distribution.complete_all(cls, rows, events):
             return events
         return [self._complete_one(cls, row, event) for row, event in zip(rows, events, strict=True)]
 
-    def _fitting(self, cls: type[Event], rows: Sequence[EventRow]) -> list[Event] | None:
-        """The events of the rows, None when anything is wrong with one of them."""
+    def _fitting(self, cls: type[Event], data: Sequence[str]) -> list[Event] | None:
+        """The events of these data, None when anything is wrong with one of them."""
         try:
-            return self._adapters_of(cls)[1].validate_json(f"[{','.join(row.data for row in rows)}]")
+            return self._adapters_of(cls)[1].validate_json(f"[{','.join(data)}]")
         except Exception:  # whatever a validator of the author's class raises
             return None
 

@@ -14,7 +14,7 @@ from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.keys import event_keys
 from flowgraph_runtime.moments import moment
 from flowgraph_runtime.payloads import PlainPayloads
-from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
 from flowgraph_runtime.registry import Registry
 
 
@@ -60,9 +60,7 @@ class Distribution:
         paths = self._registry.paths_of(names)
         if self._registry.judges(cls.event_name) or any(path.startswith("meta") for path in paths):
             return False
-        if cls not in self._plain:
-            self._plain[cls] = PlainPayloads(cls)
-        texts = self._plain[cls].texts(events, rows)
+        texts = self._payloads_of(cls).texts(events, rows)
         if texts is None:
             return False
         for row, event, text in zip(rows, events, texts, strict=True):
@@ -70,6 +68,26 @@ class Distribution:
             if paths:
                 row.keys = event_keys(event, paths)
         return True
+
+    def are_data(self, cls: type[Event], events: Sequence[Event], data: list[str]) -> bool:
+        """Whether these texts, from which events of this class were made, are just what their payloads hold of them."""
+        return self._payloads_of(cls).are_data(events, data)
+
+    def alike(self, event: Event, name: str, data: list[str], source: str | None) -> AlikeEvents:
+        """Return new events that are sent as `name` as rows: `data` of events that `are_alike`, as `are_data` says; `event` is
+        one of them."""
+        now = self._clock.now()
+        frame = self._payloads_of(type(event)).frame(event, name, now, source)
+        return AlikeEvents(name, self._registry.names_of(name), self._ids.events(len(data)), data, frame, now, source)
+
+    def are_alike(self, name: str) -> bool:
+        """Whether events of this name, which the code declares, start nothing and have no keys."""
+        return not self._registry.starts_runs(name) and not self._registry.paths_of(self._registry.names_of(name))
+
+    def _payloads_of(self, cls: type[Event]) -> PlainPayloads:
+        if cls not in self._plain:
+            self._plain[cls] = PlainPayloads(cls)
+        return self._plain[cls]
 
     def runs(self, event: Event, row: EventRow) -> list[NewRun]:
         """Return the runs that the event starts, one per workflow that it triggers."""

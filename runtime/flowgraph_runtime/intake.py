@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -80,8 +81,18 @@ class Intake:
             raise TooLarge("a request", len(posted), BATCH_LIMIT, "events")
         rows, runs = self._acceptance.accept(posted, lenient=lenient)
         results = await self._create(runs, partial(self._store.ingest, rows, runs))
-        self._meter.received(rows)
+        self._meter.received(Counter(row.status for row in rows))
         return results
+
+    async def send_alike(self, name: str, data: list[str], source: str) -> list[str] | None:
+        """Store events of one name, all or nothing, and wake the waits that they match -> their ids. None, and nothing is stored,
+        when one of them has to be looked at by itself: then `send` is the way. Raises what `send` does."""
+        events = self._acceptance.alike(name, data, source) if len(data) <= BATCH_LIMIT else None
+        if events is None:
+            return None
+        await self._store.ingest_alike(events)
+        self._meter.received({"stored": len(events.ids)})
+        return events.ids
 
     async def start(self, workflow: str, given: object, idempotency_key: str | None = None) -> tuple[str, bool]:
         """Start a run of one workflow by hand; return its id and whether it is new (False: the key was used before).

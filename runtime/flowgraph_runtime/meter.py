@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from time import perf_counter
 from typing import TypeVar
-
-from flowgraph_runtime.records import EventRow
 
 G = TypeVar("G")
 T = TypeVar("T")
@@ -102,9 +100,9 @@ class Meter:
         """Count a run's new status."""
         self.moves[workflow if workflow in self._workflows else OTHER, status] += 1
 
-    def received(self, rows: Iterable[EventRow]) -> None:
-        """Count events that came in."""
-        self.events.update(row.status for row in rows)
+    def received(self, counts: Mapping[str, int]) -> None:
+        """Count events that came in, by status."""
+        self.events.update(counts)
 
     def timed(self, commit: Callable[[list[G]], Awaitable[T]]) -> Callable[[list[G]], Awaitable[T]]:
         """Return the same commit, measured."""

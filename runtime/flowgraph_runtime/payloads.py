@@ -18,6 +18,7 @@ from flowgraph_runtime.texts import usual_texts, values_of
 
 _PLAIN = {str, int, bool, float, NoneType}
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_BEFORE_ID = ',"meta":{"id":"'
 
 
 class PlainPayloads:
@@ -41,9 +42,21 @@ class PlainPayloads:
             return None
         head, sets, tails = self._beginning(events[0]), self._given(events), _metas(rows)
         return [
-            f'{head}{body}{given},"meta":{{"id":"{row.id}",{tail}'
+            f'{head}{body}{given}{_BEFORE_ID}{row.id}",{tail}'
             for body, given, row, tail in zip(bodies, sets, rows, tails, strict=True)
         ]
+
+    def are_data(self, events: Sequence[Event], data: Sequence[str]) -> bool:
+        """Whether these texts, from which the events were made, are their fields, all of them given, as `texts` writes them."""
+        if not self._possible or set(map(type, events)) != {self._cls}:
+            return False
+        fields = [vars(event) for event in events]
+        return usual_texts(fields) == data and self._are_plain(fields) and self._are_given(events)
+
+    def frame(self, event: Event, name: str, ts: int, source: str | None) -> tuple[str, str, str]:
+        """Return what the payload of an event, all of whose fields are given, has before its fields, between them and its id, and
+        after that."""
+        return self._beginning(event), _BEFORE_ID, f'",{_meta(name, ts, source)}'
 
     def _are_plain(self, fields: Sequence[dict[str, Any]]) -> bool:
         if not all(map(self._names.__eq__, map(tuple, fields))):
@@ -62,11 +75,14 @@ class PlainPayloads:
             self._head = f'{orjson.dumps(members).decode()[:-1]},"v":'
         return self._head
 
+    def _are_given(self, events: Sequence[Event]) -> bool:
+        return all(self._all == event.__pydantic_fields_set__ for event in events)
+
     def _given(self, events: Sequence[Event]) -> list[str]:
         """Which fields were given, for each event where some have their defaults."""
-        given = [event.__pydantic_fields_set__ for event in events]
-        if all(map(self._all.__eq__, given)):
+        if self._are_given(events):
             return [""] * len(events)
+        given = [event.__pydantic_fields_set__ for event in events]
         return ["" if names == self._all else f',"set":{orjson.dumps(sorted(names)).decode()}' for names in given]
 
 

@@ -85,6 +85,31 @@ class EventRow:
         return (self.name, *(name for name in self.names if name != self.name))
 
 
+class AlikeEvents(NamedTuple):
+    """Received events of one name that differ in their ids and data alone, and start nothing: no keys, no sender's id. `frame`:
+    what their payloads have before the data, between it and the id, and after that. `names`: as of `EventRow`."""
+
+    name: str
+    names: tuple[str, ...]
+    ids: list[str]
+    data: list[str]
+    frame: tuple[str, str, str]
+    ts: int
+    source: str | None
+
+    def payloads(self) -> list[str]:
+        """Return the payload of each event."""
+        before, between, after = self.frame
+        return [f"{before}{data}{between}{id}{after}" for data, id in zip(self.data, self.ids, strict=True)]
+
+    def rows(self) -> list[EventRow]:
+        """Return each event as a row of its own."""
+        return [
+            EventRow(id, self.name, data, payload, self.ts, self.ts, self.source, names=self.names)
+            for id, data, payload in zip(self.ids, self.data, self.payloads(), strict=True)
+        ]
+
+
 @dataclass(slots=True)
 class NewRun:
     """A run to be created: by an event, by hand, by another run (`parent_run`, which waits for it with a `parent_serial`).

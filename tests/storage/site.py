@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from flowgraph_runtime.clock import ManualClock
-from flowgraph_runtime.records import EventRow, JournalRow, LoadedRun, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.records import AlikeEvents, EventRow, JournalRow, LoadedRun, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage import CommitNews, IngestResult, Store
 
 T = TypeVar("T")
@@ -55,6 +55,10 @@ class Site:
         pairs = tuple(keys.items())
         now = self.clock.now()
         return EventRow(self.name("evt"), name, data, PAYLOAD, now, 0, client_id=client_id, keys=pairs, dedup=dedup)
+
+    def alike(self, name: str, *data: str, source: str | None = None) -> AlikeEvents:
+        frame = ('{"$model":"Started","v":', ',"meta":{"id":"', '"}}')
+        return AlikeEvents(name, (name,), [self.name("evt") for _ in data], list(data), frame, self.clock.now(), source)
 
     def new_run(self, event: EventRow | None = None, **more: Any) -> NewRun:
         id = None if event is None else event.id

@@ -55,7 +55,7 @@ def test_a_client_id_with_other_data_conflicts_and_nothing_of_the_batch_is_store
     assert site.run(site.store.claim(site.epoch, 10)) == []
 
 
-def together(site: Site, *sends: Coroutine[Any, Any, list[IngestResult]]) -> list[Any]:
+def together(site: Site, *sends: Coroutine[Any, Any, list[IngestResult] | None]) -> list[Any]:
     """Send while the writer is busy, so that all of them wait for it -> results and errors."""
     gate = threading.Event()
 
@@ -191,6 +191,69 @@ def test_bad_text_in_an_event_stores_nothing(site: Site, text: str) -> None:
     with pytest.raises(UnstorableText, match="event 'start' cannot be stored"):
         site.ingest(good, site.event(data=text))
     assert site.run(site.store.event(good.id)) is None
+
+
+def test_alike_events_are_stored_as_each_of_them_would_be(site: Site) -> None:
+    alike = site.alike("paid", *(f'{{"n":{n}}}' for n in range(1_500)), source="api")
+    first, *_, last = rows = alike.rows()
+    assert first.payload == f'{{"$model":"Started","v":{{"n":0}},"meta":{{"id":"{first.id}"}}}}'
+    site.run(site.store.ingest_alike(alike))
+    single = replace(rows[700], id=site.name("evt"))
+    site.ingest(single)
+    alone = site.run(site.store.event(single.id))
+    for row in (first, last, rows[700]):
+        page = site.run(site.store.event(row.id))
+        assert alone is not None
+        assert page is not None
+        found = replace(page.event, received_at=0), page.started, page.taken_by
+        assert found == (replace(alone.event, id=row.id, data=row.data, payload=row.payload, received_at=0), (), ())
+    newest, _ = site.run(site.store.events(limit=1_600))
+    assert [row.id for row in reversed(newest)] == [*(row.id for row in rows), single.id]
+    assert [row.payload for row in reversed(newest)] == [*(row.payload for row in rows), single.payload]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_wait_gets_alike_events_in_their_order(site: Site, early: bool) -> None:
+    (run,) = site.started()
+    keyed, bare = site.wait(run, 1, release=False, booking="s:1"), site.wait(run, 2, release=False)
+    alike = site.alike("paid", "{}", '{"n":1}')
+    others = site.alike("sold", "{}")
+    if not early:
+        site.commit(keyed, bare)
+    together(site, site.store.ingest_alike(alike), site.store.ingest_alike(others))
+    if early:
+        site.commit(keyed, bare)
+    assert site.offered(run) == [(id, (2,)) for id in alike.ids]
+    assert [row.payload for row in site.run(site.store.inbox([run]))] == alike.payloads()
+
+
+def test_alike_events_wake_a_wait_for_an_earlier_name(site: Site) -> None:
+    (run,) = site.started()
+    site.commit(site.wait(run, name="bought"))
+    renamed = site.alike("paid", "{}")._replace(names=("paid", "bought"))
+    site.run(site.store.ingest_alike(renamed))
+    assert site.offered(run) == [(renamed.ids[0], (1,))]
+
+
+def test_alike_events_of_which_one_is_there_already_are_refused(site: Site) -> None:
+    first = site.alike("paid", "{}")
+    site.run(site.store.ingest_alike(first))
+    again = site.alike("paid", "{}", "{}", "{}")
+    again.ids[1] = first.ids[0]
+    other = site.alike("paid", "{}")
+    answers = together(site, site.store.ingest_alike(again), site.store.ingest_alike(other))
+    assert isinstance(answers[0], Conflict)
+    assert answers[1] is None
+    stored, _ = site.run(site.store.events(limit=10))
+    assert [row.id for row in stored] == [other.ids[0], first.ids[0]]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\udc00"])
+def test_bad_text_in_one_of_alike_events_stores_nothing(site: Site, text: str) -> None:
+    alike = site.alike("paid", "{}", text)
+    with pytest.raises(UnstorableText, match="event 'paid' cannot be stored"):
+        site.run(site.store.ingest_alike(alike))
+    assert site.run(site.store.event(alike.ids[0])) is None
 
 
 _KEYS: list[dict[str, Any]] = [{"booking": "s:1"}, {"booking": "s:1", "guest": "s:g"}, {}, {"booking": "s:" + "long" * 200}]

@@ -4,12 +4,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, text
 
 from flowgraph_runtime.storage.text import check_text
 from flowgraph_runtime.storage.transaction import Tx
+
+T = TypeVar("T")
+
+
+class _Write(Protocol):
+    def __call__(self, act: Callable[[Tx], T]) -> Awaitable[T]: ...
+
+
+class _Read(Protocol):
+    def __call__(self, query: Callable[[Connection], T]) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +67,27 @@ def list_keys(connection: Connection, sha256: str | None = None) -> list[KeyRow]
     return [
         KeyRow(id, name, prefix, digest, tuple(scopes.split()), at, gone) for id, name, prefix, digest, scopes, at, gone in found
     ]
+
+
+class ApiKeys:
+    """The keys of a store, with its two ways to the database."""
+
+    def __init__(self, write: _Write, read: _Read) -> None:
+        self._write = write
+        self._read = read
+
+    async def create(self, key: KeyRow) -> None:
+        """Store an API key."""
+        await self._write(lambda tx: create_key(tx, key))
+
+    async def revoke(self, id: str) -> bool:
+        """Revoke an API key; False when there is none in use with this id."""
+        return await self._write(lambda tx: revoke_key(tx, id))
+
+    async def all(self) -> list[KeyRow]:
+        """All keys, oldest first."""
+        return await self._read(list_keys)
+
+    async def find(self, sha256: str) -> KeyRow | None:
+        """The key in use with this SHA-256."""
+        return next(iter(await self._read(lambda connection: list_keys(connection, sha256))), None)

@@ -9,10 +9,10 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from flowgraph_runtime.records import EventRow, NewRun
+from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
 from flowgraph_runtime.storage.errors import Conflict
 from flowgraph_runtime.storage.keys import stored_value
-from flowgraph_runtime.storage.matching import offer_to_waits
+from flowgraph_runtime.storage.matching import offer_alike, offer_to_waits
 from flowgraph_runtime.storage.runs import insert_runs
 from flowgraph_runtime.storage.text import are_storable, check_text
 from flowgraph_runtime.storage.transaction import Tx
@@ -107,6 +107,27 @@ def ingest_all(tx: Tx, parts: Sequence[tuple[Sequence[EventRow], Sequence[NewRun
         seen.update(event.id for event in events)
     results = iter(ingest(tx, [event for events, _ in parts for event in events], runs))
     return [[next(results) for _ in events] for events, _ in parts]
+
+
+def ingest_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> list[None]:
+    """Store events that are new and start nothing. Raises Conflict when there is an event with the id of one of them."""
+    for events in parts:
+        offer_alike(tx, events, _store_alike(tx, events))
+    return [None] * len(parts)
+
+
+def _store_alike(tx: Tx, events: AlikeEvents) -> dict[str, int]:
+    if not are_storable(chain((events.name, events.source), events.data)):
+        check_text(f"event {events.name!r}", events.name, events.source, *events.data)
+    shared = (events.ts, tx.now, events.source, None, "stored", None, None, None)
+    columns = ([one] * len(events.ids) for one in shared)
+    name = [events.name] * len(events.ids)
+    numbers = tx.sql.insert_new("fg_event", _COLUMNS, [events.ids, name, events.data, events.payloads(), *columns])
+    if len(numbers) < len(events.ids):
+        id = next(id for id in events.ids if id not in numbers)
+        raise Conflict("event id", id, id)
+    tx.effects.news.events += events.ids
+    return numbers
 
 
 def _identity(event: EventRow) -> tuple[str, str]:

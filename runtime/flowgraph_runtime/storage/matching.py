@@ -13,7 +13,8 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias
 
-from flowgraph_runtime.records import EventRow, WaitRow
+from flowgraph_runtime.records import AlikeEvents, EventRow, WaitRow
+from flowgraph_runtime.storage.database import Rows
 from flowgraph_runtime.storage.early import begin_reading
 from flowgraph_runtime.storage.keys import NO_KEY, bucket, stored_value
 from flowgraph_runtime.storage.transaction import Offer, Tx
@@ -33,6 +34,12 @@ def event_buckets(events: Sequence[EventRow]) -> Iterator[int]:
             yield bucket(event.name, f"\1{event.dedup or 'client'}", event.client_id)
 
 
+def alike_buckets(events: AlikeEvents) -> Iterator[int]:
+    """The locks for storing these events."""
+    for name in {events.name, *events.names}:
+        yield bucket(name, *NO_KEY)
+
+
 def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:
     """The locks for opening these waits."""
     for wait in waits:
@@ -41,16 +48,17 @@ def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:
             yield bucket(name, path, stored_value(value))
 
 
+def offer_alike(tx: Tx, events: AlikeEvents, numbers: Mapping[str, int]) -> None:
+    """Offer events that were just stored, with these numbers, to the open waits for any of their name."""
+    if _open_waits(tx, [(name, *NO_KEY) for name in {events.name, *events.names}]):
+        offer_to_waits(tx, {numbers[row.id]: row for row in events.rows()})
+
+
 def offer_to_waits(tx: Tx, events: Mapping[int, EventRow], first_seen: Mapping[tuple[int, int], int] = NEVER_NEW) -> None:
     """Offer events that were just stored, with their numbers, to the open waits they match. `first_seen`: the number of the first
     event that waits (run, serial) see that were opened among these events."""
     stored = {number: event for number, event in events.items() if event.status == "stored"}
-    found = tx.sql.each(
-        "SELECT given.name, given.path, given.value, w.run, w.serial, w.more FROM given"
-        " JOIN fg_wait w ON w.name = given.name AND w.path = given.path AND w.value = given.value WHERE w.cursor IS NULL",
-        "name text, path text, value text",
-        list(_distinct_keys(stored.values())),
-    )
+    found = _open_waits(tx, list(_distinct_keys(stored.values())))
     if not found:
         return
     looked_up: dict[Key, list[int]] = defaultdict(list)
@@ -64,6 +72,15 @@ def offer_to_waits(tx: Tx, events: Mapping[int, EventRow], first_seen: Mapping[t
                 serials[number, run].append(serial)
     for (number, run), matching in sorted(serials.items()):
         tx.effects.offers.append(_offer(run, number, stored[number].id, sorted(set(matching))))
+
+
+def _open_waits(tx: Tx, keys: list[Key]) -> Rows:
+    return tx.sql.each(
+        "SELECT given.name, given.path, given.value, w.run, w.serial, w.more FROM given"
+        " JOIN fg_wait w ON w.name = given.name AND w.path = given.path AND w.value = given.value WHERE w.cursor IS NULL",
+        "name text, path text, value text",
+        keys,
+    )
 
 
 def _distinct_keys(events: Iterable[EventRow]) -> set[Key]:

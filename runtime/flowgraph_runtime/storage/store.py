@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from flowgraph_runtime.clock import Clock, SystemClock
-from flowgraph_runtime.records import EventRow, InboxRow, JournalRow, LoadedRun, NewRun, RunRow, Transition
-from flowgraph_runtime.storage import apikeys, events, loading, machines, ownership, reads, runs, timers
-from flowgraph_runtime.storage.apikeys import KeyRow
+from flowgraph_runtime.records import AlikeEvents, EventRow, InboxRow, JournalRow, LoadedRun, NewRun, RunRow, Transition
+from flowgraph_runtime.storage import events, loading, machines, ownership, reads, runs, timers
+from flowgraph_runtime.storage.apikeys import ApiKeys
 from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.deployed import read_machines
 from flowgraph_runtime.storage.errors import StorageError, StoreClosed, UnknownRun
 from flowgraph_runtime.storage.events import IngestResult
 from flowgraph_runtime.storage.fleet import LEASE, Fleet
 from flowgraph_runtime.storage.keys import bucket
-from flowgraph_runtime.storage.matching import event_buckets
+from flowgraph_runtime.storage.matching import alike_buckets, event_buckets
 from flowgraph_runtime.storage.opening import open_database
 from flowgraph_runtime.storage.reads import EventPage, MachineRow
 from flowgraph_runtime.storage.retention import Expiry
@@ -70,7 +70,8 @@ class Store:
         self.deployed_machines = partial(self._read, read_machines)
         self.inbox_backlog = partial(self._read, reads.inbox_backlog)
         self.next_timer = partial(self._read, reads.next_timer)
-        self.list_keys = partial(self._read, apikeys.list_keys)
+        keys = ApiKeys(self._write, self._read)
+        self.create_key, self.revoke_key, self.list_keys, self.find_key = keys.create, keys.revoke, keys.all, keys.find
         self.workflows = partial(self._read, reads.workflows)
         self.key_paths = partial(self._read, reads.key_paths)
         self.live_machines: Callable[[Collection[str]], Coroutine[Any, Any, dict[str, int]]]
@@ -135,6 +136,11 @@ class Store:
         self._room.check()
         return await self._write(Shared(events.ingest_all, (events_, runs_)), buckets=lambda: event_buckets(events_))
 
+    async def ingest_alike(self, alike: AlikeEvents) -> None:
+        """Store new events that start nothing, all or nothing; raises Conflict, UnstorableText, DatabaseFull."""
+        self._room.check()
+        await self._write(Shared(events.ingest_alike, alike), buckets=lambda: alike_buckets(alike))
+
     async def start_run(self, run: NewRun) -> tuple[str, bool]:
         """Create a run by hand -> (id, whether it is new); raises Conflict, UnknownMachine, DatabaseFull."""
         self._room.check()
@@ -165,7 +171,7 @@ class Store:
         """Move due timers into inboxes -> ids of the runs whose owners must look."""
         return await self._write(lambda tx: timers.fire_timers(tx, limit), alone=True)
 
-    # --- writing: machines, keys; epochs are `fleet`'s
+    # --- writing: machines; epochs are `fleet`'s, keys `ApiKeys`'
 
     async def save_machine(
         self, fingerprint: str, workflow: str, text: str, manifest: str, key_paths: Iterable[tuple[str, str]] = ()
@@ -177,14 +183,6 @@ class Store:
     async def set_current(self, workflow: str, fingerprint: str) -> None:
         """New runs of the workflow take this machine; raises UnknownMachine."""
         await self._write(lambda tx: machines.set_current(tx, workflow, fingerprint))
-
-    async def create_key(self, key: KeyRow) -> None:
-        """Store an API key."""
-        await self._write(lambda tx: apikeys.create_key(tx, key))
-
-    async def revoke_key(self, id: str) -> bool:
-        """Revoke an API key; False when there is none in use with this id."""
-        return await self._write(lambda tx: apikeys.revoke_key(tx, id))
 
     # --- reading
 
@@ -266,11 +264,6 @@ class Store:
     async def machine(self, fingerprint: str) -> MachineRow | None:
         """A stored machine."""
         return await self._read(lambda connection: reads.machine(connection, fingerprint))
-
-    async def find_key(self, sha256: str) -> KeyRow | None:
-        """The key in use with this SHA-256."""
-        found = await self._read(lambda connection: apikeys.list_keys(connection, sha256))
-        return found[0] if found else None
 
     async def ask(self, query: Callable[[Connection], T]) -> T:
         """Run one of this package's queries for pages (`run_pages`, `event_pages`, `overview`)."""
