@@ -76,7 +76,7 @@ async def post_all(port: int, contents: Sequence[bytes], connections: int) -> No
 async def nothing() -> AsyncIterator[tuple[int, int]]:
     """The null route served by uvicorn -> its port and process."""
     port = free_port()
-    options = ["--port", str(port), "--no-access-log", "--log-level", "critical", "--lifespan", "on"]
+    options = ["--port", str(port), "--no-access-log", "--log-level", "critical", "--lifespan", "on", "--http", "h11"]
     command = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.ingest:null_app", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220
     try:

@@ -35,7 +35,7 @@ def live(folder: Path, **settings: Any) -> Iterator[httpx2.Client]:
 @contextmanager
 def serving(app: Starlette, port: int) -> Iterator[httpx2.Client]:
     """Run uvicorn for the block."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, http="h11", log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60

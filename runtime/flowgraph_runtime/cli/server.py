@@ -34,7 +34,14 @@ class Server(uvicorn.Server):
     uvicorn itself logs nothing: the application logs what fails in a request, and `Watched` keeps the rest."""
 
     def __init__(self, app: ASGIApp, address: str, grace: int) -> None:
-        options = {"lifespan": "on", "access_log": False, "log_level": "critical", "timeout_graceful_shutdown": grace}
+        # h11 also where httptools is installed: that has no limit to the size of a request's head
+        options = {
+            "http": "h11",
+            "lifespan": "on",
+            "access_log": False,
+            "log_level": "critical",
+            "timeout_graceful_shutdown": grace,
+        }
         super().__init__(uvicorn.Config(app, **options))  # type: ignore[arg-type]  # one dict for options of several types
         self._address = address
 
