@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-T = TypeVar("T")
-
-
-def _list_of(kind: type[T]) -> Callable[[], list[T]]:
-    """`list` itself, typed: `list[T]` as a factory costs several times as much, and a transition has a dozen of them."""
-    del kind
-    return list
+from flowgraph_runtime.factories import list_of
 
 
 class JournalRow(NamedTuple):
@@ -213,8 +206,8 @@ class LoadedRun:
     run: RunRow
     snapshot_seq: int
     snapshot: str | None
-    journal: list[JournalRow] = field(default_factory=_list_of(JournalRow))
-    inbox: list[InboxRow] = field(default_factory=_list_of(InboxRow))
+    journal: list[JournalRow] = field(default_factory=list_of(JournalRow))
+    inbox: list[InboxRow] = field(default_factory=list_of(InboxRow))
 
 
 @dataclass(slots=True)
@@ -227,17 +220,17 @@ class Transition:
     slots of limits. A decision that writes nothing but its journal row, as nearly all do, is committed as that row."""
 
     run_id: str
-    rows: list[JournalRow] = field(default_factory=_list_of(JournalRow))
-    inbox: list[int] = field(default_factory=_list_of(int))  # positions consumed
-    timers: list[TimerRow] = field(default_factory=_list_of(TimerRow))
-    cleared_timers: list[int] = field(default_factory=_list_of(int))  # serials
-    waits: list[WaitRow] = field(default_factory=_list_of(WaitRow))
-    closed_waits: list[int] = field(default_factory=_list_of(int))  # serials
+    rows: list[JournalRow] = field(default_factory=list_of(JournalRow))
+    inbox: list[int] = field(default_factory=list_of(int))  # positions consumed
+    timers: list[TimerRow] = field(default_factory=list_of(TimerRow))
+    cleared_timers: list[int] = field(default_factory=list_of(int))  # serials
+    waits: list[WaitRow] = field(default_factory=list_of(WaitRow))
+    closed_waits: list[int] = field(default_factory=list_of(int))  # serials
     taken: str | None = None
-    events: list[EventRow] = field(default_factory=_list_of(EventRow))
-    event_runs: list[NewRun] = field(default_factory=_list_of(NewRun))  # runs that those events start
-    runs: list[NewRun] = field(default_factory=_list_of(NewRun))  # children
-    cancel_runs: list[tuple[str, str]] = field(default_factory=_list_of(tuple[str, str]))
+    events: list[EventRow] = field(default_factory=list_of(EventRow))
+    event_runs: list[NewRun] = field(default_factory=list_of(NewRun))  # runs that those events start
+    runs: list[NewRun] = field(default_factory=list_of(NewRun))  # children
+    cancel_runs: list[tuple[str, str]] = field(default_factory=list_of(tuple[str, str]))
     status: str | None = None
     started_at: int | None = None
     ended_at: int | None = None

@@ -18,6 +18,7 @@ from flowgraph_runtime.engine.blocks import (
     WaitAction,
 )
 from flowgraph_runtime.engine.variables import Variables
+from flowgraph_runtime.factories import list_of
 
 UNTOUCHED, ASKED, DELIVERED = range(3)
 """Cancellation of a token: not at all; to be delivered at its next wait outside a `finally`; done."""
@@ -48,7 +49,7 @@ class Token:
     id: int
     group: GroupPending | None = None
     index: int = 0
-    frames: list[Frame] = field(default_factory=list[Frame])
+    frames: list[Frame] = field(default_factory=list_of(Frame))
     pending: Pending | None = None
     cancel: int = UNTOUCHED
     watch: bool = False

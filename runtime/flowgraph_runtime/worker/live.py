@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState
+from flowgraph_runtime.factories import dict_of, set_of
 from flowgraph_runtime.limits import RunLimits
 from flowgraph_runtime.records import RunRow
 from flowgraph_runtime.steps import Hold
@@ -59,9 +60,9 @@ class LiveRun:
     discarded: bool = False
     claimed_again: bool = False
     limits: RunLimits | None = None
-    positions: set[int] = field(default_factory=set[int])
-    spent: set[int] = field(default_factory=set[int])
-    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+    positions: set[int] = field(default_factory=set_of(int))
+    spent: set[int] = field(default_factory=set_of(int))
+    attempts: dict[int, Attempt] = field(default_factory=dict_of(int, Attempt))
 
     def spend(self, positions: list[int]) -> None:
         """Note that these inbox rows are gone (or that all of the run is void)."""
