@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from flowgraph_runtime.records import NewRun, RunRow
 from flowgraph_runtime.storage.errors import Conflict, Refused
 from flowgraph_runtime.storage.rows import INPUT
-from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.text import are_storable, check_text
 from flowgraph_runtime.storage.transaction import Tx
 
 LARGE = 8_000
@@ -31,6 +31,9 @@ def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, 
     for owner in {run.owner for run in runs if run.owner is not None}:
         tx.check_epoch(owner)
     parents = tx.run_numbers({run.parent_run for run in runs if run.parent_run is not None})
+    if not are_storable(text for run in runs for text in (run.id, run.workflow, run.input, run.idempotency_key)):
+        for run in runs:
+            check_text(f"run {run.id!r}", run.id, run.workflow, run.input, run.idempotency_key)
     rows = [_row(tx, run, events, parents) for run in runs]
     numbers = tx.sql.insert_new("fg_run", _COLUMNS, list(zip(*rows, strict=True)))
     if len(numbers) < len(runs):
@@ -84,7 +87,6 @@ def _is_large(tx: Tx, run: NewRun) -> bool:
 
 
 def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Mapping[str, int]) -> tuple[object, ...]:
-    check_text(f"run {run.id!r}", run.id, run.workflow, run.input, run.idempotency_key)
     event = events[run.event_id][0] if run.event_id is not None else None
     return (
         run.id,
