@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from flowgraph_runtime.records import EventRow, NewRun, Transition, WaitRow
-from flowgraph_runtime.storage import Conflict, IngestResult, UnstorableText, early
+from flowgraph_runtime.storage import Conflict, IngestResult, UnstorableText, early, event_pages
 from tests.storage.site import SECOND, Site
 
 
@@ -207,6 +208,8 @@ def test_alike_events_are_stored_as_each_of_them_would_be(site: Site) -> None:
         assert page is not None
         found = replace(page.event, received_at=0), page.started, page.taken_by
         assert found == (replace(alone.event, id=row.id, data=row.data, payload=row.payload, received_at=0), (), ())
+        shown = site.run(site.store.ask(partial(event_pages.event_row, id=row.id)))
+        assert shown == replace(page.event, dedup=None)
     newest, _ = site.run(site.store.events(limit=1_600))
     assert [row.id for row in reversed(newest)] == [*(row.id for row in rows), single.id]
     assert [row.payload for row in reversed(newest)] == [*(row.payload for row in rows), single.payload]

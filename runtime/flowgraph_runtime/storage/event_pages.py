@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from flowgraph_runtime.records import EventRow
 from flowgraph_runtime.storage.keysets import Cursor, Found, Key, KeyPage, placed, read_page, rows_of
+from flowgraph_runtime.storage.rows import EVENT_COLUMNS
 from flowgraph_runtime.storage.run_pages import ANY, RunSummary, summaries
 
 EVENT_STATUSES = ("stored", "unknown", "invalid")
@@ -69,9 +70,7 @@ def event_row(connection: Connection, id: str) -> EventRow | None:
     return event
 
 
-_ONE = text(
-    "SELECT id, name, data, payload, ts, received_at, source, client_id, status, reason, envelope FROM fg_event WHERE id = :id"
-)
+_ONE = text(f"SELECT {EVENT_COLUMNS}, e.envelope FROM fg_event e WHERE e.id = :id")
 
 
 def _numbers(connection: Connection, wanted: EventsWanted, cursor: Cursor, edge: Key | None, count: int) -> list[Key]:

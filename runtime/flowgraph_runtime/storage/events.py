@@ -13,6 +13,7 @@ from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
 from flowgraph_runtime.storage.errors import Conflict
 from flowgraph_runtime.storage.keys import stored_value
 from flowgraph_runtime.storage.matching import offer_alike, offer_to_waits
+from flowgraph_runtime.storage.rows import DATA_MARK, ID_MARK
 from flowgraph_runtime.storage.runs import insert_runs
 from flowgraph_runtime.storage.text import are_storable, check_text
 from flowgraph_runtime.storage.transaction import Tx
@@ -119,10 +120,11 @@ def ingest_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> list[None]:
 def _store_alike(tx: Tx, events: AlikeEvents) -> dict[str, int]:
     if not are_storable(chain((events.name, events.source), events.data)):
         check_text(f"event {events.name!r}", events.name, events.source, *events.data)
-    shared = (events.ts, tx.now, events.source, None, "stored", None, None, None)
-    columns = ([one] * len(events.ids) for one in shared)
-    name = [events.name] * len(events.ids)
-    numbers = tx.sql.insert_new("fg_event", _COLUMNS, [events.ids, name, events.data, events.payloads(), *columns])
+    before, between, after = events.frame
+    payload = f"{before}{DATA_MARK}{between}{ID_MARK}{after}"
+    shared = (payload, events.ts, tx.now, events.source, None, "stored", None, None, None)
+    name, *columns = ([one] * len(events.ids) for one in (events.name, *shared))
+    numbers = tx.sql.insert_new("fg_event", _COLUMNS, [events.ids, name, events.data, *columns])
     if len(numbers) < len(events.ids):
         id = next(id for id in events.ids if id not in numbers)
         raise Conflict("event id", id, id)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from flowgraph_runtime.records import EventRow, JournalRow, RunRow
-from flowgraph_runtime.storage.rows import RUN_COLUMNS, RUN_JOINS, run_row
+from flowgraph_runtime.storage.rows import DATA_MARK, ID_MARK, RUN_COLUMNS, RUN_JOINS, run_row
 from flowgraph_runtime.storage.tables import Journal, KeyPathRow, LargeInput, MachineText, Run, StoredEvent, Taken, Workflow
 from flowgraph_runtime.storage.transitions import ENDED
 
@@ -50,6 +50,9 @@ class EventPage:
 
 
 _Parent = aliased(Run)
+_PAYLOAD: Any = func.replace(
+    func.replace(col(StoredEvent.payload), ID_MARK, col(StoredEvent.id)), DATA_MARK, col(StoredEvent.data)
+)
 _ONE_RUN = text(f"SELECT {RUN_COLUMNS} FROM fg_run r {RUN_JOINS} WHERE r.id = :id")  # noqa: S608 - of constants
 
 
@@ -60,7 +63,7 @@ def _runs() -> Any:
             col(Workflow.name),
             col(MachineText.fingerprint),
             col(StoredEvent.id),
-            col(StoredEvent.payload),
+            _PAYLOAD,
             col(_Parent.id),
             col(LargeInput.text),
         )
@@ -176,7 +179,7 @@ def _event_row(event: StoredEvent) -> EventRow:
         id=event.id,
         name=event.name,
         data=event.data,
-        payload=event.payload,
+        payload=event.payload.replace(ID_MARK, event.id).replace(DATA_MARK, event.data),
         ts=event.ts,
         received_at=event.received_at,
         source=event.source,

@@ -118,7 +118,8 @@ class KeyPathRow(Table, table=True):
 
 class StoredEvent(Table, table=True):
     """A received or emitted event. `status`: stored, unknown, invalid. `client_id`: the sender's id, unique for what `dedup`
-    says: the event (NULL: nearly all), `start`, `none`. `envelope`: what came beside the data, as JSON."""
+    says: the event (NULL: nearly all), `start`, `none`. `envelope`: what came beside the data, as JSON. `payload`: read
+    by `rows.PAYLOAD`."""
 
     __tablename__ = "fg_event"
     __table_args__ = (
