@@ -27,11 +27,12 @@ class Cut:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    def execute(self, query: object, *arguments: Any) -> Any:
-        if query != "COMMIT":
-            return self._connection.execute(query, *arguments)
+    def say(self, command: bytes) -> None:
+        if command != b"COMMIT":
+            self._connection.say(command)
+            return
         if self._let_through:
-            self._connection.execute(query)
+            self._connection.say(command)
         self._connection.close()
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
@@ -103,7 +104,7 @@ def test_a_statement_that_takes_too_long_is_tried_with_less_and_refuses_nobody(s
     ) as other:  # holds a row that one of the transitions needs, for longer than a statement may take
         other.execute("SELECT 1 FROM fg_run WHERE id = %s FOR UPDATE", (runs[0],))
         writing: Any = site.store._database.writing()
-        writing._line.execute("SET statement_timeout = 200")
+        writing._line.say(b"SET statement_timeout = 200")
         steps = [Transition(run, [site.journal(run, 1)], status="running") for run in runs]
         assert site.refusals(*steps) == ["TooSlow", None]
         other.rollback()

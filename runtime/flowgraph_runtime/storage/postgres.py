@@ -8,17 +8,17 @@ import os
 import re
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from functools import lru_cache
-from typing import Any, LiteralString, TypeAlias
+from typing import Any
 from uuid import uuid4
 
 import orjson
 import psycopg
-from psycopg import errors, sql
-from psycopg.pq import ExecStatus
+from psycopg import errors
+from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -34,6 +34,7 @@ from flowgraph_runtime.storage.errors import (
     Transient,
     WriterFailed,
 )
+from flowgraph_runtime.storage.line import Line, Value
 from flowgraph_runtime.storage.listening import announcements
 from flowgraph_runtime.storage.schema import SCHEMA_LOCK
 
@@ -63,12 +64,7 @@ indexes. Not needed where no other table is read."""
 READ_TIMEOUT = "30s"
 """Of a query for a page or a worker."""
 _PATIENCE = 5.0  # seconds to find out what became of a commit, while all writing waits
-
-
-Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
-Query: TypeAlias = LiteralString | sql.SQL
-_FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
-_LOCK = "SELECT pg_advisory_xact_lock(%s, b) FROM unnest(%s::int[]) b"
+_LOCK = f"SELECT pg_advisory_xact_lock({_LOCKS}, b) FROM unnest($1::int[]) b"
 _TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, pg_current_xact_id()::text"
 
 
@@ -153,14 +149,14 @@ class PostgresWriting(Writing):
         self._xid = ""
         self._now = 0
         self._in_touch_since = 0
-        self._waiting: list[tuple[Query, Any, Callable[[Cursor], None] | None]] = []
-        self._line: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._waiting: list[tuple[str, Sequence[Value], Callable[[PGresult], None] | None]] = []
+        self._line: Line | None = None
 
     def beside(self) -> PostgresWriting:
         return PostgresWriting(self._url, self.name + _BESIDE, by_its_clock=self._by_its_clock, lease=self._lease)
 
     @property
-    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def _open(self) -> Line:
         assert self._line is not None
         return self._line
 
@@ -173,18 +169,20 @@ class PostgresWriting(Writing):
         limit = min(max(round(self._lease * 2 / 3 * 1000), _SHORTEST_TIMEOUT), _LONGEST_TIMEOUT)
         options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c lock_timeout={limit * 3 // 4}"
         options = f"{options} {_BY_INDEX}"
-        self._line = psycopg.connect(self._url, autocommit=True, options=options, application_name=self.name, **_NETWORK)
+        told: dict[str, Any] = {"application_name": self.name, "client_encoding": "UTF8", "options": options, **_NETWORK}
+        self._line = Line(psycopg.connect(self._url, autocommit=True, **told))
 
     def begin(self) -> None:
         if self._broken:
             self.connect()
         self._waiting.clear()
+        self._open.tidy()
         self._later("BEGIN")
 
     def commit(self) -> None:
         self.flush()
         try:
-            self._connection.execute("COMMIT")
+            self._open.say(b"COMMIT")
         except psycopg.OperationalError as error:
             if not self._broken:
                 raise
@@ -198,9 +196,9 @@ class PostgresWriting(Writing):
             with suppress(psycopg.OperationalError):
                 if self._broken:
                     self.connect()
-                status = self._connection.execute("SELECT pg_xact_status(%s::xid8)", (self._xid,)).fetchone()
-                if status is not None and status[0] in ("committed", "aborted"):
-                    return bool(status[0] == "committed")
+                status = self.rows("SELECT pg_xact_status(CAST(:xid AS xid8))", xid=self._xid)[0][0]
+                if status in ("committed", "aborted"):
+                    return bool(status == "committed")
             time.sleep(0.1)
         raise OutcomeUnknown(f"the connection was lost while committing transaction {self._xid}; its end could not be found out")
 
@@ -208,27 +206,26 @@ class PostgresWriting(Writing):
         self._waiting.clear()
         with suppress(psycopg.Error):
             if not self._broken:
-                self._connection.execute("ROLLBACK")
+                self._open.say(b"ROLLBACK")
 
     def rows(self, sql: str, **parameters: Any) -> Rows:
-        return self._execute(_query(sql), parameters).fetchall()
+        return self._open.rows(self._execute(*_query(sql, parameters)))
 
     def run(self, sql: str, **parameters: Any) -> int:
-        return self._execute(_query(sql), parameters).rowcount
+        return _count(self._execute(*_query(sql, parameters)))
 
     def each(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
         if not rows:
             return []
-        cursor = self._execute(_given(sql, columns), (orjson.dumps(rows).decode(),))
-        return cursor.fetchall() if cursor.description else []
+        return self._open.rows(self._execute(_given(sql, columns), [orjson.dumps(rows)]))
 
     def change(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]], then: Callable[[int], None] | None = None) -> None:
-        def heard(cursor: Cursor) -> None:
+        def heard(answer: PGresult) -> None:
             if then is not None:
-                then(cursor.rowcount)
+                then(_count(answer))
 
         if rows:
-            self._later(_given(sql, columns), (orjson.dumps(rows).decode(),), heard)
+            self._later(_given(sql, columns), [orjson.dumps(rows)], heard)
 
     def insert(self, table: str, columns: str, values: list[Any]) -> None:
         names = [name for name, _ in parse_columns(columns)]
@@ -236,7 +233,7 @@ class PostgresWriting(Writing):
         rows = list(zip(*[each_value] * len(names), strict=True))
         if rows:
             query = _given(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM given", columns, few="")
-            self._later(query, (orjson.dumps(rows).decode(),))
+            self._later(query, [orjson.dumps(rows)])
 
     def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]]) -> dict[str, int]:
         names = ", ".join(name for name, _ in parse_columns(columns))
@@ -244,20 +241,19 @@ class PostgresWriting(Writing):
         return {str(id): int(number) for id, number in self.each(new, columns, list(zip(*values, strict=True)))}
 
     def demand(self, then: Callable[[Rows], None], sql: str, **parameters: Any) -> None:
-        self._later(_query(sql), parameters, lambda cursor: then(cursor.fetchall()))
+        self._later(*_query(sql, parameters), lambda answer: then(self._open.rows(answer)))
 
     def lock_buckets(self, buckets: Iterable[int]) -> None:
         wanted = sorted(set(buckets))
         if wanted:
-            self._later(_LOCK, (_LOCKS, wanted))
+            self._later(_LOCK, [f"{{{','.join(map(str, wanted))}}}"])
 
     def ask_time(self) -> None:
         self._later(_TIME, then=self._hear_time)
 
-    def _hear_time(self, cursor: Cursor) -> None:
-        row = cursor.fetchone()
-        assert row is not None
-        now, self._xid = max(self._now, int(row[0])), str(row[1])
+    def _hear_time(self, answer: PGresult) -> None:
+        ((now, self._xid),) = self._open.rows(answer)
+        now = max(self._now, now)
         if self._now and now - self._now > self._lease * OUT_OF_TOUCH * 1_000_000:
             self._in_touch_since = now
         self._now = now
@@ -268,14 +264,12 @@ class PostgresWriting(Writing):
 
     # --- the way to the server
 
-    def _later(self, query: Query, parameters: Any = None, then: Callable[[Cursor], None] | None = None) -> None:
-        self._waiting.append((query, parameters, then))
+    def _later(self, query: str, values: Sequence[Value] = (), then: Callable[[PGresult], None] | None = None) -> None:
+        self._waiting.append((query, values, then))
 
-    def _execute(self, query: Query, parameters: Any = None) -> Cursor:
-        if not self._waiting:
-            return self._connection.execute(query, parameters)
-        answered: list[Cursor] = []
-        self._later(query, parameters, answered.append)
+    def _execute(self, query: str, values: Sequence[Value] = ()) -> PGresult:
+        answered: list[PGresult] = []
+        self._later(query, values, answered.append)
         self.flush()
         return answered[0]
 
@@ -283,18 +277,10 @@ class PostgresWriting(Writing):
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        cursors: list[Cursor] = []
-        failure: psycopg.Error | None = None
-        try:
-            with self._connection.pipeline():
-                cursors += (self._connection.execute(query, parameters) for query, parameters, _ in waiting)
-        except psycopg.Error as error:
-            failure = _first(error)
-        for cursor, (_, _, then) in zip(cursors, waiting, strict=False):
-            if cursor.pgresult is None or cursor.pgresult.status not in _FINE:
-                break
+        answers, failure = self._open.post([(query, values) for query, values, _ in waiting])
+        for answer, (_, _, then) in zip(answers, waiting, strict=False):
             if then is not None:
-                then(cursor)  # what an earlier statement says counts before a later one's failure
+                then(answer)  # what an earlier statement says counts before a later one's failure
         if failure is not None:
             raise failure
 
@@ -330,28 +316,29 @@ class PostgresWriting(Writing):
             self._line.close()
 
 
-def _first(error: psycopg.Error) -> psycopg.Error:
-    """The error that made the server skip the rest of a parcel."""
-    while isinstance(error, errors.PipelineAborted) and isinstance(error.__context__, psycopg.Error):
-        error = error.__context__
-    return error
+def _count(answer: PGresult) -> int:
+    """How many rows a statement touched."""
+    return answer.command_tuples or 0
+
+
+def _query(statement: str, parameters: Mapping[str, Value]) -> tuple[str, list[Value]]:
+    query, names = _numbered(statement)
+    return query, [parameters[name] for name in names]
 
 
 @lru_cache(maxsize=512)
-def _query(statement: str) -> sql.SQL:
-    return _trusted(re.sub(r"(?<!:):(\w+)", r"%(\1)s", statement.replace("%", "%%")))
+def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with $1, $2 and so on for its parameters, and their names."""
+    parameter = re.compile(r"(?<!:):(\w+)")
+    names = tuple(dict.fromkeys(parameter.findall(statement)))
+    return parameter.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
 @lru_cache(maxsize=512)
-def _given(statement: str, columns: str, few: str = _FEW) -> sql.SQL:
+def _given(statement: str, columns: str, few: str = _FEW) -> str:
     """One JSON document with all rows costs the client 1 microsecond a row, lists for `unnest` 30 (measured). No object of the
     user is in it, only rows of numbers and texts, so jsonb's ordering of keys and refusal of NUL do not matter."""
     pairs = parse_columns(columns)
     values = ", ".join(f"(v->>{position})::{_KINDS[kind]}" for position, (_, kind) in enumerate(pairs))
     names = ", ".join(name for name, _ in pairs)
-    return _trusted(f"WITH given({names}) AS (SELECT {values} FROM jsonb_array_elements(%s::jsonb) v{few}) {statement}")
-
-
-def _trusted(statement: str) -> sql.SQL:
-    """psycopg takes statements as literals only; ours are put together from literals of this package."""
-    return sql.SQL(statement)  # type: ignore[arg-type,unused-ignore]
+    return f"WITH given({names}) AS (SELECT {values} FROM jsonb_array_elements($1::jsonb) v{few}) {statement}"
