@@ -75,12 +75,14 @@ class Acceptance:
         cls = self._registry.events.get(name)
         if cls is None or not self._distribution.are_alike(name) or max(map(len, data)) * 4 > EVENT_LIMIT:
             return None
-        events: list[Event] | None = None
-        for some in (data[:1], data):  # the first one tells most often that it is no use
-            events = self._fitting(cls, some)
-            if events is None or not self._distribution.are_data(cls, events, some):
-                return None
-        return self._distribution.alike(events[0], name, data, source) if events else None
+        first = self._fitting(cls, data[:1])  # tells most often that it is no use
+        if first is None or not self._distribution.are_data(cls, first, data[:1]):
+            return None
+        taken = self._distribution.take(cls, data)
+        if taken is None:
+            events = self._fitting(cls, data)
+            taken = events is not None and self._distribution.are_data(cls, events, data)
+        return self._distribution.alike(first[0], name, data, source) if taken else None
 
     def event(self, cls: type[Event], text: str, prefix: str) -> Event:
         """Return the JSON text as an event of a class. Raises `InputRejected`, its pointers below `prefix`."""

@@ -73,6 +73,10 @@ class Distribution:
         """Whether these texts, from which events of this class were made, are just what their payloads hold of them."""
         return self._payloads_of(cls).are_data(events, data)
 
+    def take(self, cls: type[Event], data: list[str]) -> bool | None:
+        """Whether events of this class would be made from these texts and `are_data`; None when they have to be made to know."""
+        return self._payloads_of(cls).take(data)
+
     def alike(self, event: Event, name: str, data: list[str], source: str | None) -> AlikeEvents:
         """Return new events that are sent as `name` as rows: `data` of events that `are_alike`, as `are_data` says; `event` is
         one of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from types import NoneType
 from typing import Any
@@ -15,6 +15,7 @@ from flowgraph.codec import encode
 from flowgraph_runtime.moments import moment
 from flowgraph_runtime.records import EventRow
 from flowgraph_runtime.texts import usual_texts, values_of
+from flowgraph_runtime.verbatim import kinds_of
 
 _PLAIN = {str, int, bool, float, NoneType}
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -31,6 +32,7 @@ class PlainPayloads:
         self._all = set(self._names)
         self._possible = not cls.__private_attributes__ and cls.model_config.get("extra") != "allow"
         self._head: str | None = None
+        self._kinds = list((kinds_of(cls) or {}).values())
 
     def texts(self, events: Sequence[Event], rows: Sequence[EventRow]) -> list[str] | None:
         """Return the payload of each event, whose row has its id, name, time and source; None when one of them is not plain."""
@@ -53,6 +55,20 @@ class PlainPayloads:
         fields = [vars(event) for event in events]
         return usual_texts(fields) == data and self._are_plain(fields) and self._are_given(events)
 
+    def take(self, data: Sequence[str]) -> bool | None:
+        """Whether the class takes these texts as they are, and `are_data` would be true of its events; None when that has to be
+        asked."""
+        if not self._possible or not self._kinds:
+            return None
+        try:
+            values: list[dict[str, Any]] = orjson.loads(f"[{','.join(data)}]")
+        except orjson.JSONDecodeError:
+            return False
+        if set(map(type, values)) != {dict} or not all(map(self._names.__eq__, map(tuple, values))):
+            return False
+        columns: Iterable[tuple[Any, ...]] = zip(*map(values_of, values), strict=True)
+        return all(map(_fits, columns, self._kinds)) and usual_texts(values) == data
+
     def frame(self, event: Event, name: str, ts: int, source: str | None) -> tuple[str, str, str]:
         """Return what the payload of an event, all of whose fields are given, has before its fields, between them and its id, and
         after that."""
@@ -63,7 +79,7 @@ class PlainPayloads:
             return False
         values = list(chain.from_iterable(map(values_of, fields)))
         kinds = set(map(type, values))
-        if int in kinds and not all(_SMALLEST <= value <= _LARGEST for value in values if type(value) is int):
+        if int in kinds and not _are_small(values):
             return False
         return kinds <= _PLAIN and (float not in kinds or all(math.isfinite(value) for value in values if type(value) is float))
 
@@ -84,6 +100,16 @@ class PlainPayloads:
             return [""] * len(events)
         given = [event.__pydantic_fields_set__ for event in events]
         return ["" if names == self._all else f',"set":{orjson.dumps(sorted(names)).decode()}' for names in given]
+
+
+def _fits(values: Sequence[Any], taken: set[type]) -> bool:
+    kinds = set(map(type, values))
+    return kinds <= taken and (int not in kinds or _are_small(values))
+
+
+def _are_small(values: Sequence[Any]) -> bool:
+    """Whether those that are whole numbers have 64 bits: others the codec writes in its own way."""
+    return all(_SMALLEST <= value <= _LARGEST for value in values if type(value) is int)
 
 
 def _metas(rows: Sequence[EventRow]) -> list[str]:

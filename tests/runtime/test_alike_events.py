@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from random import Random
-from typing import Any
+from types import NoneType
+from typing import Annotated, Any, Literal
 
+import orjson
 import pytest
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from flowgraph import Event
 from flowgraph_compiler.pipeline import compile_targets
 from flowgraph_runtime.acceptance import Acceptance
 from flowgraph_runtime.api.events import as_usual, data_of_each
@@ -17,9 +21,11 @@ from flowgraph_runtime.app import create_app
 from flowgraph_runtime.clock import ManualClock
 from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.identifiers import Identifiers
+from flowgraph_runtime.payloads import PlainPayloads
 from flowgraph_runtime.records import AlikeEvents, EventRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.settings import Settings
+from flowgraph_runtime.verbatim import kinds_of
 from tests.runtime.live import serving
 from tests.runtime.server import free_port
 
@@ -240,6 +246,127 @@ def test_random_bodies_are_taken_only_as_what_they_are(registry: Registry) -> No
             broken += refused(body)
     assert taken > 400
     assert broken > 300
+
+
+TEXTS = ["", "a", " a ", "A", "12", "true", "long" * 20, "ü"]
+VALUES: list[Any] = [*TEXTS, 0, -1, 7, 2**63 - 1, 2**63, 0.5, 7.0, -0.0, True, False, None, [], ["a"], {}, {"a": 1}]
+
+
+class Plain(Event, name="plain"):
+    model_config = ConfigDict(frozen=True)
+    a: str
+    b: int | None = None
+    c: float = 0.5
+    d: bool = Field(default=False, description="whether")
+
+
+class Alone(Event):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    a: None
+    b: str
+
+
+class Short(Event):
+    a: Annotated[str, Field(max_length=5)]
+
+
+class Lowered(Event):
+    model_config = ConfigDict(str_to_lower=True)
+    a: str
+
+
+class Aliased(Event):
+    a: str = Field(alias="b")
+
+
+class Checked(Event):
+    a: str
+
+    @model_validator(mode="after")
+    def check(self) -> Checked:
+        assert self.a != "a"
+        return self
+
+
+class Before(Event):
+    a: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def change(cls, data: Any) -> Any:
+        return {"a": "changed"} if data == {"a": "a"} else data
+
+
+class Upper(Event):
+    a: Annotated[str, AfterValidator(str.upper)]
+
+
+class Watching(Event):
+    a: str
+
+    def model_post_init(self, context: Any, /) -> None:
+        assert self.a != "a"
+
+
+class Own(Event):
+    a: str
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**{key: f"{value}!" for key, value in data.items()})
+
+
+class Either(Event):
+    a: str | int
+
+
+class Recursive(Event):
+    a: Recursive | None
+
+
+class Chosen(Event):
+    a: Literal["a", "b"]
+
+
+class Listed(Event):
+    a: list[str]
+
+
+class Empty(Event):
+    pass
+
+
+JUST_LOOKED_AT: dict[type[Event], dict[str, set[type]]] = {
+    Plain: {"a": {str}, "b": {int, NoneType}, "c": {float}, "d": {bool}},
+    Alone: {"a": {NoneType}, "b": {str}},
+    Empty: {},
+}
+JUDGED = [Short, Lowered, Aliased, Checked, Before, Upper, Watching, Own, Either, Recursive, Chosen, Listed]
+
+
+@pytest.mark.parametrize("cls", [*JUST_LOOKED_AT, *JUDGED])
+def test_only_classes_that_look_at_types_alone_take_their_data_without_an_instance(cls: type[Event]) -> None:
+    assert kinds_of(cls) == JUST_LOOKED_AT.get(cls)
+
+
+@pytest.mark.parametrize("cls", [Plain, Alone])
+def test_what_is_taken_without_an_instance_is_what_the_instance_would_hold(cls: type[Event]) -> None:
+    random = Random(3)
+    payloads = PlainPayloads(cls)
+    kinds = [[value for value in VALUES if type(value) in taken] for taken in JUST_LOOKED_AT[cls].values()]
+    seen = {True: 0, False: 0}
+    for _ in range(2_000):
+        fields = [random.choice(VALUES if random.random() < 0.1 else likely) for likely in kinds]
+        data = [orjson.dumps(dict(zip(cls.model_fields, fields, strict=True))).decode()]
+        taken = payloads.take(data)
+        assert taken is not None
+        seen[taken] += 1
+        try:
+            events = [cls.model_validate_json(data[0])]
+        except ValidationError:
+            assert not taken
+        else:
+            assert taken == payloads.are_data(events, data)
+    assert min(seen.values()) > 200
 
 
 def refused(body: bytes) -> bool:
