@@ -78,7 +78,7 @@ class Acceptance:
         first = self._fitting(cls, data[:1])  # tells most often that it is no use
         if first is None or not self._distribution.are_data(cls, first, data[:1]):
             return None
-        taken = self._distribution.take(cls, data)
+        taken = self._distribution.take(cls, data) if len(data) > 1 else True
         if taken is None:
             events = self._fitting(cls, data)
             taken = events is not None and self._distribution.are_data(cls, events, data)

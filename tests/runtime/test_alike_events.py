@@ -138,7 +138,8 @@ def by_the_short_way(registry: Registry, body: bytes) -> AlikeEvents | None:
 
 
 def by_the_long_way(registry: Registry, body: bytes) -> list[EventRow]:
-    posted = as_usual(parse(body))
+    value = parse(body)
+    posted = as_usual(value if isinstance(value, list) else [value])
     assert posted is not None
     rows, runs = acceptance_of(registry).accept(posted, lenient=False)
     assert runs == []
@@ -151,6 +152,8 @@ def heard(**more: Any) -> dict[str, Any]:
 
 TAKEN = [
     sent("heard", heard()),
+    sent("heard", heard())[1:-1],
+    sent("trimmed", {"text": "]"})[1:-1],
     sent("heard", heard(), heard(text='Ünïcode \U0001f600 \n\\ "},{\\', weight=1e300, count=None), heard(text="\x7f\x1f")),
     sent("rumour", heard(count=-(2**63)), heard(weight=-0.0)),
     sent("trimmed", *({"text": str(number)} for number in range(300))),
@@ -158,7 +161,15 @@ TAKEN = [
 LEFT = [
     b"",
     b"[]",
-    b'{"name":"heard","data":{"text":"a","weight":0.25,"count":1}}',
+    sent("heard", heard())[1:],
+    sent("heard", heard())[:-1],
+    sent("heard", heard(), heard())[1:-1],
+    body_of({"name": "heard", "data": heard(), "id": "mine"})[1:-1],
+    b'{"name":"heard","data":{"text":"a"}}',
+    b'{"name":"heard", "data":{"text":"a","weight":0.25,"count":1}}',
+    b'{"name":"trimmed","data":{"text":"a"},"data":{"text":"a"}}',
+    b'{"name":"trimmed","data":{"text":"a"},{"text":"a"}}',
+    b'{"name":"trimmed","data":{"text":"a"}}}',
     body_of({"name": "heard", "data": heard(), "id": "mine"}),
     body_of({"name": "heard", "data": heard()}, {"name": "heard", "data": heard(), "id": "mine"}),
     body_of({"name": "heard", "data": heard()}, {"name": "rumour", "data": heard()}),
@@ -390,6 +401,10 @@ def test_a_batch_of_alike_events_is_answered_stored_and_heard(kinds: Path, tmp_p
         assert (short.status_code, short.headers["content-type"]) == (200, long.headers["content-type"])
         told = [answer.json()["events"] for answer in (short, long)]
         assert [list(one.items())[1:] for one in told[0]] == [list(one.items())[1:] for one in told[1]]
+        single = http.post("/v1/events", json={"name": "heard", "data": data[0]})
+        blank = http.post("/v1/events", content=b" " + sent("heard", data[0])[1:-1], headers={"Content-Type": "application/json"})
+        (one,), (other,) = (answer.json()["events"] for answer in (single, blank))
+        assert one == other | {"id": one["id"]} == told[0][0] | {"id": one["id"]}
         pages = [[http.get(f"/v1/events/{one['id']}").json() for one in events] for events in told]
         own = ("id", "ts", "received_at", "runs")
         assert [{key: one[key] for key in one if key not in own} for one in pages[0]] == [
@@ -398,4 +413,4 @@ def test_a_batch_of_alike_events_is_answered_stored_and_heard(kinds: Path, tmp_p
         assert [one["data"] for one in pages[0]] == data
         ended = http.get(f"/v1/runs/{run}", params={"wait": "30s"}).json()
         assert (ended["status"], ended["result"]) == ("completed", ["ü 0", told[0][0]["id"]])
-        assert 'flowgraph_events_received_total{status="stored"} 7.0' in http.get("/metrics").text
+        assert 'flowgraph_events_received_total{status="stored"} 9.0' in http.get("/metrics").text

@@ -230,6 +230,17 @@ def test_a_wait_gets_alike_events_in_their_order(site: Site, early: bool) -> Non
     assert [row.payload for row in site.run(site.store.inbox([run]))] == alike.payloads()
 
 
+def test_alike_events_of_several_senders_keep_their_own_times_and_sources(site: Site) -> None:
+    parts = [site.alike("paid", '{"n":1}', source="a"), site.alike("sold", *["{}"] * 70), site.alike("paid", "{}", "{}")]
+    site.clock.advance(5)
+    parts += [site.alike("lost", '{"n":2}', source="b")]
+    assert together(site, *(site.store.ingest_alike(part) for part in parts)) == [None] * 4
+    found, _ = site.run(site.store.events(limit=100))
+    wanted = [row for part in parts for row in part.rows()]
+    assert len({row.received_at for row in found}) == 1
+    assert [replace(row, received_at=0) for row in reversed(found)] == [replace(row, received_at=0, names=()) for row in wanted]
+
+
 def test_alike_events_wake_a_wait_for_an_earlier_name(site: Site) -> None:
     (run,) = site.started()
     site.commit(site.wait(run, name="bought"))

@@ -22,7 +22,7 @@ from flowgraph_runtime.views import event_view
 
 _BATCH = TypeAdapter(list[EventIn])
 _ONE = TypeAdapter(EventIn)
-_FIRST = re.compile(rb'\[(\{"name":"([^"\\\x00-\x1f]{1,200})","data":)(?=\{)')
+_FIRST = re.compile(rb'\[?(\{"name":"([^"\\\x00-\x1f]{1,200})","data":)(?=\{)')
 SOURCE = "api"
 """What the stored events have as their source."""
 
@@ -49,18 +49,19 @@ async def send(call: Call) -> Response:
 
 
 def data_of_each(body: bytes) -> tuple[str, list[str]] | None:
-    """Cut an array of events that are written without a blank, with nothing but one and the same name and data: the name, and
-    what has to be the JSON text of each one's data. None when it is none, or may hold a NUL.
+    """Cut an event, or an array of them, that is written without a blank, with nothing but data and one and the same name: the
+    name, and what has to be the JSON text of each one's data. None when it is none, or may hold a NUL.
 
     That the body is JSON is not said, but it is when each text is an object: around them is only what is cut away."""
     first = _FIRST.match(body)
-    if first is None or not body.endswith(b"}}]") or b"\\u0000" in body:
+    end = b"}]" if body.startswith(b"[") else b"}"
+    if first is None or not body.endswith(end) or b"\\u0000" in body:
         return None
     try:
-        before, text = first[1].decode(), body[first.end(1) : -2].decode()
+        before, text = first[1].decode(), body[first.end(1) : -len(end)].decode()
     except UnicodeDecodeError:
         return None
-    return first[2].decode(), text.split(f"}},{before}")
+    return first[2].decode(), text.split(f"}},{before}") if len(end) > 1 else [text]
 
 
 def _all_stored(name: str, ids: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -39,6 +39,8 @@ _COLUMNS = (
 _values: Callable[[EventRow], tuple[Any, ...]] = attrgetter(*(column.split()[0] for column in _COLUMNS.split(",")))
 
 
+_LARGE = 64
+"""Alike events that are worth a statement of their own, which binds only what they do not share."""
 _SENT = [0, 1, 2, 3, 6, 7, 11]
 """The positions of what others have written."""
 
@@ -112,24 +114,34 @@ def ingest_all(tx: Tx, parts: Sequence[tuple[Sequence[EventRow], Sequence[NewRun
 
 def ingest_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> list[None]:
     """Store events that are new and start nothing. Raises Conflict when there is an event with the id of one of them."""
-    for events in parts:
-        offer_alike(tx, events, _store_alike(tx, events))
+    for large, some in groupby(parts, key=lambda events: len(events.ids) >= _LARGE):
+        for group in [[one] for one in some] if large else [list(some)]:
+            offer_alike(tx, group, _store_alike(tx, group))
     return [None] * len(parts)
 
 
-def _store_alike(tx: Tx, events: AlikeEvents) -> dict[str, int]:
-    if not are_storable(chain((events.name, events.source), events.data)):
-        check_text(f"event {events.name!r}", events.name, events.source, *events.data)
+def _store_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> dict[str, int]:
+    columns = [
+        list(chain.from_iterable(column)) for column in zip(*(_alike_columns(events, tx.now) for events in parts), strict=True)
+    ]
+    ids, names, data, *_ = columns
+    if not are_storable(chain(names, data)):
+        for events in parts:
+            check_text(f"event {events.name!r}", events.name, events.source, *events.data)
+    numbers = tx.sql.insert_new("fg_event", _COLUMNS, columns)
+    if len(numbers) < len(ids):
+        id = next(id for id in ids if id not in numbers)
+        raise Conflict("event id", id, id)
+    tx.effects.news.events += ids
+    return numbers
+
+
+def _alike_columns(events: AlikeEvents, now: int) -> list[list[Any]]:
     before, between, after = events.frame
     payload = f"{before}{DATA_MARK}{between}{ID_MARK}{after}"
-    shared = (payload, events.ts, tx.now, events.source, None, "stored", None, None, None)
-    name, *columns = ([one] * len(events.ids) for one in (events.name, *shared))
-    numbers = tx.sql.insert_new("fg_event", _COLUMNS, [events.ids, name, events.data, *columns])
-    if len(numbers) < len(events.ids):
-        id = next(id for id in events.ids if id not in numbers)
-        raise Conflict("event id", id, id)
-    tx.effects.news.events += events.ids
-    return numbers
+    shared = (payload, events.ts, now, events.source, None, "stored", None, None, None)
+    name, *others = ([one] * len(events.ids) for one in (events.name, *shared))
+    return [events.ids, name, events.data, *others]
 
 
 def _identity(event: EventRow) -> tuple[str, str]:

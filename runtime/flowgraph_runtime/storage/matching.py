@@ -48,10 +48,10 @@ def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:
             yield bucket(name, path, stored_value(value))
 
 
-def offer_alike(tx: Tx, events: AlikeEvents, numbers: Mapping[str, int]) -> None:
-    """Offer events that were just stored, with these numbers, to the open waits for any of their name."""
-    if _open_waits(tx, [(name, *NO_KEY) for name in {events.name, *events.names}]):
-        offer_to_waits(tx, {numbers[row.id]: row for row in events.rows()})
+def offer_alike(tx: Tx, parts: Sequence[AlikeEvents], numbers: Mapping[str, int]) -> None:
+    """Offer events that were just stored, with these numbers, to the open waits for any of their names."""
+    if _open_waits(tx, [(name, *NO_KEY) for name in {name for events in parts for name in (events.name, *events.names)}]):
+        offer_to_waits(tx, {numbers[row.id]: row for events in parts for row in events.rows()})
 
 
 def offer_to_waits(tx: Tx, events: Mapping[int, EventRow], first_seen: Mapping[tuple[int, int], int] = NEVER_NEW) -> None:
