@@ -15,7 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from flowgraph import Event
 from flowgraph_compiler.pipeline import compile_targets
 from flowgraph_runtime.acceptance import Acceptance
-from flowgraph_runtime.api.events import as_usual, data_of_each
+from flowgraph_runtime.api.events import as_usual, data_of_all, data_of_each
 from flowgraph_runtime.api.json_gate import BadJson, parse
 from flowgraph_runtime.app import create_app
 from flowgraph_runtime.clock import ManualClock
@@ -236,6 +236,45 @@ def test_pieces_that_are_no_objects_by_themselves_are_not_taken(registry: Regist
     assert by_the_short_way(registry, body) is None
 
 
+@pytest.mark.parametrize("body", TAKEN)
+@pytest.mark.parametrize("turned", [False, True])
+def test_blanks_and_the_order_of_members_make_no_difference(registry: Registry, body: bytes, turned: bool) -> None:
+    value = json.loads(body)
+    events = value if isinstance(value, list) else [value]
+    given = data_of_all([dict(reversed(event.items())) for event in events] if turned else events)
+    assert given is not None
+    alike = acceptance_of(registry).alike(*given, "api")
+    assert alike is not None
+    assert alike.rows() == by_the_long_way(registry, body)
+
+
+EVENT = {"name": "heard", "data": {"text": "a"}}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [EVENT, 1],
+        [EVENT, "name"],
+        [EVENT, ["name", "data"]],
+        [EVENT, EVENT | {"name": "rumour"}],
+        [EVENT, EVENT | {"id": "mine"}],
+        [EVENT, EVENT | {"ts": None}],
+        [EVENT, {"name": "heard"}],
+        [EVENT | {"data": None}],
+        [EVENT | {"data": [1]}],
+        [EVENT | {"name": ""}],
+        [EVENT | {"name": None}],
+        [EVENT | {"name": ["heard"]}],
+        [EVENT | {"name": "n" * 201}],
+        [EVENT | {"data": {"text": 2**64}}],
+    ],
+)
+def test_events_with_anything_else_are_not_alike(events: list[Any]) -> None:
+    assert data_of_all(events) is None
+
+
 def test_random_bodies_are_taken_only_as_what_they_are(registry: Registry) -> None:
     random = Random(11)
     cut = '},{"name":"trimmed","data":'
@@ -397,20 +436,23 @@ def test_a_batch_of_alike_events_is_answered_stored_and_heard(kinds: Path, tmp_p
         data = [heard(text=f"ü {number}") for number in range(3)]
         short = http.post("/v1/events", content=sent("heard", *data), headers={"Content-Type": "application/json"})
         spaced = json.dumps([{"name": "heard", "data": one} for one in data]).encode()
-        long = http.post("/v1/events", content=spaced, headers={"Content-Type": "application/json"})
-        assert (short.status_code, short.headers["content-type"]) == (200, long.headers["content-type"])
-        told = [answer.json()["events"] for answer in (short, long)]
-        assert [list(one.items())[1:] for one in told[0]] == [list(one.items())[1:] for one in told[1]]
+        spaced_out = http.post("/v1/events", content=spaced, headers={"Content-Type": "application/json"})
+        long = http.post("/v1/events", json=[{"name": "heard", "data": one, "ts": None} for one in data])
+        assert {(one.status_code, one.headers["content-type"]) for one in (short, spaced_out, long)} == {
+            (200, "application/json")
+        }
+        told = [answer.json()["events"] for answer in (short, long, spaced_out)]
+        without_ids = [[list(one.items())[1:] for one in events] for events in told]
+        assert without_ids[1:] == without_ids[:1] * 2
         single = http.post("/v1/events", json={"name": "heard", "data": data[0]})
         blank = http.post("/v1/events", content=b" " + sent("heard", data[0])[1:-1], headers={"Content-Type": "application/json"})
         (one,), (other,) = (answer.json()["events"] for answer in (single, blank))
         assert one == other | {"id": one["id"]} == told[0][0] | {"id": one["id"]}
         pages = [[http.get(f"/v1/events/{one['id']}").json() for one in events] for events in told]
         own = ("id", "ts", "received_at", "runs")
-        assert [{key: one[key] for key in one if key not in own} for one in pages[0]] == [
-            {key: one[key] for key in one if key not in own} for one in pages[1]
-        ]
+        kept = [[{key: one[key] for key in one if key not in own} for one in events] for events in pages]
+        assert kept[1:] == kept[:1] * 2
         assert [one["data"] for one in pages[0]] == data
         ended = http.get(f"/v1/runs/{run}", params={"wait": "30s"}).json()
         assert (ended["status"], ended["result"]) == ("completed", ["ü 0", told[0][0]["id"]])
-        assert 'flowgraph_events_received_total{status="stored"} 9.0' in http.get("/metrics").text
+        assert 'flowgraph_events_received_total{status="stored"} 12.0' in http.get("/metrics").text

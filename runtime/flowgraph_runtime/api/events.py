@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -17,12 +18,14 @@ from flowgraph_runtime.api.shapes import LONGEST_NAME, EventIn, EventPage
 from flowgraph_runtime.errors import InputRejected
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.storage import IngestResult
+from flowgraph_runtime.texts import usual_texts
 from flowgraph_runtime.validation import validated
 from flowgraph_runtime.views import event_view
 
 _BATCH = TypeAdapter(list[EventIn])
 _ONE = TypeAdapter(EventIn)
 _FIRST = re.compile(rb'\[?(\{"name":"([^"\\\x00-\x1f]{1,200})","data":)(?=\{)')
+_MEMBERS = frozenset(("name", "data"))
 SOURCE = "api"
 """What the stored events have as their source."""
 
@@ -30,15 +33,26 @@ SOURCE = "api"
 async def send(call: Call) -> Response:
     """Take one event or an array of them, all or nothing."""
     body = await call.request.body()
-    given = data_of_each(body)
-    if given is not None and not cloudevents.is_cloudevent(call):
-        ids = await call.service.intake.send_alike(*given, SOURCE)
-        if ids is not None:
-            return Response(_all_stored(given[0], ids), media_type=JSON)
     several = body.lstrip().startswith(b"[")
+    if cloudevents.is_cloudevent(call):
+        return await _stored_each(call, cloudevents.posted(call), several=several)
+    stored = await _stored_alike(call, data_of_each(body))
+    if stored is not None:
+        return stored
+    value = await call.value()
+    events: list[Any] = value if several else [value]
+    stored = await _stored_alike(call, data_of_all(events))
+    return await _stored_each(call, _sent(call, events, several=several), several=several) if stored is None else stored
+
+
+async def _stored_alike(call: Call, given: tuple[str, list[str]] | None) -> Response | None:
+    ids = None if given is None else await call.service.intake.send_alike(*given, SOURCE)
+    return None if given is None or ids is None else Response(_all_stored(given[0], ids), media_type=JSON)
+
+
+async def _stored_each(call: Call, sent: Awaitable[list[Posted]], *, several: bool) -> Response:
     try:
-        posted = await (cloudevents.posted(call) if cloudevents.is_cloudevent(call) else _sent(call, several=several))
-        results = await call.service.intake.send(posted)
+        results = await call.service.intake.send(await sent)
     except InputRejected as rejected:
         faults = [(pointer if several else pointer.removeprefix("/0"), reason) for pointer, reason in rejected.faults]
         raise Problem(422, "nothing was stored", "an event does not fit", faults) from None
@@ -64,6 +78,18 @@ def data_of_each(body: bytes) -> tuple[str, list[str]] | None:
     return first[2].decode(), text.split(f"}},{before}") if len(end) > 1 else [text]
 
 
+def data_of_all(events: list[Any]) -> tuple[str, list[str]] | None:
+    """Return the name of all these events, and the JSON text of the data of each; None unless they have the same name, data and
+    nothing else."""
+    if set(map(type, events)) != {dict} or set(map(frozenset, events)) != {_MEMBERS}:
+        return None
+    names, data = [one["name"] for one in events], [one["data"] for one in events]
+    if not _are_names(names) or len(set(names)) > 1 or set(map(type, data)) != {dict}:
+        return None
+    texts = usual_texts(data)
+    return None if texts is None else (names[0], texts)
+
+
 def _all_stored(name: str, ids: list[str]) -> str:
     rest = orjson.dumps({"name": name, "runs": [], "reason": None}).decode()[1:]
     each = f'",{rest},{{"id":"'.join(ids)
@@ -76,14 +102,13 @@ def _reason(result: IngestResult) -> str | None:
     return "stored before under this id" if result.duplicate else None
 
 
-async def _sent(call: Call, *, several: bool) -> list[Posted]:
-    value = await call.value()
-    plain = as_usual(value if several else [value])
+async def _sent(call: Call, events: list[Any], *, several: bool) -> list[Posted]:
+    plain = as_usual(events)
     if plain is not None:
         return plain
     text = await call.json()
-    events: list[EventIn] = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
-    return [Posted(event.name, event.data, event.id, event.ts, SOURCE) for event in events]
+    judged: list[EventIn] = validated(_BATCH, text, "") if several else [validated(_ONE, text, "")]
+    return [Posted(event.name, event.data, event.id, event.ts, SOURCE) for event in judged]
 
 
 def as_usual(value: list[Any]) -> list[Posted] | None:
