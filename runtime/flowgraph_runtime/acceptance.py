@@ -16,7 +16,7 @@ from flowgraph_runtime.distribution import Distribution
 from flowgraph_runtime.errors import InputRejected, TooLarge
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.moments import microseconds, moment
-from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
+from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun, PostedAlike
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.texts import bytes_of, compact, compact_all
 from flowgraph_runtime.validation import storable, validated
@@ -69,9 +69,11 @@ class Acceptance:
             _keep_aside(rows[index], "invalid", str(one)[:REASON_LIMIT])
         return rows, [run for index in sorted(starting) for run in self._distribution.runs(starting[index], rows[index])]
 
-    def alike(self, name: str, data: list[str], source: str | None) -> AlikeEvents | None:
-        """Return events of one name, each given by nothing but its data, as rows that are alike; None, and nothing is judged,
-        where one of them has to go its own way."""
+    def alike(self, posted: PostedAlike, source: str | None) -> AlikeEvents | None:
+        """Return these events as rows that are alike; None, and nothing is judged, where one of them has to go its own way."""
+        name, data, client_ids = posted
+        if client_ids is not None and len(set(client_ids)) < len(client_ids):
+            return None
         cls = self._registry.events.get(name)
         if cls is None or not self._distribution.are_alike(name) or max(map(len, data)) * 4 > EVENT_LIMIT:
             return None
@@ -82,7 +84,7 @@ class Acceptance:
         if taken is None:
             events = self._fitting(cls, data)
             taken = events is not None and self._distribution.are_data(cls, events, data)
-        return self._distribution.alike(first[0], name, data, source) if taken else None
+        return self._distribution.alike(first[0], posted, source) if taken else None
 
     def event(self, cls: type[Event], text: str, prefix: str) -> Event:
         """Return the JSON text as an event of a class. Raises `InputRejected`, its pointers below `prefix`."""

@@ -14,7 +14,7 @@ from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.keys import event_keys
 from flowgraph_runtime.moments import moment
 from flowgraph_runtime.payloads import PlainPayloads
-from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
+from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun, PostedAlike
 from flowgraph_runtime.registry import Registry
 
 
@@ -77,12 +77,12 @@ class Distribution:
         """Whether events of this class would be made from these texts and `are_data`; None when they have to be made to know."""
         return self._payloads_of(cls).take(data)
 
-    def alike(self, event: Event, name: str, data: list[str], source: str | None) -> AlikeEvents:
-        """Return new events that are sent as `name` as rows: `data` of events that `are_alike`, as `are_data` says; `event` is
-        one of them."""
+    def alike(self, event: Event, posted: PostedAlike, source: str | None) -> AlikeEvents:
+        """Return events that `are_alike`, and of which `are_data` is true, as rows; `event` is one of them."""
+        name, data, client_ids = posted
         now = self._clock.now()
         frame = self._payloads_of(type(event)).frame(event, name, now, source)
-        return AlikeEvents(name, self._registry.names_of(name), self._ids.events(len(data)), data, frame, now, source)
+        return AlikeEvents(name, self._registry.names_of(name), self._ids.events(len(data)), data, frame, now, source, client_ids)
 
     def are_alike(self, name: str) -> bool:
         """Whether events of this name, which the code declares, start nothing and have no keys."""

@@ -21,7 +21,7 @@ from flowgraph_runtime.errors import InputRejected, TooLarge, UnknownWorkflow
 from flowgraph_runtime.identifiers import Identifiers
 from flowgraph_runtime.meter import Meter
 from flowgraph_runtime.moments import moment
-from flowgraph_runtime.records import NewRun
+from flowgraph_runtime.records import NewRun, PostedAlike
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.schedules import schedules_of
 from flowgraph_runtime.storage import IngestResult, Store
@@ -84,13 +84,16 @@ class Intake:
         self._meter.received(Counter(row.status for row in rows))
         return results
 
-    async def send_alike(self, name: str, data: list[str], source: str) -> list[str] | None:
-        """Store events of one name, all or nothing, and wake the waits that they match -> their ids. None, and nothing is stored,
-        when one of them has to be looked at by itself: then `send` is the way. Raises what `send` does."""
-        events = self._acceptance.alike(name, data, source) if len(data) <= BATCH_LIMIT else None
+    async def send_alike(self, posted: PostedAlike, source: str) -> list[str] | None:
+        """Store the events, all or nothing, and wake the waits that they match -> their ids. None, and nothing is stored, when
+        one of them has to be looked at by itself, or was sent before: then `send` is the way. Raises the store's errors."""
+        events = self._acceptance.alike(posted, source) if len(posted.data) <= BATCH_LIMIT else None
         if events is None:
             return None
-        await self._store.ingest_alike(events)
+        try:
+            await self._store.ingest_alike(events)
+        except Conflict:
+            return None
         self._meter.received({"stored": len(events.ids)})
         return events.ids
 

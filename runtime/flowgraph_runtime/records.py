@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -78,9 +79,18 @@ class EventRow:
         return (self.name, *(name for name in self.names if name != self.name))
 
 
+class PostedAlike(NamedTuple):
+    """Events that somebody sends with one name and nothing but their data, as JSON texts, and perhaps ids of the sender's own."""
+
+    name: str
+    data: list[str]
+    ids: list[str] | None = None
+
+
 class AlikeEvents(NamedTuple):
-    """Received events of one name that differ in their ids and data alone, and start nothing: no keys, no sender's id. `frame`:
-    what their payloads have before the data, between it and the id, and after that. `names`: as of `EventRow`."""
+    """Received events of one name that differ in their ids and data alone, have no keys and start nothing. `frame`: what their
+    payloads have before the data, between it and the id, and after that. `names`: as of `EventRow`. `client_ids`: None, or the
+    sender's id of each, all different."""
 
     name: str
     names: tuple[str, ...]
@@ -89,17 +99,22 @@ class AlikeEvents(NamedTuple):
     frame: tuple[str, str, str]
     ts: int
     source: str | None
+    client_ids: list[str] | None = None
 
     def payloads(self) -> list[str]:
         """Return the payload of each event."""
         before, between, after = self.frame
         return [f"{before}{data}{between}{id}{after}" for data, id in zip(self.data, self.ids, strict=True)]
 
+    def every_client_id(self) -> Sequence[str | None]:
+        """Return the sender's id of each event, None where there is none."""
+        return [None] * len(self.ids) if self.client_ids is None else self.client_ids
+
     def rows(self) -> list[EventRow]:
         """Return each event as a row of its own."""
         return [
-            EventRow(id, self.name, data, payload, self.ts, self.ts, self.source, names=self.names)
-            for id, data, payload in zip(self.ids, self.data, self.payloads(), strict=True)
+            EventRow(id, self.name, data, payload, self.ts, self.ts, self.source, client_id, names=self.names)
+            for id, data, payload, client_id in zip(self.ids, self.data, self.payloads(), self.every_client_id(), strict=True)
         ]
 
 

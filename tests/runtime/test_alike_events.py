@@ -134,7 +134,7 @@ def sent(name: str, *data: dict[str, Any]) -> bytes:
 
 def by_the_short_way(registry: Registry, body: bytes) -> AlikeEvents | None:
     given = data_of_each(body)
-    return None if given is None else acceptance_of(registry).alike(*given, "api")
+    return None if given is None else acceptance_of(registry).alike(given, "api")
 
 
 def by_the_long_way(registry: Registry, body: bytes) -> list[EventRow]:
@@ -243,9 +243,21 @@ def test_blanks_and_the_order_of_members_make_no_difference(registry: Registry, 
     events = value if isinstance(value, list) else [value]
     given = data_of_all([dict(reversed(event.items())) for event in events] if turned else events)
     assert given is not None
-    alike = acceptance_of(registry).alike(*given, "api")
+    alike = acceptance_of(registry).alike(given, "api")
     assert alike is not None
     assert alike.rows() == by_the_long_way(registry, body)
+
+
+def test_ids_of_the_sender_are_kept_when_each_event_has_its_own(registry: Registry) -> None:
+    events = [{"id": f"mine-{number}", "name": "heard", "data": heard(text=str(number))} for number in range(100)]
+    given = data_of_all(events)
+    assert given is not None
+    alike = acceptance_of(registry).alike(given, "api")
+    assert alike is not None
+    assert alike.rows() == by_the_long_way(registry, body_of(*events))
+    twice = data_of_all([*events, events[7]])
+    assert twice is not None
+    assert acceptance_of(registry).alike(twice, "api") is None
 
 
 EVENT = {"name": "heard", "data": {"text": "a"}}
@@ -261,6 +273,10 @@ EVENT = {"name": "heard", "data": {"text": "a"}}
         [EVENT, EVENT | {"name": "rumour"}],
         [EVENT, EVENT | {"id": "mine"}],
         [EVENT, EVENT | {"ts": None}],
+        [EVENT | {"id": None}],
+        [EVENT | {"id": ""}],
+        [EVENT | {"id": 5}, EVENT | {"id": "mine"}],
+        [EVENT | {"id": "i" * 201}],
         [EVENT, {"name": "heard"}],
         [EVENT | {"data": None}],
         [EVENT | {"data": [1]}],
@@ -448,6 +464,15 @@ def test_a_batch_of_alike_events_is_answered_stored_and_heard(kinds: Path, tmp_p
         blank = http.post("/v1/events", content=b" " + sent("heard", data[0])[1:-1], headers={"Content-Type": "application/json"})
         (one,), (other,) = (answer.json()["events"] for answer in (single, blank))
         assert one == other | {"id": one["id"]} == told[0][0] | {"id": one["id"]}
+        mine = [{"name": "heard", "data": one, "id": f"mine-{number}"} for number, one in enumerate(data)]
+        first, again = (http.post("/v1/events", json=mine[:2]).json()["events"] for _ in range(2))
+        assert {one["reason"] for one in first} == {None}
+        assert again == [one | {"reason": "stored before under this id"} for one in first]
+        mixed = http.post("/v1/events", json=mine).json()["events"]
+        assert mixed[:2] == again
+        assert mixed[2]["reason"] is None
+        refused = http.post("/v1/events", json=[mine[0] | {"id": "new"}, mine[0] | {"data": data[1]}])
+        assert (refused.status_code, "mine-0" in refused.text) == (409, True)
         pages = [[http.get(f"/v1/events/{one['id']}").json() for one in events] for events in told]
         own = ("id", "ts", "received_at", "runs")
         kept = [[{key: one[key] for key in one if key not in own} for one in events] for events in pages]
@@ -455,4 +480,4 @@ def test_a_batch_of_alike_events_is_answered_stored_and_heard(kinds: Path, tmp_p
         assert [one["data"] for one in pages[0]] == data
         ended = http.get(f"/v1/runs/{run}", params={"wait": "30s"}).json()
         assert (ended["status"], ended["result"]) == ("completed", ["ü 0", told[0][0]["id"]])
-        assert 'flowgraph_events_received_total{status="stored"} 12.0' in http.get("/metrics").text
+        assert 'flowgraph_events_received_total{status="stored"} 19.0' in http.get("/metrics").text

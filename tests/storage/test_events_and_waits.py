@@ -262,6 +262,21 @@ def test_alike_events_of_which_one_is_there_already_are_refused(site: Site) -> N
     assert [row.id for row in stored] == [other.ids[0], first.ids[0]]
 
 
+def test_alike_events_with_ids_of_their_sender_are_stored_once(site: Site) -> None:
+    first = site.alike("paid", "{}", "{}")._replace(client_ids=["c-1", "c-2"])
+    again = site.alike("paid", "{}", "{}")._replace(client_ids=["c-3", "c-2"])
+    other = site.alike("sold", "{}")._replace(client_ids=["c-1"])
+    answers = together(site, *(site.store.ingest_alike(events) for events in (first, again, other)))
+    assert (answers[0], type(answers[1]), answers[2]) == (None, Conflict, None)
+    stored, _ = site.run(site.store.events(limit=10))
+    assert [(row.id, row.client_id) for row in reversed(stored)] == [
+        *zip(first.ids, ["c-1", "c-2"], strict=True),
+        (other.ids[0], "c-1"),
+    ]
+    (repeated,) = site.ingest(site.event("paid", client_id="c-2"))
+    assert (repeated.event_id, repeated.duplicate) == (first.ids[1], True)
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\udc00"])
 def test_bad_text_in_one_of_alike_events_stores_nothing(site: Site, text: str) -> None:
     alike = site.alike("paid", "{}", text)

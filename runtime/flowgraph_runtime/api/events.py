@@ -17,6 +17,7 @@ from flowgraph_runtime.api.problems import Problem
 from flowgraph_runtime.api.shapes import LONGEST_NAME, EventIn, EventPage
 from flowgraph_runtime.errors import InputRejected
 from flowgraph_runtime.intake import Posted
+from flowgraph_runtime.records import PostedAlike
 from flowgraph_runtime.storage import IngestResult
 from flowgraph_runtime.texts import usual_texts
 from flowgraph_runtime.validation import validated
@@ -25,7 +26,7 @@ from flowgraph_runtime.views import event_view
 _BATCH = TypeAdapter(list[EventIn])
 _ONE = TypeAdapter(EventIn)
 _FIRST = re.compile(rb'\[?(\{"name":"([^"\\\x00-\x1f]{1,200})","data":)(?=\{)')
-_MEMBERS = frozenset(("name", "data"))
+_MEMBERS = [{frozenset(("name", "data"))}, {frozenset(("name", "data", "id"))}]
 SOURCE = "api"
 """What the stored events have as their source."""
 
@@ -45,9 +46,9 @@ async def send(call: Call) -> Response:
     return await _stored_each(call, _sent(call, events, several=several), several=several) if stored is None else stored
 
 
-async def _stored_alike(call: Call, given: tuple[str, list[str]] | None) -> Response | None:
-    ids = None if given is None else await call.service.intake.send_alike(*given, SOURCE)
-    return None if given is None or ids is None else Response(_all_stored(given[0], ids), media_type=JSON)
+async def _stored_alike(call: Call, given: PostedAlike | None) -> Response | None:
+    ids = None if given is None else await call.service.intake.send_alike(given, SOURCE)
+    return None if given is None or ids is None else Response(_all_stored(given.name, ids), media_type=JSON)
 
 
 async def _stored_each(call: Call, sent: Awaitable[list[Posted]], *, several: bool) -> Response:
@@ -62,9 +63,9 @@ async def _stored_each(call: Call, sent: Awaitable[list[Posted]], *, several: bo
     return Response(orjson.dumps({"events": accepted}), media_type=JSON)
 
 
-def data_of_each(body: bytes) -> tuple[str, list[str]] | None:
-    """Cut an event, or an array of them, that is written without a blank, with nothing but data and one and the same name: the
-    name, and what has to be the JSON text of each one's data. None when it is none, or may hold a NUL.
+def data_of_each(body: bytes) -> PostedAlike | None:
+    """Cut an event, or an array of them, that is written without a blank, with nothing but data and one and the same name, into
+    what have to be the JSON texts of their data. None when it is none, or may hold a NUL.
 
     That the body is JSON is not said, but it is when each text is an object: around them is only what is cut away."""
     first = _FIRST.match(body)
@@ -75,19 +76,19 @@ def data_of_each(body: bytes) -> tuple[str, list[str]] | None:
         before, text = first[1].decode(), body[first.end(1) : -len(end)].decode()
     except UnicodeDecodeError:
         return None
-    return first[2].decode(), text.split(f"}},{before}") if len(end) > 1 else [text]
+    return PostedAlike(first[2].decode(), text.split(f"}},{before}") if len(end) > 1 else [text])
 
 
-def data_of_all(events: list[Any]) -> tuple[str, list[str]] | None:
-    """Return the name of all these events, and the JSON text of the data of each; None unless they have the same name, data and
-    nothing else."""
-    if set(map(type, events)) != {dict} or set(map(frozenset, events)) != {_MEMBERS}:
+def data_of_all(events: list[Any]) -> PostedAlike | None:
+    """Return what these events have; None unless that is the same name, data and nothing else but, all or none, an id."""
+    if set(map(type, events)) != {dict} or set(map(frozenset, events)) not in _MEMBERS:
         return None
+    ids = [one["id"] for one in events] if "id" in events[0] else None
     names, data = [one["name"] for one in events], [one["data"] for one in events]
-    if not _are_names(names) or len(set(names)) > 1 or set(map(type, data)) != {dict}:
+    if not _are_names([*names, *(ids or ())]) or len(set(names)) > 1 or set(map(type, data)) != {dict}:
         return None
     texts = usual_texts(data)
-    return None if texts is None else (names[0], texts)
+    return None if texts is None else PostedAlike(names[0], texts, ids)
 
 
 def _all_stored(name: str, ids: list[str]) -> str:

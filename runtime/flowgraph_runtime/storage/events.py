@@ -113,7 +113,7 @@ def ingest_all(tx: Tx, parts: Sequence[tuple[Sequence[EventRow], Sequence[NewRun
 
 
 def ingest_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> list[None]:
-    """Store events that are new and start nothing. Raises Conflict when there is an event with the id of one of them."""
+    """Store events that are new and start nothing. Raises Conflict when one of them is not new, by its id or the sender's."""
     for large, some in groupby(parts, key=lambda events: len(events.ids) >= _LARGE):
         for group in [[one] for one in some] if large else [list(some)]:
             offer_alike(tx, group, _store_alike(tx, group))
@@ -124,10 +124,10 @@ def _store_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> dict[str, int]:
     columns = [
         list(chain.from_iterable(column)) for column in zip(*(_alike_columns(events, tx.now) for events in parts), strict=True)
     ]
-    ids, names, data, *_ = columns
-    if not are_storable(chain(names, data)):
+    ids = columns[0]
+    if not are_storable(chain.from_iterable(columns[position] for position in _SENT)):
         for events in parts:
-            check_text(f"event {events.name!r}", events.name, events.source, *events.data)
+            check_text(f"event {events.name!r}", events.name, events.source, *events.data, *events.every_client_id())
     numbers = tx.sql.insert_new("fg_event", _COLUMNS, columns)
     if len(numbers) < len(ids):
         id = next(id for id in ids if id not in numbers)
@@ -136,12 +136,13 @@ def _store_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> dict[str, int]:
     return numbers
 
 
-def _alike_columns(events: AlikeEvents, now: int) -> list[list[Any]]:
+def _alike_columns(events: AlikeEvents, now: int) -> list[Sequence[Any]]:
     before, between, after = events.frame
     payload = f"{before}{DATA_MARK}{between}{ID_MARK}{after}"
-    shared = (payload, events.ts, now, events.source, None, "stored", None, None, None)
-    name, *others = ([one] * len(events.ids) for one in (events.name, *shared))
-    return [events.ids, name, events.data, *others]
+    count = len(events.ids)
+    middle = ([one] * count for one in (payload, events.ts, now, events.source))
+    end = ([one] * count for one in ("stored", None, None, None))
+    return [events.ids, [events.name] * count, events.data, *middle, events.every_client_id(), *end]
 
 
 def _identity(event: EventRow) -> tuple[str, str]:

@@ -21,6 +21,8 @@ from flowgraph_runtime.storage.transaction import Offer, Tx
 
 Key: TypeAlias = tuple[str, str, str]
 """Event name, field path, value as it is stored."""
+_CLIENT = "\1client"
+"""Stands for a path in the locks of senders' ids."""
 NEVER_NEW: Mapping[tuple[int, int], int] = MappingProxyType({})
 """No wait was opened among the events."""
 
@@ -31,13 +33,15 @@ def event_buckets(events: Sequence[EventRow]) -> Iterator[int]:
         yield bucket(*key)
     for event in events:
         if event.client_id is not None and event.dedup != "none":
-            yield bucket(event.name, f"\1{event.dedup or 'client'}", event.client_id)
+            yield bucket(event.name, _CLIENT if event.dedup is None else f"\1{event.dedup}", event.client_id)
 
 
 def alike_buckets(events: AlikeEvents) -> Iterator[int]:
     """The locks for storing these events."""
     for name in {events.name, *events.names}:
         yield bucket(name, *NO_KEY)
+    for client_id in events.client_ids or ():
+        yield bucket(events.name, _CLIENT, client_id)
 
 
 def wait_buckets(waits: Iterable[WaitRow]) -> Iterator[int]:
