@@ -143,6 +143,7 @@ def _lowered(names: Iterable[str]) -> Iterable[str]:
     return (name.lower() for name in names)
 
 
+@lru_cache(maxsize=64)
 def _hostname(header: str) -> str | None:
     try:
         parts = urlsplit(f"//{header}")
