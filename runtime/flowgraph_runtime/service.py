@@ -365,7 +365,7 @@ def _tune() -> None:
     with the default thresholds (a tenth to a third of all CPU time), and once in a while all that was imported (50 ms)."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(50_000, 20, 100)
 
 
 def open_store(settings: Settings, clock: Clock | None = None) -> Store:
