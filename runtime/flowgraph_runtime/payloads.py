@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import methodcaller
 from types import NoneType
 from typing import Any
 
@@ -60,14 +61,20 @@ class PlainPayloads:
         asked."""
         if not self._possible or not self._kinds:
             return None
+        joined = f"[{','.join(data)}]"
         try:
-            values: list[dict[str, Any]] = orjson.loads(f"[{','.join(data)}]")
+            values: list[dict[str, Any]] = orjson.loads(joined)
         except orjson.JSONDecodeError:
             return False
-        if set(map(type, values)) != {dict} or not all(map(self._names.__eq__, map(tuple, values))):
+        if len(values) != len(data) or set(map(type, values)) != {dict} or not all(map(self._names.__eq__, map(tuple, values))):
             return False
         columns: Iterable[tuple[Any, ...]] = zip(*map(values_of, values), strict=True)
-        return all(map(_fits, columns, self._kinds)) and usual_texts(values) == data
+        return all(map(_fits, columns, self._kinds)) and orjson.dumps(values) == joined.encode() and self._are_whole(data)
+
+    def _are_whole(self, data: Sequence[str]) -> bool:
+        """Whether each text is one of the flat objects that they are when joined: a text that began within a string would end
+        that string by its second character, before a letter."""
+        return all(map(methodcaller("startswith", f'{{"{self._names[0]}":'), data))
 
     def frame(self, event: Event, name: str, ts: int, source: str | None) -> tuple[str, str, str]:
         """Return what the payload of an event, all of whose fields are given, has before its fields, between them and its id, and

@@ -53,6 +53,10 @@ class Named(Event, name="gehört"):
     text: str = Field(alias="theText")
 
 
+class Spoken(Event, name="spoken"):
+    text: str
+
+
 class Trimmed(Event, name="trimmed"):
     text: str
 
@@ -154,6 +158,7 @@ TAKEN = [
     sent("heard", heard()),
     sent("heard", heard())[1:-1],
     sent("trimmed", {"text": "]"})[1:-1],
+    sent("spoken", {"text": '{"text":'}, {"text": '},{"name":"spoken","data":{"text":""'}),
     sent("heard", heard(), heard(text='Ünïcode \U0001f600 \n\\ "},{\\', weight=1e300, count=None), heard(text="\x7f\x1f")),
     sent("rumour", heard(count=-(2**63)), heard(weight=-0.0)),
     sent("trimmed", *({"text": str(number)} for number in range(300))),
@@ -203,9 +208,10 @@ LEFT = [
     sent("nobody's", {"text": "a"}),
     sent("", {"text": "a"}),
 ]
-_CUT = '},{"name":"heard","data":'
+_CUT = '},{"name":"NAME","data":'
 BROKEN = [
-    f'[{{"name":"trimmed","data":{text}}}]'.replace("heard", "trimmed").encode()
+    f'[{{"name":"NAME","data":{text}}}]'.replace("NAME", name).encode()
+    for name in ("trimmed", "spoken")
     for text in (
         '{"text":"a' + _CUT + 'b"},{"text":"c"}',
         '{"text":"a}' + _CUT + '{b"},{"text":"c"}',
@@ -213,6 +219,10 @@ BROKEN = [
         '{"text":"a"' + _CUT + '"text":"b"}',
         '{"text":"a"}' + _CUT + _CUT + '{"text":"b"}',
         '{"text":"a"},"id":"i"' + _CUT + '{"text":"b"}',
+        '{"text":"a' + _CUT + '{"text":"b"},{"text":"c"}',
+        '{"text":"a' + _CUT + '{","text":"b"},{"text":"c"}',
+        '{"text":"a' + _CUT + '{\\"text\\":b"},{"text":"c"}',
+        '{"text":"a"},{"text":"b' + _CUT + '{"text":"c"}',
     )
 ]
 """What is cut into pieces that look better together than the whole was: no JSON, or with an id, or too much."""
@@ -291,9 +301,10 @@ def test_events_with_anything_else_are_not_alike(events: list[Any]) -> None:
     assert data_of_all(events) is None
 
 
-def test_random_bodies_are_taken_only_as_what_they_are(registry: Registry) -> None:
+@pytest.mark.parametrize("name", ["trimmed", "spoken"])
+def test_random_bodies_are_taken_only_as_what_they_are(registry: Registry, name: str) -> None:
     random = Random(11)
-    cut = '},{"name":"trimmed","data":'
+    cut = f'}},{{"name":"{name}","data":'
     pieces = ['{"text":"', '"}', "a", cut, cut, "{", "}", ",", '"', '","text":"', '\\"', "ü", '"id":"i"', "\\u0061", " "]
     whole = ['{"text":"a"}', '{"text":"\\"},{"}', '{"text":"ü"}']
     taken = broken = 0
@@ -302,7 +313,7 @@ def test_random_bodies_are_taken_only_as_what_they_are(registry: Registry) -> No
         changes = random.randrange(3)
         for _ in range(changes):
             inner.insert(random.randrange(len(inner) + 1), random.choice(pieces))
-        body = f'[{{"name":"trimmed","data":{"".join(inner)}}}]'.encode()
+        body = f'[{{"name":"{name}","data":{"".join(inner)}}}]'.encode()
         alike = by_the_short_way(registry, body)
         assert alike is not None or changes
         if alike is not None:

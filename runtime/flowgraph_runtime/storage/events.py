@@ -121,19 +121,22 @@ def ingest_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> list[None]:
 
 
 def _store_alike(tx: Tx, parts: Sequence[AlikeEvents]) -> dict[str, int]:
-    columns = [
-        list(chain.from_iterable(column)) for column in zip(*(_alike_columns(events, tx.now) for events in parts), strict=True)
-    ]
-    ids = columns[0]
-    if not are_storable(chain.from_iterable(columns[position] for position in _SENT)):
+    if not are_storable(text for events in parts for text in _texts_of_alike(events)):
         for events in parts:
-            check_text(f"event {events.name!r}", events.name, events.source, *events.data, *events.every_client_id())
+            check_text(f"event {events.name!r}", *_texts_of_alike(events))
+    each = [_alike_columns(events, tx.now) for events in parts]
+    columns = [list(chain.from_iterable(column)) for column in zip(*each, strict=True)] if len(each) > 1 else each[0]
+    ids: Sequence[str] = columns[0]
     numbers = tx.sql.insert_new("fg_event", _COLUMNS, columns)
     if len(numbers) < len(ids):
         id = next(id for id in ids if id not in numbers)
         raise Conflict("event id", id, id)
     tx.effects.news.events += ids
     return numbers
+
+
+def _texts_of_alike(events: AlikeEvents) -> Iterable[str | None]:
+    return events.name, events.source, *events.frame, *events.data, *(events.client_ids or ())
 
 
 def _alike_columns(events: AlikeEvents, now: int) -> list[Sequence[Any]]:
