@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from flowgraph_runtime.storage.line import MOST_PREPARED, Line
+from flowgraph_runtime.storage.postgres import PostgresWriting
 
 pytestmark = pytest.mark.postgres
 
@@ -86,3 +88,30 @@ def test_an_interruption_closes_the_line(line: Line, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         line.post([("SELECT 1", ())])
     assert line.closed
+
+
+def test_a_parcel_larger_than_all_buffers_goes_and_its_answers_come(line: Line) -> None:
+    """The server sends answers before it has read all; who only wrote would wait for it for ever."""
+    text = "é" * 1_000_000
+    answers, failure = line.post([("SELECT $1::text", (text,))] * 12)
+    assert failure is None
+    assert {line.rows(answer)[0][0] for answer in answers} == {text}
+    assert len(answers) == 12
+
+
+def test_a_connection_of_any_encoding_keeps_texts(postgres_url: str) -> None:
+    """The store's own connection, to a database that was made with another encoding than UTF-8."""
+    writing = PostgresWriting(_latin(postgres_url), "latin", by_its_clock=True, lease=5.0)
+    writing.begin()
+    writing.run("CREATE TABLE word (text text)")
+    writing.insert("word", "text text", ["é"])
+    writing.commit()
+    assert writing.rows("SELECT text, octet_length(text) FROM word WHERE text = :text", text="é") == [("é", 1)]
+    writing.close()
+
+
+def _latin(url: str) -> str:
+    name = urlsplit(url).path.lstrip("/")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    return url.replace(f"/{name}?", f"/{name}_latin?", 1)
