@@ -51,9 +51,10 @@ class Writing(ABC):
         """Insert rows, whose values come one after the other in one list, when convenient. `columns`: as for `each`."""
 
     @abstractmethod
-    def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]]) -> dict[str, int]:
+    def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]], *, every: bool = False) -> dict[str, int]:
         """Insert those rows that a unique index does not forbid -> their `number`s, by `id`, which is the first column. `values`:
-        those of each column, of one row or more; what is the same in all rows costs next to nothing. `columns`: as for `each`."""
+        those of each column, of one row or more; what is the same in all rows costs next to nothing. `columns`: as for `each`.
+        `every`: the caller refuses an answer that is short of a row, so that the database may do it."""
 
     @abstractmethod
     def change(self, sql: str, columns: str, rows: Sequence[tuple[Any, ...]], then: Callable[[int], None] | None = None) -> None:

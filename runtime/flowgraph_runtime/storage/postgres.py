@@ -235,9 +235,10 @@ class PostgresWriting(Writing):
             query = _given(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM given", columns, few="")
             self._later(query, [orjson.dumps(rows)])
 
-    def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]]) -> dict[str, int]:
+    def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]], *, every: bool = False) -> dict[str, int]:
         names = ", ".join(name for name, _ in parse_columns(columns))
-        new = f"INSERT INTO {table} ({names}) SELECT {names} FROM given ON CONFLICT DO NOTHING RETURNING id, number"
+        known = "" if every else "ON CONFLICT DO NOTHING "  # which looks before it inserts: 6 of the 32 microseconds of a run
+        new = f"INSERT INTO {table} ({names}) SELECT {names} FROM given {known}RETURNING id, number"
         return {str(id): int(number) for id, number in self.each(new, columns, list(zip(*values, strict=True)))}
 
     def demand(self, then: Callable[[Rows], None], sql: str, **parameters: Any) -> None:

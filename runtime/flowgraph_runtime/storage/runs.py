@@ -35,7 +35,7 @@ def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, 
         for run in runs:
             check_text(f"run {run.id!r}", run.id, run.workflow, run.input, run.idempotency_key)
     rows = [_row(tx, run, events, parents) for run in runs]
-    numbers = tx.sql.insert_new("fg_run", _COLUMNS, list(zip(*rows, strict=True)))
+    numbers = tx.sql.insert_new("fg_run", _COLUMNS, list(zip(*rows, strict=True)), every=True)
     if len(numbers) < len(runs):
         raise Refused(f"there is another run like one of {[run.id for run in runs if run.id not in numbers]}")
     tx.effects.learned.runs.update(numbers)
