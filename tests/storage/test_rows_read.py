@@ -70,6 +70,21 @@ def test_a_wait_among_many_is_closed_with_a_look_at_few_rows(shared_site: Site, 
     assert 0 < min(found) < 100
 
 
+def test_a_table_that_was_counted_while_it_was_empty_is_not_read_as_a_whole(shared_site: Site, runs: list[str]) -> None:
+    site = shared_site
+    with psycopg.connect(site.url, autocommit=True) as connection:
+        for counted in (False, True):
+            site.commit(*(site.wait(run, booking=f"b-{number}", release=False) for number, run in enumerate(runs)))
+            if not counted:
+                connection.execute("DELETE FROM fg_wait; DELETE FROM fg_timer; ANALYZE fg_wait, fg_timer")
+    found = []
+    for run in (runs[number] for number in TRIED):
+        with looks(site) as looked:
+            site.commit(Transition(run, rows=[site.journal(run, 1)], closed_waits=[1], cleared_timers=[1], status="running"))
+        found.append(looked.rows)
+    assert 0 < min(found) < 100
+
+
 def test_owners_change_their_runs_with_a_look_at_each(shared_site: Site, runs: list[str]) -> None:
     site = shared_site
     changed = runs[: MANY // 10]

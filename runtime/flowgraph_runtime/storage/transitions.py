@@ -290,7 +290,8 @@ _NOTHING = (None,) * len(UPDATED)
 def _consume_inbox(tx: Tx, rest: _Rows) -> None:
     """A row that leads to nothing may be gone: an event offered to two waits is withdrawn when one takes it."""
     gone = tx.sql.each(
-        "DELETE FROM fg_inbox WHERE (position, run) IN (SELECT position, run FROM given) RETURNING position, run, serial, more",
+        f"DELETE FROM fg_inbox WHERE (position, run) IN (SELECT position, run FROM given){_among(tx, 'position')}"
+        " RETURNING position, run, serial, more",
         "position int, run int",
         rest.inbox,
     )
@@ -300,10 +301,16 @@ def _consume_inbox(tx: Tx, rest: _Rows) -> None:
         raise StaleInbox(missing)
 
 
+def _among(tx: Tx, column: str) -> str:
+    """Says once more that a key's column is one of the given. PostgreSQL, when it has counted a table while that was empty,
+    would read all of it to see which rows are given (measured: 1,000 waits to close one); so it goes by the index."""
+    return f" AND {column} = ANY (ARRAY(SELECT {column} FROM given))" if tx.database.has_other_writers else ""
+
+
 def _clear(tx: Tx, rest: _Rows) -> None:
     for table, keys in (("fg_timer", rest.cleared_timers), ("fg_wait", rest.closed_waits)):
         tx.sql.each(
-            f"DELETE FROM {table} WHERE (run, serial) IN (SELECT run, serial FROM given) RETURNING run",
+            f"DELETE FROM {table} WHERE (run, serial) IN (SELECT run, serial FROM given){_among(tx, 'run')} RETURNING run",
             "run int, serial int",
             list(keys),
         )
