@@ -24,7 +24,7 @@ from benchmarks.databases import ask, durability, fresh
 from benchmarks.gauge import WARM_UP, Connection, Gauge, arguments, insist, say, spread
 from flowgraph_compiler.pipeline import compile_targets
 from flowgraph_runtime import AsyncClient, event_loop
-from flowgraph_runtime.records import JournalRow, Transition
+from flowgraph_runtime.records import Completed, Decided, JournalRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.service import Service, open_store
 from flowgraph_runtime.settings import Settings
@@ -59,7 +59,8 @@ class Watch:
     all_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def heard(self, news: CommitNews) -> None:
-        self.steps += sum(row.kind == "done" for row in news.rows)
+        self.steps += sum(row.kind == "done" for row in news.rows) + sum(end.row.kind == "done" for end in news.ends)
+        self.ended += len(news.ends)
         for transition in news.transitions:
             self.saw(transition)
         if self.ended + self.parked >= self.runs:
@@ -162,14 +163,13 @@ class Discarding:
         self._commit = store.commit
         store.commit = self.commit  # type: ignore[method-assign]  # before a worker takes hold of it
 
-    async def commit(
-        self, epoch: int, group: Sequence[Transition | JournalRow], *, again: bool = False
-    ) -> list[StorageError | None]:
+    async def commit(self, epoch: int, group: Sequence[Decided], *, again: bool = False) -> list[StorageError | None]:
         if self.watch is None:
             return await self._commit(epoch, group, again=again)
         await asyncio.sleep(0)
         rows = [one for one in group if isinstance(one, JournalRow)]
-        self.watch.heard(CommitNews(rows=rows, transitions=[one for one in group if isinstance(one, Transition)]))
+        ends = [one for one in group if isinstance(one, Completed)]
+        self.watch.heard(CommitNews(rows=rows, ends=ends, transitions=[one for one in group if isinstance(one, Transition)]))
         return [None] * len(group)
 
 

@@ -40,8 +40,8 @@ class Endings:
 
     def committed(self, news: CommitNews) -> None:
         """Tell of a commit, before its worker forgets the runs that have ended."""
-        for transition in news.transitions if self._waiting else ():
-            if transition.status in ENDED and transition.run_id in self._waiting:
+        for transition in news.decisions(self._waiting) if self._waiting else ():
+            if transition.status in ENDED:
                 self._tell(transition.run_id, self._ended(transition))
 
     def close(self) -> None:

@@ -122,12 +122,8 @@ class Follower:
         """Tell what this process has committed of followed runs."""
         if not self._feeds:
             return
-        for row in news.rows:
-            if row.run_id in self._feeds:
-                self._hear(self._feeds[row.run_id], Transition(row.run_id, [row]))
-        for transition in news.transitions:
-            if transition.run_id in self._feeds:
-                self._hear(self._feeds[transition.run_id], transition)
+        for transition in news.decisions(self._feeds):
+            self._hear(self._feeds[transition.run_id], transition)
 
     def _hear(self, feed: Feed, transition: Transition) -> None:
         if feed.told is not None:

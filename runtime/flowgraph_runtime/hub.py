@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.following import Seen
-from flowgraph_runtime.records import Transition
 from flowgraph_runtime.storage import NEWEST, CommitNews, Newest
 from flowgraph_runtime.stream_messages import Message, attempt_started, messages
 
@@ -71,9 +70,7 @@ class Hub:
             yield Message(self._sequence, run_id, "run", {"id": run_id, "status": status})
 
     def _messages(self, news: CommitNews) -> Iterator[Message]:
-        for row in news.rows:
-            yield from messages(Transition(row.run_id, [row]), self._sequence)
-        for transition in news.transitions:
+        for transition in news.decisions():
             yield from messages(transition, self._sequence)
 
     def keep(self) -> bool:

@@ -126,6 +126,7 @@ def open_waits(tx: Tx, waits: Sequence[tuple[int, WaitRow]]) -> None:
 
 def store_waits(tx: Tx, waits: Sequence[tuple[int, WaitRow]]) -> None:
     """Store waits, each with its run's number."""
+    tx.no_longer_bare([run for run, _ in waits])
     rows = [row for run, wait in waits for row in _wait_rows(run, wait, tx.now)]
     tx.sql.each(
         "INSERT INTO fg_wait (name, path, value, run, serial, more, since_start, opened_at)"

@@ -217,6 +217,7 @@ def claim(tx: Tx, epoch: int, limit: int, machines: Collection[str] | None) -> l
     by_number = {int(row[0]): run_row(row[1:]) for row in rows}
     tx.effects.learned.runs.update((run.id, number) for number, run in by_number.items())
     tx.effects.learned.alone.update(number for number, run in by_number.items() if run.parent_serial is None)
+    tx.no_longer_bare(by_number)
     return [by_number[int(row[0])] for row in chosen]
 
 

@@ -43,6 +43,7 @@ def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, 
     if large:
         tx.sql.each("INSERT INTO fg_large_input (run, text) SELECT run, text FROM given", "run int, text text", large)
     tx.effects.learned.alone.update(numbers[run.id] for run in runs if run.parent_serial is None)
+    tx.effects.learned.bare.update(numbers[run.id] for run in runs if run.owner is not None)
     tx.effects.news.created += [run.id for run in runs]
     tx.effects.news.ready += [run.id for run in runs if run.owner is None]
     tx.effects.news.owned += [_as_claimed(tx, run) for run in runs if run.owner is not None]

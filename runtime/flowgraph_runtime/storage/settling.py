@@ -125,6 +125,7 @@ def _update(tx: Tx, sql: str, columns: str, rows: list[tuple[Any, ...]]) -> None
 
 
 def _fill_inboxes(tx: Tx, offers: list[Offer], live: dict[int, str]) -> None:
+    tx.no_longer_bare([offer.run for offer in offers])
     added = tx.sql.each(
         f"INSERT INTO fg_inbox ({_INBOX_NAMES}) SELECT {_INBOX_NAMES} FROM given WHERE true"
         " ON CONFLICT (run, id) DO NOTHING RETURNING run",
@@ -135,10 +136,12 @@ def _fill_inboxes(tx: Tx, offers: list[Offer], live: dict[int, str]) -> None:
 
 
 def _empty_ended(tx: Tx, ended: set[int]) -> None:
-    """Most have nothing, which one statement tells; PostgreSQL empties all tables by one."""
-    rows = [(run,) for run in ended]
+    """Most have nothing: it is known of a run that has begun here and never left, one statement tells it of others. PostgreSQL
+    empties all tables by one, of the former only the inbox, into which other processes may have put something."""
+    rows = [(run,) for run in ended if not tx.is_bare(run)]
     if tx.database.has_other_writers:
         tx.sql.change(_EMPTY_ALL, "run int", rows)
+        tx.sql.change(_EMPTY[-1], "run int", [(run,) for run in ended if tx.is_bare(run)])
     elif tx.sql.each(_ANYTHING, "run int", rows):
         for statement in _EMPTY:
             tx.sql.change(statement, "run int", rows)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from flowgraph_runtime.clock import Clock, SystemClock
-from flowgraph_runtime.records import AlikeEvents, EventRow, InboxRow, JournalRow, LoadedRun, NewRun, RunRow, Transition
+from flowgraph_runtime.records import AlikeEvents, Decided, EventRow, InboxRow, JournalRow, LoadedRun, NewRun, RunRow, Transition
 from flowgraph_runtime.storage import events, loading, machines, ownership, reads, runs, timers
 from flowgraph_runtime.storage.apikeys import ApiKeys
 from flowgraph_runtime.storage.database import Database
@@ -116,9 +116,7 @@ class Store:
 
     # --- writing: runs
 
-    async def commit(
-        self, epoch: int, transitions: Sequence[Transition | JournalRow], *, again: bool = False
-    ) -> list[StorageError | None]:
+    async def commit(self, epoch: int, transitions: Sequence[Decided], *, again: bool = False) -> list[StorageError | None]:
         """Commit decisions, one that writes nothing but its journal row as that row; an error for each that was refused:
         Fenced for all when the epoch is dead, Superseded after an earlier refusal of the same run. A refused run must be
         loaded again before it goes on, except after an Outage: then the same transition may be committed `again`, if nothing

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from flowgraph_runtime.clock import Clock
-from flowgraph_runtime.records import JournalRow, RunRow, Transition
+from flowgraph_runtime.records import Completed, Decided, JournalRow, RunRow, Transition, transition_of
 from flowgraph_runtime.storage.database import Database, Rows
 from flowgraph_runtime.storage.errors import Fenced, UnknownMachine, UnknownRun
 
@@ -26,12 +27,21 @@ class CommitNews:
     owned: list[RunRow] = field(default_factory=list[RunRow])  # new runs that have an owner
     events: list[str] = field(default_factory=list[str])  # ids of stored events
     rows: list[JournalRow] = field(default_factory=list[JournalRow])  # of decisions that wrote nothing else
+    ends: list[Completed] = field(default_factory=list[Completed])  # of decisions that wrote a good end beside it
     transitions: list[Transition] = field(default_factory=list[Transition])  # the other decisions
     slots: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # (epoch, ticket) of requests that got slots
 
     def __bool__(self) -> bool:
         """Whether anything changed that somebody may wait for."""
-        return bool(self.rows or self.transitions or self.inbox_runs or self.created or self.ready or self.events or self.slots)
+        decided = self.rows or self.ends or self.transitions
+        return bool(decided or self.inbox_runs or self.created or self.ready or self.events or self.slots)
+
+    def decisions(self, runs: Container[str] | None = None) -> Iterator[Transition]:
+        """What was decided, in the long form; `runs`: only of these."""
+        every: tuple[Sequence[Decided], ...] = (self.rows, self.ends, self.transitions)
+        for decided in chain.from_iterable(every):
+            if runs is None or decided.run_id in runs:
+                yield transition_of(decided)
 
     def add(self, other: CommitNews) -> None:
         """Append what another job of the same transaction changed."""
@@ -40,6 +50,7 @@ class CommitNews:
         self.owned += other.owned
         self.events += other.events
         self.rows += other.rows
+        self.ends += other.ends
         self.transitions += other.transitions
         self.slots += other.slots
 
@@ -70,14 +81,17 @@ class Catalog:
     machines: dict[str, int] = field(default_factory=dict[str, int])
     workflows: dict[str, int] = field(default_factory=dict[str, int])
     alone: set[int] = field(default_factory=set[int])  # of runs that no other run waits for
+    bare: set[int] = field(default_factory=set[int])  # of this process's runs without a timer, wait or inbox row ever
 
     def absorb(self, other: Catalog) -> None:
         """Take over what a committed transaction learned."""
         if len(self.runs) > KNOWN_RUNS:
             self.runs.clear()
             self.alone.clear()
+            self.bare.clear()
         self.runs.update(other.runs)
         self.alone |= other.alone
+        self.bare |= other.bare
         self.machines.update(other.machines)
         self.workflows.update(other.workflows)
 
@@ -87,6 +101,7 @@ class Catalog:
             number = self.runs.pop(id, None)
             if number is not None:
                 self.alone.discard(number)
+                self.bare.discard(number)
 
 
 @dataclass(slots=True)
@@ -135,6 +150,7 @@ class Tx:
         self.effects = Effects()
         self._catalog = catalog
         self.epochs: set[int] = set() if epochs is None else epochs
+        self.clothed: set[int] = set()  # runs that are bare no longer
 
     @property
     def now(self) -> int:
@@ -173,7 +189,7 @@ class Tx:
                     raise UnknownRun(id)
         return numbers
 
-    def numbers_of(self, rows: Sequence[JournalRow]) -> list[int]:
+    def numbers_of(self, rows: Sequence[JournalRow | Completed]) -> list[int]:
         """The number of each row's run; raises UnknownRun."""
         known: Mapping[str, int] = self._catalog.runs
         try:
@@ -185,6 +201,15 @@ class Tx:
     def is_alone(self, number: int) -> bool:
         """Whether it is known that no other run waits for this one."""
         return number in self._catalog.alone or number in self.effects.learned.alone
+
+    def no_longer_bare(self, runs: Collection[int]) -> None:
+        """These runs get timers, waits or inbox rows, or another process may have given them some."""
+        self.clothed.update(runs)
+        self._catalog.bare.difference_update(runs)
+
+    def is_bare(self, number: int) -> bool:
+        """Whether it is known that the run has never had a timer, a wait or, where nobody else writes, an inbox row."""
+        return number in self._catalog.bare
 
     def run_id(self, number: int) -> str:
         """The id of a run that exists."""

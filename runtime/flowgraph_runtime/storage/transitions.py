@@ -11,7 +11,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from flowgraph_runtime.records import EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.records import Completed, Decided, EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage.early import go_on_reading
 from flowgraph_runtime.storage.errors import (
     NotFailed,
@@ -27,7 +27,7 @@ from flowgraph_runtime.storage.limits import free_runs
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, store_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
 from flowgraph_runtime.storage.settling import UPDATED
-from flowgraph_runtime.storage.text import check_text
+from flowgraph_runtime.storage.text import are_storable, check_text
 from flowgraph_runtime.storage.transaction import Offer, Tx
 
 EXPIRING = "being deleted: it is older than keep_runs"
@@ -103,12 +103,12 @@ class _Rows:
                 self.from_now[run, wait.serial] = len(self.events) + wait.sent
 
 
-def others(decisions: Iterable[Transition | JournalRow]) -> list[Transition]:
-    """Those that write more than their journal row."""
-    return [decision for decision in decisions if not isinstance(decision, JournalRow)]
+def others(decisions: Iterable[Decided]) -> list[Transition]:
+    """Those that write more than a journal row and a good end."""
+    return [decision for decision in decisions if isinstance(decision, Transition)]
 
 
-def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Transition | JournalRow]) -> None:
+def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided]) -> None:
     """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
     tx.check_epoch(epoch)
     rows = [decision for decision in decisions if isinstance(decision, JournalRow)]
@@ -116,22 +116,22 @@ def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Transition | Journ
     if len(rows) == len(decisions):
         _append(tx, rows)
         return
+    ends = [decision for decision in decisions if isinstance(decision, Completed)]
     transitions = others(decisions)
-    numbers = tx.run_numbers({transition.run_id for transition in transitions})
     rest = _Rows()
+    _complete(tx, epoch, ends, rest)
+    rows += [end.row for end in ends]
+    numbers = tx.run_numbers({transition.run_id for transition in transitions})
     for transition in transitions:
         rows += transition.rows
-        run = numbers[transition.run_id]
-        if _is_only_completed(transition):
-            check_text(f"the result of run {transition.run_id!r}", transition.result)
-            _complete(tx, epoch, run, transition, rest)
-        elif not _is_only_rows(transition):
+        if not _is_only_rows(transition):
             _check_texts(transition)
-            rest.add(run, transition)
-            _remember_update(tx, epoch, run, transition)
+            rest.add(numbers[transition.run_id], transition)
+            _remember_update(tx, epoch, numbers[transition.run_id], transition)
     _append(tx, rows)
     for write in _WRITES:
         write(tx, rest)
+    tx.effects.news.ends += ends
     tx.effects.news.transitions += transitions
 
 
@@ -230,33 +230,18 @@ def _is_only_rows(transition: Transition) -> bool:
     )
 
 
-def _is_only_completed(transition: Transition) -> bool:
-    """Whether all that it writes beside journal rows is a good end: true of nearly every run, some time."""
-    return transition.status == "completed" and not (
-        transition.ended_at is None
-        or transition.inbox
-        or transition.cleared_timers
-        or transition.closed_waits
-        or transition.events
-        or transition.runs
-        or transition.cancel_runs
-        or transition.timers
-        or transition.waits
-        or transition.taken
-        or transition.event_runs
-        or transition.snapshot
-        or transition.started_at
-        or transition.reason
-        or transition.frees_slots
-    )
-
-
-def _complete(tx: Tx, epoch: int, run: int, transition: Transition, rest: _Rows) -> None:
-    """What `_remember_update` and `_Rows.add` do, for such a transition in a third of the time."""
-    tx.effects.ended.add(run)
-    tx.effects.update((run, epoch, 1, "completed", None, transition.ended_at, transition.result, None, None, None, None))
-    if not tx.is_alone(run):
-        rest.ended.append((run, "completed", transition.result or "null"))
+def _complete(tx: Tx, epoch: int, ends: Sequence[Completed], rest: _Rows) -> None:
+    """What `_remember_update` and `_Rows.add` do for a `Transition`."""
+    results = [end.result for end in ends]
+    if not are_storable(results):
+        for end in ends:
+            check_text(f"the result of run {end.run_id!r}", end.result)
+    numbers = tx.numbers_of(ends)
+    tx.effects.ended.update(numbers)
+    for run, end in zip(numbers, ends, strict=True):
+        tx.effects.update((run, epoch, 1, "completed", None, end.ended_at, end.result, None, None, None, None))
+        if not tx.is_alone(run):
+            rest.ended.append((run, "completed", end.result))
 
 
 def _check_texts(transition: Transition) -> None:
@@ -317,6 +302,7 @@ def _clear(tx: Tx, rest: _Rows) -> None:
 
 
 def _set_timers(tx: Tx, rest: _Rows) -> None:
+    tx.no_longer_bare([run for run, _ in rest.timers])
     tx.sql.each(
         "INSERT INTO fg_timer (due, run, serial, kind) SELECT due, run, serial, kind FROM given",
         "due int, run int, serial int, kind text",

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 from flowgraph_runtime.clock import Clock
-from flowgraph_runtime.records import JournalRow, Transition
+from flowgraph_runtime.records import Decided
 from flowgraph_runtime.storage.announcing import announce
 from flowgraph_runtime.storage.database import Database
 from flowgraph_runtime.storage.errors import (
@@ -91,7 +91,7 @@ class Commit:
     """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share."""
 
     epoch: int
-    transitions: Sequence[Transition | JournalRow]
+    transitions: Sequence[Decided]
     errors: list[StorageError | None]
     first: int = 0
 
@@ -257,6 +257,8 @@ class Transactor:
     def _committed(self, tx: Tx) -> CommitNews:
         news = tx.effects.news
         self._catalog.absorb(tx.effects.learned)
+        self._catalog.bare.difference_update(tx.clothed)
+        self._catalog.forget(end.run_id for end in news.ends)
         self._catalog.forget(transition.run_id for transition in news.transitions if transition.status in ENDED)
         self._sequence += 1
         news.sequence, news.at = self._sequence, tx.now

@@ -7,10 +7,9 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from flowgraph_runtime.engine.commands import Command
-from flowgraph_runtime.records import JournalRow, Transition
+from flowgraph_runtime.records import Decided, JournalRow, Transition, transition_of
 from flowgraph_runtime.storage.errors import Outage
 from flowgraph_runtime.worker.live import LiveRun
 
@@ -18,9 +17,7 @@ _LOG = logging.getLogger("flowgraph.worker")
 PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """Seconds between tries while the database is away: each pause is twice the one before."""
-Written: TypeAlias = Transition | JournalRow
-"""What a decision writes: often nothing but its journal row."""
-Commit = Callable[[list[Written]], Awaitable[Sequence[BaseException | None]]]
+Commit = Callable[[list[Decided]], Awaitable[Sequence[BaseException | None]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -28,14 +25,14 @@ class Entry:
     """A decision on its way: what is written, and what is acted on once it has been. No `live` for a run that is given up."""
 
     live: LiveRun | None
-    written: Written
+    written: Decided
     commands: list[Command]
 
     @property
     def transition(self) -> Transition:
         """What is written, as something that can be added to."""
-        if isinstance(self.written, JournalRow):
-            self.written = Transition(self.written.run_id, [self.written])
+        if not isinstance(self.written, Transition):
+            self.written = transition_of(self.written)
         return self.written
 
     @property
@@ -110,7 +107,7 @@ class Committer:
         for entry, error in zip(entries, failures, strict=True):
             self._committed(entry, error)
 
-    async def _written(self, group: list[Written]) -> list[BaseException | None]:
+    async def _written(self, group: list[Decided]) -> list[BaseException | None]:
         failures = await _answers(self._commit, group)
         pause = PAUSE
         while away := [number for number, failure in enumerate(failures) if isinstance(failure, Outage)]:
@@ -122,20 +119,21 @@ class Committer:
         return failures
 
 
-async def _answers(commit: Commit, group: list[Written]) -> list[BaseException | None]:
+async def _answers(commit: Commit, group: list[Decided]) -> list[BaseException | None]:
     try:
         return list(await commit(group))
     except Exception as failure:
         return [failure] * len(group)
 
 
-def merge(first: Transition, second: Written) -> bool:
+def merge(first: Transition, second: Decided) -> bool:
     """Add `second`, decided right after `first` for the same run, to `first`; False, and nothing done, where that cannot be.
 
     A transition that only deletes inbox rows stays alone: they may be gone already (read while an earlier deletion of them was
     being committed), and the database refuses a journal row whose inbox row is gone."""
     if isinstance(second, JournalRow):
         return _append(first, second)
+    second = transition_of(second)
     if first.release or (first.taken is not None and second.taken is not None):
         return False
     if any(one.inbox and not one.rows for one in (first, second)):

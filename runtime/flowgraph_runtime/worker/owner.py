@@ -28,7 +28,7 @@ from flowgraph_runtime.engine.tokens import StepPending
 from flowgraph_runtime.errors import KeyRefused
 from flowgraph_runtime.limits import RunLimits
 from flowgraph_runtime.meter import OTHER, Meter
-from flowgraph_runtime.records import InboxRow, JournalRow, LoadedRun, RunRow, Transition
+from flowgraph_runtime.records import Completed, InboxRow, JournalRow, LoadedRun, RunRow, Transition
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.steps import Outcome, StepRunner, encoded_error
 from flowgraph_runtime.storage import Store
@@ -291,9 +291,14 @@ class Worker:
 
     def _committed(self, entry: Entry, error: BaseException | None) -> None:
         live = entry.live
-        if error is None and type(entry.written) is JournalRow and live is not None and not live.closed and not self._refused:
-            self._act(live, entry.commands)  # nearly always
-            return
+        if error is None and live is not None and not self._refused:
+            if type(entry.written) is JournalRow and not live.closed:
+                self._act(live, entry.commands)  # nearly always
+                return
+            if type(entry.written) is Completed:
+                self._meter.moved(live.row.workflow, live.status)
+                self._leave(live)
+                return
         transition = entry.transition
         if live is None:
             if error is not None:
@@ -312,7 +317,12 @@ class Worker:
             self._meter.moved(live.row.workflow, transition.status)
         if not live.discarded:
             self._act(live, entry.commands)
-        if live.closed and self.owned.get(live.id) is live:
+        if live.closed:
+            self._leave(live)
+
+    def _leave(self, live: LiveRun) -> None:
+        """The database has heard that the run is parked or over."""
+        if self.owned.get(live.id) is live:
             self._drop(live)
             if live.claimed_again:
                 self._loader.load(live.id)

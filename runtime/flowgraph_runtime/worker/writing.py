@@ -19,7 +19,7 @@ from flowgraph_runtime.engine.commands import (
     SetTimer,
     StartRun,
 )
-from flowgraph_runtime.records import JournalRow, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.records import Completed, Decided, JournalRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.worker.live import LiveRun
 
@@ -45,13 +45,18 @@ class Writer:
         self._snapshot = snapshot
         self._has_room = has_room
 
-    def written(self, live: LiveRun, decision: Decision, row: JournalRow, inbox: list[int]) -> Transition | JournalRow:
+    def written(self, live: LiveRun, decision: Decision, row: JournalRow, inbox: list[int]) -> Decided:
         """Return all that a decision about an input writes, `row` and whatever else. `inbox`: the positions that it consumes."""
         live.tail += len(row.payload) + ROW_OVERHEAD
         if not (inbox or decision.parked or decision.taken) and decision.status == live.status and live.tail <= live.tail_limit:
             commands = decision.commands
             if (len(commands) == 1 and type(commands[0]) is RunStep) or only_steps(decision):
                 return row  # it was executing steps, and goes on doing so
+        elif decision.status == "completed" and not inbox and live.limits is None and len(decision.commands) == 1:
+            (end,) = decision.commands
+            if type(end) is EndRun:
+                live.closed, live.status = True, end.status
+                return Completed(live.id, row, live.at, end.payload)
         return self.transition(live, decision, [row], inbox)
 
     def transition(self, live: LiveRun, decision: Decision, rows: list[JournalRow], inbox: list[int]) -> Transition:
