@@ -10,7 +10,7 @@ import pytest
 
 from flowgraph_runtime.clock import ManualClock, SystemClock
 from flowgraph_runtime.intake import Posted
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.records import Decided, transition_of
 from flowgraph_runtime.registry import Registry
 from flowgraph_runtime.reopening import retry
 from flowgraph_runtime.service import Service
@@ -82,8 +82,8 @@ def test_a_transition_that_is_always_refused_parks_its_run_and_no_other(run, sta
         answers = iter(await commit(self, epoch, good) if good else [])
         return [ValueError("poison") if index in bad else next(answers) for index in range(len(transitions))]
 
-    def _is_poison(transition: Transition) -> bool:
-        return any(row.site == "trial/misbehave" for row in transition.rows)
+    def _is_poison(decided: Decided) -> bool:
+        return any(row.site == "trial/misbehave" for row in transition_of(decided).rows)
 
     monkeypatch.setattr(Store, "commit", refusing)
 

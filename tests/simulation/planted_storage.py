@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowgraph_runtime.records import Transition
+from flowgraph_runtime.records import Decided, Transition, transition_of
 from flowgraph_runtime.storage import events, ownership, runs, settling, timers, transitions
 from flowgraph_runtime.storage.transaction import Tx
 from flowgraph_runtime.worker import committer
@@ -110,9 +110,10 @@ def events_are_new_each_time(patch: pytest.MonkeyPatch) -> None:
 def _merging(patch: pytest.MonkeyPatch, spoil: Callable[[Transition], None]) -> None:
     merge = committer.merge
 
-    def spoiling(first: Transition, second: Transition) -> bool:
-        spoil(second)
-        return merge(first, second)
+    def spoiling(first: Transition, second: Decided) -> bool:
+        spoiled = transition_of(second)
+        spoil(spoiled)
+        return merge(first, spoiled)
 
     patch.setattr(committer, "merge", spoiling)
 

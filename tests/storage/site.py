@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from flowgraph_runtime.clock import ManualClock
-from flowgraph_runtime.records import AlikeEvents, EventRow, JournalRow, LoadedRun, NewRun, TimerRow, Transition, WaitRow
+from flowgraph_runtime.records import AlikeEvents, Decided, EventRow, JournalRow, LoadedRun, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage import CommitNews, IngestResult, Store
 
 T = TypeVar("T")
@@ -101,12 +101,12 @@ class Site:
     def ingest(self, *events: EventRow, runs: Sequence[NewRun] = ()) -> list[IngestResult]:
         return self.run(self.store.ingest(events, runs))
 
-    def commit(self, *transitions: Transition | JournalRow) -> None:
+    def commit(self, *transitions: Decided) -> None:
         """Commit, and demand that nothing is refused."""
         errors = self.run(self.store.commit(self.epoch, transitions))
         assert errors == [None] * len(transitions)
 
-    def refusals(self, *transitions: Transition | JournalRow, epoch: int | None = None) -> list[str | None]:
+    def refusals(self, *transitions: Decided, epoch: int | None = None) -> list[str | None]:
         """Commit -> the names of the errors."""
         errors = self.run(self.store.commit(self.epoch if epoch is None else epoch, transitions))
         return [None if error is None else type(error).__name__ for error in errors]
