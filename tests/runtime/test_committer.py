@@ -150,6 +150,47 @@ def test_a_group_is_everything_that_came_while_the_last_one_was_written(run):
     assert done == ["a", "a", "b", "c"]
 
 
+def test_two_groups_are_on_their_way_at_once_but_never_two_of_one_run(run):
+    written: dict[str, asyncio.Event] = {}
+
+    async def commit(group):
+        name = "".join(decided.run_id for decided in group)
+        written[name] = asyncio.Event()
+        await written[name].wait()
+        return [None] * len(group)
+
+    async def scenario() -> None:
+        committer = Committer(commit, lambda entry, error: None)
+        tasks = [asyncio.create_task(committer.run()) for _ in range(2)]
+
+        async def settle() -> list[str]:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return list(written)
+
+        async def decide(names: str) -> list[str]:
+            for name in names:
+                committer.add(Entry(_live(name), Transition(name, rows=[_row(1)]), []))
+            return await settle()
+
+        assert await decide("ab") == ["ab"]
+        assert await decide("c") == ["ab", "c"]
+        assert await decide("d") == ["ab", "c"], "a third at once"
+        written["c"].set()
+        assert await settle() == ["ab", "c", "d"]
+        written["d"].set()
+        assert await decide("be") == ["ab", "c", "d"], "b is still being written"
+        assert not committer.idle
+        written["ab"].set()
+        assert await settle() == ["ab", "c", "d", "be"]
+        written["be"].set()
+        await committer.settled()
+        for task in tasks:
+            task.cancel()
+
+    run(scenario())
+
+
 def test_what_was_decided_on_a_refused_state_is_never_written_but_the_reloaded_run_is(run):
     written: list[str] = []
     lives = [_live(), _live()]

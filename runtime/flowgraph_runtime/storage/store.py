@@ -116,6 +116,13 @@ class Store:
 
     # --- writing: runs
 
+    @property
+    def commits_at_once(self) -> int:
+        """How many groups of decisions a worker does well to have under way. On PostgreSQL, which a busy worker waits for, two:
+        the next is at hand when one is done (a tenth less time for 1,000 runs, measured). On SQLite, which waits for the worker,
+        one: larger groups cost less."""
+        return 2 if self._database.has_other_writers else 1
+
     async def commit(self, epoch: int, transitions: Sequence[Decided], *, again: bool = False) -> list[StorageError | None]:
         """Commit decisions, one that writes nothing but its journal row as that row; an error for each that was refused:
         Fenced for all when the epoch is dead, Superseded after an earlier refusal of the same run. A refused run must be

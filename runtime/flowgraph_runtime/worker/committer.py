@@ -43,6 +43,7 @@ class Entry:
 
 class Committer:
     """Groups transitions. While one group is being written the next one collects; nothing is delayed to make groups larger.
+    Where `run` is run by two, the next is handed over meanwhile.
 
     Two decisions about one run go into one transition, so that they stand or fall together; where that is not possible
     (two events taken) the later one goes into a later group.
@@ -59,12 +60,12 @@ class Committer:
         self._groups: deque[dict[str, Entry]] = deque()
         self._some = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._writing = False
+        self._flying: set[str] = set()  # runs of which something is being written
 
     @property
     def idle(self) -> bool:
         """Whether nothing is waiting or being written."""
-        return not self._groups and not self._writing
+        return not self._groups and not self._flying
 
     async def settled(self) -> None:
         """Wait until all that was added has been written or refused."""
@@ -87,23 +88,33 @@ class Committer:
             self._groups.append({run_id: entry})
 
     async def run(self) -> None:
-        """Write groups for ever."""
+        """Write groups for ever. Several may do so: then the database has the next group at hand when it is done with one."""
         while True:
-            await self._some.wait()
-            while self._groups:
-                await self._write(list(self._groups.popleft().values()))
+            group = self._next()
+            if group is not None:
+                await self._write(group)
+                continue
             self._some.clear()
-            self._quiet.set()
+            if self.idle:
+                self._quiet.set()
+            await self._some.wait()
 
-    async def _write(self, entries: list[Entry]) -> None:
-        entries = [entry for entry in entries if entry.live is None or not entry.live.discarded]
+    def _next(self) -> dict[str, Entry] | None:
+        """The next group, unless a run of it is just being written: what was decided about that may come to nothing."""
+        if not self._groups or not self._flying.isdisjoint(self._groups[0]):
+            return None
+        return self._groups.popleft()
+
+    async def _write(self, group: dict[str, Entry]) -> None:
+        entries = [entry for entry in group.values() if entry.live is None or not entry.live.discarded]
         if not entries:
             return
-        self._writing = True
+        self._flying.update(group)
         try:
             failures = await self._written([entry.written for entry in entries])
         finally:
-            self._writing = False
+            self._flying.difference_update(group)
+            self._some.set()
         for entry, error in zip(entries, failures, strict=True):
             self._committed(entry, error)
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, Protocol
+
+
+class Part(Protocol):
+    """A part of a worker."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do."""
+        ...
+
+    async def run(self) -> None:
+        """Work for ever."""
 
 
 class Life:

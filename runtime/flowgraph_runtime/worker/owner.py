@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -38,7 +38,7 @@ from flowgraph_runtime.worker.claims import Claimer
 from flowgraph_runtime.worker.committer import Committer, Entry
 from flowgraph_runtime.worker.lanes import Lanes, pool_of
 from flowgraph_runtime.worker.leaving import Leaving
-from flowgraph_runtime.worker.life import Life
+from flowgraph_runtime.worker.life import Life, Part
 from flowgraph_runtime.worker.live import Attempt, LiveRun
 from flowgraph_runtime.worker.loader import Loader
 from flowgraph_runtime.worker.lookout import Lookout
@@ -76,7 +76,7 @@ class Worker:
         on_started: Callable[[str, RunStep, int], None] | None = None,
         meter: Meter | None = None,
     ) -> None:
-        self._store, self._registry, self._runner, self._clock = store, registry, runner, clock
+        self._registry, self._runner, self._clock = registry, runner, clock
         self.epoch = epoch
         self.options = options or WorkerOptions()
         self.owned: dict[str, LiveRun] = {}
@@ -103,7 +103,9 @@ class Worker:
         self.create, self.created = starts.create, partial(starts.created, self.owned, self._begin, self._unusable)
         release = partial(store.hand_over, epoch)
         self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)
-        self._parts = (self._committer, self._pump, self._loader, self._claimer, self._slots, self._admission)
+        self.look_around, self.heard_slots = self._claimer.look_soon, self._slots.heard
+        commits = [self._committer] * store.commits_at_once
+        self._parts: Sequence[Part] = (*commits, self._pump, self._loader, self._claimer, self._slots, self._admission)
 
     # --- life
 
@@ -138,14 +140,6 @@ class Worker:
         self._pump.look(mine)
         if claimable or len(mine) < len(with_inbox):
             self._claimer.wake()
-
-    def look_around(self) -> None:
-        """Look now for what no commit told of: something may have been missed."""
-        self._claimer.look_soon()
-
-    def heard_slots(self, tickets: Iterable[tuple[int, int]]) -> None:
-        """Hear of requests, each (epoch, ticket), that a commit gave their slots."""
-        self._slots.heard(ticket for epoch, ticket in tickets if epoch == self.epoch)
 
     # --- claiming and loading
 
@@ -306,13 +300,11 @@ class Worker:
             else:
                 self._meter.moved(OTHER, transition.status or OTHER)
             return
-        if transition.inbox:
-            live.spend(transition.inbox)
+        live.spend(transition.inbox)
         if error is not None:
             self._refuse(live, error)
             return
-        if self._refused:
-            self._refused.pop(live.id, None)
+        self._refused.pop(live.id, None)
         if transition.status is not None:
             self._meter.moved(live.row.workflow, transition.status)
         if not live.discarded:
@@ -333,10 +325,8 @@ class Worker:
                 if not live.closed:  # a later decision of the same group may have ended the run
                     submit = self._pool.submit if live.limits is None else self._slots.submit
                     submit(Attempt(live, command, live.at))
-            elif type(command) is AbandonStep:
-                attempt = live.attempts.get(command.serial)
-                if attempt is not None:
-                    self._abandon(attempt, interrupt=command.interrupt)
+            elif type(command) is AbandonStep and (attempt := live.attempts.get(command.serial)) is not None:
+                self._abandon(attempt, interrupt=command.interrupt)
 
     def _abandon(self, attempt: Attempt, *, interrupt: bool) -> None:
         if not self._slots.withdraw(attempt):

@@ -67,17 +67,17 @@ class SlotQueue:
         self._give_back(attempt.ticket)
         return True
 
-    def heard(self, tickets: Iterable[int]) -> None:
-        """These tickets have their slots."""
-        for ticket in tickets:
-            attempt = self._waiting.pop(ticket, None)
+    def heard(self, tickets: Iterable[tuple[int, int]]) -> None:
+        """Hear which tickets, each with its epoch, have got their slots."""
+        for epoch, ticket in tickets:
+            attempt = self._waiting.pop(ticket, None) if epoch == self._epoch else None
             if attempt is not None:
                 self._start(attempt)
 
     async def look(self) -> None:
         """Ask for grants that nobody told of: those of other processes, and of commits whose outcome was not heard."""
         if self._waiting:
-            self.heard(await self._slots.granted(self._epoch))
+            self.heard((self._epoch, ticket) for ticket in await self._slots.granted(self._epoch))
 
     async def run(self) -> None:
         """Exchange for ever. Raises Fenced."""
