@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from flowgraph_runtime.records import NewRun
 from flowgraph_runtime.storage import DatabaseFull, DatabaseInUse, Store, StoreClosed, WrongSchema
+from flowgraph_runtime.storage import sqlite as sqlite_files
 from flowgraph_runtime.storage.tables import SCHEMA_VERSION
 
 _ENDLESS = """
@@ -116,3 +119,52 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="a database is sqlite:///path"):
         Store.open(url)
+
+
+def _busy(store: Store, commits: int, prefix: str = "run") -> None:
+    async def work() -> None:
+        await store.save_machine("m", "w", "{}", "{}")
+        for number in range(commits):
+            await store.start_run(NewRun(f"{prefix}_{number}", "w", "m", "[]", 0))
+
+    asyncio.run(work())
+
+
+def _copied_as_it_is(path: Path, to: Path) -> int:
+    """What a machine that goes down leaves behind -> how many runs SQLite finds there."""
+    to.mkdir()
+    for name in ("", "-wal"):
+        shutil.copy(f"{path}{name}", f"{to / 'runs.db'}{name}")
+    store = Store.open(f"sqlite:///{to}/runs.db")
+    found = store.read(lambda connection: connection.exec_driver_sql("SELECT COUNT(*) FROM fg_run").scalar_one())
+    store.close()
+    return found
+
+
+def test_the_log_of_a_busy_process_has_its_full_length_early_and_is_read_up_to_its_real_end(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    log = Path(f"{path}-wal")
+    store = Store.open(f"sqlite:///{path}")
+    _busy(store, 20)
+    assert log.stat().st_size < 2_000_000, "a process that writes little has a short log"
+    _busy(store, 100, "more")
+    length = log.stat().st_size
+    assert length > 16_000_000
+    _busy(store, 30, "last")
+    assert log.stat().st_size == length
+    assert _copied_as_it_is(path, tmp_path / "crashed") == 150
+    store.close()
+    assert not log.exists()
+
+
+def test_a_disk_without_room_for_a_long_log_keeps_the_short_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(sqlite_files.os, "fsync", full)
+    path = tmp_path / "runs.db"
+    store = Store.open(f"sqlite:///{path}")
+    _busy(store, 130)
+    assert Path(f"{path}-wal").stat().st_size < 4_000_000
+    assert _copied_as_it_is(path, tmp_path / "crashed") == 130
+    store.close()

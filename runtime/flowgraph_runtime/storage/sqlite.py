@@ -39,6 +39,11 @@ _PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement 
 _WAL_PAGES = 4_000
 """Pages of the write-ahead log, 16 MB, after which it is copied into the file: a commit waits for that, and the same pages change
 again and again."""
+_WAL_BYTES = 32 + (_WAL_PAGES + 200) * (24 + 4096)
+"""Its header, those pages and a group more, each behind a header of its own."""
+_LENGTHENED_AFTER = 100
+"""Commits of a process after which it gives the log its full length at once: as long as the file grows, each commit waits for the
+file system, too, which notes the new length (measured: 0.2 to 0.4 ms for one row, else 0.15)."""
 _DURABILITY = {"full": "FULL", "normal": "NORMAL"}
 
 
@@ -54,7 +59,7 @@ class SqliteDatabase(Database):
         self._busy = threading.RLock()  # in memory readers share the writer's connection
         self._lock = _FileLock(path) if path else None
         try:
-            self._writing = SqliteWriting(_connect(path), durability, self._busy)
+            self._writing = SqliteWriting(_connect(path), durability, self._busy, path)
         except BaseException:
             self._unlock()
             raise
@@ -134,9 +139,11 @@ class SqliteWriting(Writing):
     A transaction begins with its first statement that changes anything, and one that only inserts rows into one table is that
     one statement, by which SQLite begins and commits: nobody else writes, so what was read before is still true."""
 
-    def __init__(self, connection: sqlite3.Connection, durability: str, busy: threading.RLock) -> None:
+    def __init__(self, connection: sqlite3.Connection, durability: str, busy: threading.RLock, path: str) -> None:
         self.connection = connection
         self._busy = busy
+        self._path = path
+        self._short_for = _LENGTHENED_AFTER if path else 0  # commits until the log is lengthened
         self._open = False
         self._only: tuple[str, str, list[Any]] | None = None  # the rows to insert, if there is nothing else so far
         connection.execute("PRAGMA journal_mode=WAL")
@@ -163,6 +170,10 @@ class SqliteWriting(Writing):
             self.connection.execute("COMMIT")
         elif self._only is not None:
             self._insert_all(*self._only)
+        if self._short_for:
+            self._short_for -= 1
+            if not self._short_for:
+                _lengthen(f"{self._path}-wal")
         self._end()
 
     def rollback(self) -> None:
@@ -266,6 +277,18 @@ class SqliteWriting(Writing):
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _lengthen(path: str) -> None:
+    """Append zeros to a write-ahead log, which SQLite takes for its end and writes over. Only while nobody writes to it. A disk
+    that has no room for them keeps the log as it was."""
+    with suppress(OSError), open(path, "r+b", buffering=0) as log:
+        length = log.seek(0, os.SEEK_END)
+        try:
+            log.write(bytes(max(0, _WAL_BYTES - length)))
+            os.fsync(log.fileno())
+        except OSError:
+            log.truncate(length)
 
 
 def _connect(path: str) -> sqlite3.Connection:
