@@ -8,6 +8,7 @@ owner who gives the run up see each other, so one of them finds that the run has
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from flowgraph_runtime.storage.errors import NotOwner
@@ -57,12 +58,14 @@ def settle(tx: Tx) -> None:
     if not (effects.updates or effects.offers or effects.freed or effects.admitted):
         return
     offered = {offer.run for offer in effects.offers}
+    changes = _changes(effects)
     if tx.database.has_other_writers:
         runs = offered | effects.updates.keys() | effects.freed | effects.admitted
-        if len(runs) > 1 or offered:  # the update of a single row locks it, and there is no order to keep
-            _lock(tx, runs)
+        if offered or len(runs) > len(effects.updates) or len(changes) > 1:
+            _lock(tx, runs)  # else one statement does it: row by row as given, because the writer's joins go by index
     live = _live(tx, offered)
-    _update_runs(tx, effects)
+    for change in changes:
+        _update(tx, *change)
     _fill_inboxes(tx, [offer for offer in effects.offers if offer.run in live and offer.run not in effects.ended], live)
     _empty_ended(tx, effects.ended)
     _make_ready(tx, (effects.freed | offered) - effects.ended)
@@ -89,12 +92,13 @@ def _live(tx: Tx, runs: set[int]) -> dict[int, str]:
     return {int(number): str(id) for number, id in found}
 
 
-def _update_runs(tx: Tx, effects: Effects) -> None:
-    """Nearly all updates of short runs only say `running`, which leaves most indexes alone, or are good ends."""
+def _changes(effects: Effects) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
+    """The updates by their statements, each with its columns and rows. Nearly all of short runs only say `running`, which leaves
+    most indexes alone, or are good ends."""
     statuses: list[tuple[Any, ...]] = []
     completed: list[tuple[Any, ...]] = []
     others: list[tuple[Any, ...]] = []
-    for row in effects.updates.values():
+    for row in sorted(effects.updates.values(), key=itemgetter(0)):
         run, epoch, release, status, started_at, ended_at, result, *more = row
         if status is not None and release is None and row[4:] == _NO_MORE:
             statuses.append((run, epoch, status))
@@ -108,9 +112,12 @@ def _update_runs(tx: Tx, effects: Effects) -> None:
             completed.append((run, epoch, ended_at, result))
         else:
             others.append(row)
-    _update(tx, _STATUS, _STATUS_COLUMNS, statuses)
-    _update(tx, _COMPLETED, _COMPLETED_COLUMNS, completed)
-    _update(tx, _UPDATE, _UPDATE_COLUMNS, others)
+    every = (
+        (_STATUS, _STATUS_COLUMNS, statuses),
+        (_COMPLETED, _COMPLETED_COLUMNS, completed),
+        (_UPDATE, _UPDATE_COLUMNS, others),
+    )
+    return [change for change in every if change[-1]]
 
 
 def _update(tx: Tx, sql: str, columns: str, rows: list[tuple[Any, ...]]) -> None:
