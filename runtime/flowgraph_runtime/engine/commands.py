@@ -118,7 +118,7 @@ class Decision:
 
     `ignored`: nobody waited for the input; nothing is to be journalled. `taken`: the event id that a wait took. `status`: the
     run's status after it (architecture page, "Statuses"). `parked`: nothing is executing or ready, so the run can leave memory.
-    `site`, `visit`: the step call that the input was about, for the journal's columns. `digest`: a checksum of the commands."""
+    `site`, `visit`: the step call that the input was about, for the journal's columns."""
 
     commands: list[Command] = field(default_factory=list["Command"])
     status: str = "running"
@@ -127,4 +127,3 @@ class Decision:
     taken: str | None = None
     site: str | None = None
     visit: int | None = None
-    digest: int = 0

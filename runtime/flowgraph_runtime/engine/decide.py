@@ -14,7 +14,6 @@ from flowgraph.errors import CodecError
 from flowgraph.events import meta_of
 from flowgraph_runtime.engine.cancelling import cancel, deliver_cancel, expire
 from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, Decision
-from flowgraph_runtime.engine.digests import digest
 from flowgraph_runtime.engine.ending import abort, attach_failure, main_ended
 from flowgraph_runtime.engine.errors import Exhausted, TransitionTooLong
 from flowgraph_runtime.engine.groups import branch_ended
@@ -54,7 +53,6 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
     _note_time_and_status(turn)
     decision.status = state.status
     decision.parked = not state.executing
-    decision.digest = digest(turn.commands)
     return decision
 
 
@@ -103,7 +101,7 @@ def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any
         state.at, state.status = turn.at, "running"
     else:
         _note_time_and_status(turn)
-    return Decision(commands, state.status, not state.executing, False, None, action.site, pending.visit, digest(commands))
+    return Decision(commands, state.status, not state.executing, False, None, action.site, pending.visit)
 
 
 # --- the general way

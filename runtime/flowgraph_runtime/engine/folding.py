@@ -6,7 +6,7 @@ import json
 
 from flowgraph_runtime.engine.commands import Decision
 from flowgraph_runtime.engine.decide import decide
-from flowgraph_runtime.engine.digests import agrees
+from flowgraph_runtime.engine.digests import agrees, digest
 from flowgraph_runtime.engine.errors import JournalMismatch
 from flowgraph_runtime.engine.inputs import (
     CancelAsked,
@@ -41,20 +41,20 @@ def replay(program: Program, state: RunState, row: JournalRow) -> Decision:
     """Apply one row of the journal. Raises `JournalMismatch` when the decision differs from the committed one."""
     decision = decide(program, state, input_of(row), row.at)
     if decision.ignored or state.seq != row.seq or not agrees(decision.commands, row.digest):
-        raise JournalMismatch(state.run_id, row.seq, row.digest, decision.digest)
+        raise JournalMismatch(state.run_id, row.seq, row.digest, digest(decision.commands))
     return decision
 
 
 def journal_row(run_id: str, seq: int, at: int, given: Input, decision: Decision, started_at: int | None = None) -> JournalRow:
     """Return the row that records an input. `started_at`: of the attempt, for step outcomes."""
-    digest, site, visit = decision.digest, decision.site, decision.visit
+    asked, site, visit = digest(decision.commands), decision.site, decision.visit
     if type(given) is StepDone:  # most rows
-        columns = (run_id, seq, at, "done", given.serial, given.payload, digest, site, visit, given.attempt, started_at)
+        columns = (run_id, seq, at, "done", given.serial, given.payload, asked, site, visit, given.attempt, started_at)
         # half of what a call of the class costs:
         return tuple.__new__(JournalRow, columns)  # pyright: ignore[reportUnknownMemberType]
     kind, serial, payload = _columns(given)
     attempt = given.attempt if type(given) is StepFailed else None
-    return JournalRow(run_id, seq, at, kind, serial, payload, digest, site, visit, attempt, started_at)
+    return JournalRow(run_id, seq, at, kind, serial, payload, asked, site, visit, attempt, started_at)
 
 
 def _columns(given: Input) -> tuple[str, int, str]:

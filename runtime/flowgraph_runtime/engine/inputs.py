@@ -13,7 +13,7 @@ NOT_KEPT: Final = object()
 """Stands for a value that has to be decoded from its text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Started:
     """The run begins. Not a journal row: the run's own row holds the input. `payload`: codec text of the list of arguments."""
 
@@ -23,8 +23,8 @@ class Started:
 @dataclass(slots=True)
 class StepDone:
     """An attempt returned. `payload`: codec text of the result; `value`: what it decodes to, where that is at hand (nobody else
-    holds it), or `NOT_KEPT`. Not frozen as its siblings are: there is one per step, and a frozen dataclass takes three times as
-    long to make."""
+    holds it), or `NOT_KEPT`. Not frozen, nor is `Started`, as the others are: there is one per step, and a frozen dataclass takes
+    three times as long to make."""
 
     serial: int
     attempt: int

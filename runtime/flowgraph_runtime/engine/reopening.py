@@ -88,7 +88,7 @@ def reopen(
     except Exhausted:
         raise NotReopenable(run.id, None) from None
     state.status = state.current_status()
-    return state, Decision(turn.commands, state.status, parked=not state.executing, digest=digest(turn.commands))
+    return state, Decision(turn.commands, state.status, parked=not state.executing)
 
 
 def _begun(program: Program, run: RunRow, journal: Sequence[JournalRow]) -> tuple[_Past, int]:
@@ -129,14 +129,14 @@ def retried(program: Program, run: RunRow, journal: Sequence[JournalRow], row: J
     failure = json.loads(row.payload)
     state, decision = reopen(program, run, journal, FailureInfo(failure["step"], failure["attempts"], run.id), row.at)
     if not agrees(decision.commands, row.digest):
-        raise JournalMismatch(run.id, row.seq, row.digest, decision.digest)
+        raise JournalMismatch(run.id, row.seq, row.digest, digest(decision.commands))
     return state, decision
 
 
 def retry_row(state: RunState, decision: Decision, failure: FailureInfo) -> JournalRow:
     """Return the row that records a retry."""
     payload = json.dumps({"step": failure.step, "attempts": failure.attempts})
-    return JournalRow(state.run_id, state.seq, state.at, RETRY, 0, payload, decision.digest)
+    return JournalRow(state.run_id, state.seq, state.at, RETRY, 0, payload, digest(decision.commands))
 
 
 def _is_failure(state: RunState, pending: Pending | None, row: JournalRow, failure: FailureInfo) -> bool:
