@@ -34,8 +34,7 @@ def insert_runs(tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, 
     if not are_storable(text for run in runs for text in (run.id, run.workflow, run.input, run.idempotency_key)):
         for run in runs:
             check_text(f"run {run.id!r}", run.id, run.workflow, run.input, run.idempotency_key)
-    rows = [_row(tx, run, events, parents) for run in runs]
-    numbers = tx.sql.insert_new("fg_run", _COLUMNS, list(zip(*rows, strict=True)), every=True)
+    numbers = tx.sql.insert_new("fg_run", _COLUMNS, _columns(tx, runs, events, parents), every=True)
     if len(numbers) < len(runs):
         raise Refused(f"there is another run like one of {[run.id for run in runs if run.id not in numbers]}")
     tx.effects.learned.runs.update(numbers)
@@ -87,27 +86,31 @@ def _is_large(tx: Tx, run: NewRun) -> bool:
     return len(run.input) > LARGE and not tx.database.has_other_writers
 
 
-def _row(tx: Tx, run: NewRun, events: Mapping[str, tuple[int, str]], parents: Mapping[str, int]) -> tuple[object, ...]:
-    event = events[run.event_id][0] if run.event_id is not None else None
-    return (
-        run.id,
-        tx.workflow_number(run.workflow),
-        tx.machine_number(run.machine),
-        _status(run),
-        None if _is_payload(run, events) or _is_large(tx, run) else run.input,
-        event,
-        run.created_at,
-        _received_at(tx, run),
-        1 if run.owner is None else 0,
-        0,
-        None if run.parent_run is None else parents[run.parent_run],
-        run.parent_serial,
-        run.idempotency_key,
-        run.schedule,
-        run.scheduled_at,
-        run.owner,
-        None if run.owner is None else run.created_at,
-    )
+def _columns(
+    tx: Tx, runs: Sequence[NewRun], events: Mapping[str, tuple[int, str]], parents: Mapping[str, int]
+) -> list[Sequence[object]]:
+    """The values of `_COLUMNS`, column by column: row by row takes four times as long."""
+    workflows = {name: tx.workflow_number(name) for name in {run.workflow for run in runs}}
+    machines = {machine: tx.machine_number(machine) for machine in {run.machine for run in runs}}
+    return [
+        [run.id for run in runs],
+        [workflows[run.workflow] for run in runs],
+        [machines[run.machine] for run in runs],
+        [_status(run) for run in runs],
+        [None if _is_payload(run, events) or _is_large(tx, run) else run.input for run in runs],
+        [None if run.event_id is None else events[run.event_id][0] for run in runs],
+        [run.created_at for run in runs],
+        [_received_at(tx, run) for run in runs],
+        [1 if run.owner is None else 0 for run in runs],
+        [0] * len(runs),
+        [None if run.parent_run is None else parents[run.parent_run] for run in runs],
+        [run.parent_serial for run in runs],
+        [run.idempotency_key for run in runs],
+        [run.schedule for run in runs],
+        [run.scheduled_at for run in runs],
+        [run.owner for run in runs],
+        [None if run.owner is None else run.created_at for run in runs],
+    ]
 
 
 def start_runs(tx: Tx, runs: Sequence[NewRun]) -> list[tuple[str, bool]]:
