@@ -56,7 +56,8 @@ class StepPool:
         """Queue an attempt."""
         attempt.live.attempts[attempt.command.serial] = attempt
         self._ready.append(attempt)
-        self._wake()
+        if not self._waking:
+            self._wake()
 
     def abandon(self, attempt: Attempt, *, interrupt: bool) -> None:
         """Drop the outcome; with `interrupt`, also stop the attempt at its next await (a thread goes on to its end)."""
@@ -101,7 +102,7 @@ class StepPool:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        ready, begin, ended = self._ready, self._begin, self._ended
+        ready, begin, forget, ended = self._ready, self._begin, self._forget, self._ended
         while not self._held:
             self._waking = False
             taken = 0
@@ -109,10 +110,10 @@ class StepPool:
                 attempt = ready.popleft()
                 outcome = None if attempt.abandoned else begin(attempt)
                 if type(outcome) in _OUTCOMES:
-                    self._forget(attempt)
+                    forget(attempt)
                     ended(attempt, outcome)  # type: ignore[arg-type]
                 elif outcome is None:
-                    self._forget(attempt)
+                    forget(attempt)
                 else:
                     self._wake()
                     await self._take(attempt, outcome, task)  # type: ignore[arg-type]
