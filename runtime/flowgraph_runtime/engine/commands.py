@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 class RunStep:
     """Run one attempt. The idempotency key is `run:site:visit`; arguments are copies (by value) that nobody else holds.
 
-    Not frozen as its siblings are: there is one per step, and a frozen dataclass takes three times as long to make."""
+    Neither frozen, nor is `EndRun`, as the others are: there is one per step, and a frozen dataclass takes three times as long to
+    make."""
 
     serial: int
     token: int
@@ -96,7 +97,7 @@ class CancelRun:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndRun:
     """The run is over. `status` is completed, failed or cancelled. `payload`: codec text of the result or of the exception;
     `failed_step` and `attempts` say where an error came from."""

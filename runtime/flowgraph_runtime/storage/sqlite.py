@@ -36,8 +36,8 @@ _FEW = 8
 """Rows that a statement takes as parameters. More are one parameter, a JSON text, whatever their number: to prepare a statement
 for each number of rows takes three times as long as to run it (measured)."""
 _PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement is 32,766
-_WAL_PAGES = 4_000
-"""Pages of the write-ahead log, 16 MB, after which it is copied into the file: a commit waits for that, and the same pages change
+_WAL_PAGES = 1_500
+"""Pages of the write-ahead log, 6 MB, after which it is copied into the file: a commit waits for that, and the same pages change
 again and again."""
 _WAL_BYTES = 32 + (_WAL_PAGES + 200) * (24 + 4096)
 """Its header, those pages and a group more, each behind a header of its own."""

@@ -87,7 +87,7 @@ class Worker:
         self._life = Life()
         self._pool = pool_of(self.options.slots, runner.elsewhere, self._attempt, self._step_ended)
         commit, again = partial(store.commit, epoch), partial(store.commit, epoch, again=True)
-        self._committer = Committer(self._meter.timed(commit), self._committed, self._meter.timed(again))
+        self._committer = Committer(self._meter.timed(commit), self._committed, self._meter.timed(again), store.ahead)
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
         self._admission = Admission(store.slots, registry, epoch, self._unusable)
         self._pump = InboxPump(store.inbox, self._deliver)
@@ -104,8 +104,8 @@ class Worker:
         release = partial(store.hand_over, epoch)
         self._leaving = Leaving(self.owned, self._pool, self._writer.save, self._committer, self._life.until, release)
         self.look_around, self.heard_slots = self._claimer.look_soon, self._slots.heard
-        commits = [self._committer] * store.commits_at_once
-        self._parts: Sequence[Part] = (*commits, self._pump, self._loader, self._claimer, self._slots, self._admission)
+        twice = (self._committer, self._committer)
+        self._parts: Sequence[Part] = (*twice, self._pump, self._loader, self._claimer, self._slots, self._admission)
 
     # --- life
 
