@@ -121,8 +121,8 @@ class Store:
     @property
     def ahead(self) -> int:
         """How many decisions are worth handing over while others are being written. On PostgreSQL, for which a busy worker waits:
-        any (a tenth less time for 1,000 runs, measured). On SQLite, which waits for the worker, and where larger groups cost less,
-        only so many that it would wait for long."""
+        any (a tenth less time for 1,000 runs, measured). On SQLite, which waits for the worker, and where larger groups cost
+        less, only so many that it would wait for long."""
         return 1 if self._database.has_other_writers else MANY
 
     async def commit(self, epoch: int, transitions: Sequence[Decided], *, again: bool = False) -> list[StorageError | None]:
