@@ -12,7 +12,7 @@ import pytest
 from flowgraph_compiler.pipeline import Compilation, compile_targets
 from flowgraph_runtime.inspection import history_of
 from flowgraph_runtime.intake import Posted
-from flowgraph_runtime.records import JournalRow, Transition
+from flowgraph_runtime.records import Decided, Transition, transition_of
 from flowgraph_runtime.service import Service
 from flowgraph_runtime.storage import Store
 from flowgraph_runtime.storage.invariants import violations
@@ -120,9 +120,9 @@ class Written:
         self.loads = 0
         commit, load = Store.commit, Store.load
 
-        async def counting(store: Store, epoch: int, group: list[Transition | JournalRow], *, again: bool = False) -> Any:
+        async def counting(store: Store, epoch: int, group: list[Decided], *, again: bool = False) -> Any:
             for one in group:
-                rows = [one] if isinstance(one, JournalRow) else one.rows
+                rows = transition_of(one).rows
                 self.rows += [len(row.payload) + 100 for row in rows]
                 if isinstance(one, Transition) and one.snapshot is not None:
                     self.snapshots.append(len(one.snapshot[1]))
