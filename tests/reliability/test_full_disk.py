@@ -41,10 +41,10 @@ MEGABYTE = 1_000_000
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB."""
+    """A file system of 24 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("a file system of its own cannot be mounted here: it takes root")
     yield folder
@@ -84,7 +84,7 @@ async def all_end(served: Engine, runs: list[str]) -> None:
 @pytest.mark.ci
 def test_what_is_new_is_refused_while_there_is_room_for_what_is_under_way(run: Any, log: Any, small_disk: Path) -> None:
     ballast = small_disk / "ballast"
-    ballast.write_bytes(b"b" * 4 * MEGABYTE)
+    ballast.write_bytes(b"b" * 10 * MEGABYTE)
 
     async def scenario() -> None:
         async with engine(FLOWS, f"sqlite:///{small_disk}/runs.db", skip_time=False, disk_reserve=7 * MEGABYTE) as served:

@@ -191,6 +191,34 @@ def test_two_groups_are_on_their_way_at_once_but_never_two_of_one_run(run):
     run(scenario())
 
 
+def test_what_follows_on_a_decision_whose_writing_was_broken_off_is_not_written(run):
+    class Crash(BaseException):
+        pass
+
+    written: list[str] = []
+    fall = asyncio.Event()
+
+    async def commit(group):
+        written.append("".join(decided.run_id for decided in group))
+        await fall.wait()
+        raise Crash
+
+    async def scenario() -> None:
+        committer = Committer(commit, lambda entry, error: None)
+        tasks = [asyncio.create_task(committer.run()) for _ in range(2)]
+        for seq in (1, 2):
+            committer.add(Entry(_live("a"), Transition("a", rows=[_row(seq)]), []))
+            await asyncio.sleep(0.01)
+        fall.set()
+        ended, left = await asyncio.wait(tasks, timeout=0.05)
+        assert [type(task.exception()) for task in ended] == [Crash]
+        for task in left:
+            task.cancel()
+
+    run(scenario())
+    assert written == ["a"]
+
+
 def test_what_was_decided_on_a_refused_state_is_never_written_but_the_reloaded_run_is(run):
     written: list[str] = []
     lives = [_live(), _live()]

@@ -157,11 +157,15 @@ def test_the_log_of_a_busy_process_has_its_full_length_early_and_is_read_up_to_i
     assert not log.exists()
 
 
-def test_a_disk_without_room_for_a_long_log_keeps_the_short_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["little", "none"])
+def test_a_disk_without_room_keeps_the_log_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(sqlite_files.os, "fsync", full)
+    if how == "none":
+        monkeypatch.setattr(sqlite_files.os, "fsync", full)
+    else:
+        monkeypatch.setattr(sqlite_files.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 9 * 10**8, 10**8))
     path = tmp_path / "runs.db"
     store = Store.open(f"sqlite:///{path}")
     _busy(store, 130)

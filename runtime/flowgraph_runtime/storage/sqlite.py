@@ -41,6 +41,8 @@ _WAL_PAGES = 1_500
 again and again."""
 _WAL_BYTES = 32 + (_WAL_PAGES + 200) * (24 + 4096)
 """Its header, those pages and a group more, each behind a header of its own."""
+_ROOMY = 16
+"""As many logs would have to find room on a disk before one gets its full length."""
 _LENGTHENED_AFTER = 32
 """Commits of a process after which it gives the log its full length at once: as long as the file grows, each commit waits for the
 file system, too, which notes the new length (measured: 0.2 to 0.4 ms for one row, else 0.15)."""
@@ -281,9 +283,11 @@ class SqliteWriting(Writing):
 
 def _lengthen(path: str) -> None:
     """Append zeros to a write-ahead log, which SQLite takes for its end and writes over. Only while nobody writes to it. A disk
-    that has no room for them keeps the log as it was."""
+    with little room, or with none, keeps the log as it was."""
     with suppress(OSError), open(path, "r+b", buffering=0) as log:
         length = log.seek(0, os.SEEK_END)
+        if shutil.disk_usage(path).free < _ROOMY * _WAL_BYTES:
+            return
         try:
             log.write(bytes(max(0, _WAL_BYTES - length)))
             os.fsync(log.fileno())

@@ -120,11 +120,9 @@ class Committer:
         if not entries:
             return
         self._flying.update(group)
-        try:
-            failures = await self._written([entry.written for entry in entries])
-        finally:
-            self._flying.difference_update(group)
-            self._some.set()
+        failures = await self._written([entry.written for entry in entries])
+        self._flying.difference_update(group)  # not when this is broken off: what follows on a lost decision must not be written
+        self._some.set()
         for entry, error in zip(entries, failures, strict=True):
             self._committed(entry, error)
 
