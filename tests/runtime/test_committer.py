@@ -191,6 +191,43 @@ def test_two_groups_are_on_their_way_at_once_but_never_two_of_one_run(run):
     run(scenario())
 
 
+def test_a_group_that_grows_is_not_handed_over_ahead_but_alone_or_when_it_has_stopped(run):
+    written: dict[str, asyncio.Event] = {}
+    grows = True
+
+    async def commit(group):
+        name = "".join(decided.run_id for decided in group)
+        written[name] = asyncio.Event()
+        await written[name].wait()
+        return [None] * len(group)
+
+    async def scenario() -> None:
+        nonlocal grows
+        committer = Committer(commit, lambda entry, error: None, grows=lambda: grows)
+        tasks = [asyncio.create_task(committer.run()) for _ in range(2)]
+
+        async def decide(names: str) -> list[str]:
+            for name in names:
+                committer.add(Entry(_live(name), Transition(name, rows=[_row(1)]), []))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return list(written)
+
+        assert await decide("a") == ["a"], "nothing is being written"
+        assert await decide("b") == ["a"]
+        assert await decide("c") == ["a"]
+        grows = False
+        committer.look()
+        assert await decide("") == ["a", "bc"]
+        for gate in written.values():
+            gate.set()
+        await committer.settled()
+        for task in tasks:
+            task.cancel()
+
+    run(scenario())
+
+
 def test_what_follows_on_a_decision_whose_writing_was_broken_off_is_not_written(run):
     class Crash(BaseException):
         pass

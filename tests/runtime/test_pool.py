@@ -54,16 +54,21 @@ def test_attempts_that_do_not_wait_are_run_in_bursts_in_order(run):
 
     async def scenario() -> int:
         pool = StepPool(1000, work, lambda attempt, outcome: done.append(outcome.serial))
+        pool.emptied = lambda: emptied.append(len(done))
         live = _live()
         for serial in range(500):
             pool.submit(_attempt(live, serial))
+        assert pool.has_queued
         await until(lambda: not pool.busy)
+        assert not pool.has_queued
         tasks = len(pool._tasks)
         await pool.close()
         return tasks
 
+    emptied: list[int] = []
     assert run(scenario()) <= 500 // BURST + 1, "no coroutine per attempt"
     assert done == list(range(500))
+    assert set(emptied) == {500}, "it has heard of the end, and of nothing before"
 
 
 def test_an_interrupted_attempt_ends_without_an_outcome_and_its_place_is_used_again(run):

@@ -165,8 +165,6 @@ class Simulation:
         self.store = Store.open("sqlite://", clock=self.clock, inline=True, fate=self._fate)
         self.limits.store = self.store
         self.slow: Any = SlowStore(self.store, self.random)
-        if self.seed % 4 == 2:
-            self.slow.ahead = 1  # two groups of decisions are on their way at once, as on PostgreSQL
         self.registry = registry()
         await self._deploy()
         distribution = Distribution(self.registry, self._ids(), self.clock)

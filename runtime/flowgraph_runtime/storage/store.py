@@ -34,8 +34,6 @@ from flowgraph_runtime.storage.transitions import apply_move, apply_reopening, t
 from flowgraph_runtime.storage.writer import Action, Commit, Fate, Job, Request, Shared, Transactor, WriterThread
 
 T = TypeVar("T")
-MANY = 512
-"""Decisions: what a worker decides in some 5 milliseconds."""
 
 
 class Store:
@@ -119,11 +117,11 @@ class Store:
     # --- writing: runs
 
     @property
-    def ahead(self) -> int:
-        """How many decisions are worth handing over while others are being written. On PostgreSQL, for which a busy worker waits:
-        any (a tenth less time for 1,000 runs, measured). On SQLite, which waits for the worker, and where larger groups cost
-        less, only so many that it would wait for long."""
-        return 1 if self._database.has_other_writers else MANY
+    def is_waited_for(self) -> bool:
+        """Whether a busy worker waits for the database, so that any group of decisions is worth handing over before the last one
+        is written: PostgreSQL (a tenth less time for 1,000 runs, measured). SQLite waits for the worker, and larger groups cost
+        less."""
+        return self._database.has_other_writers
 
     async def commit(self, epoch: int, transitions: Sequence[Decided], *, again: bool = False) -> list[StorageError | None]:
         """Commit decisions, one that writes nothing but its journal row as that row; an error for each that was refused:

@@ -43,7 +43,7 @@ class Entry:
 
 class Committer:
     """Groups transitions. While one group is being written the next one collects; nothing is delayed to make groups larger.
-    Where `run` is run by two, the next is handed over meanwhile when it has at least `ahead` decisions.
+    Where `run` is run by two, the next is handed over meanwhile, unless `grows` says that more is just being decided.
 
     Two decisions about one run go into one transition, so that they stand or fall together; where that is not possible
     (two events taken) the later one goes into a later group.
@@ -56,12 +56,12 @@ class Committer:
         commit: Commit,
         committed: Callable[[Entry, BaseException | None], None],
         again: Commit | None = None,
-        ahead: int = 1,
+        grows: Callable[[], bool] = lambda: False,
     ) -> None:
         self._commit = commit
         self._again = again or commit
         self._committed = committed
-        self._ahead = ahead
+        self._grows = grows
         self._groups: deque[dict[str, Entry]] = deque()
         self._some = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -87,12 +87,14 @@ class Committer:
         earlier = last.get(run_id)
         if earlier is None or earlier.void:
             last[run_id] = entry
-            if len(last) == self._ahead:
-                self._some.set()
         elif merge(earlier.transition, entry.written):
             earlier.commands.extend(entry.commands)
         else:
             self._groups.append({run_id: entry})
+
+    def look(self) -> None:
+        """A group may have stopped growing."""
+        self._some.set()
 
     async def run(self) -> None:
         """Write groups for ever. Several may do so: then the database has the next group at hand when it is done with one."""
@@ -107,11 +109,9 @@ class Committer:
             await self._some.wait()
 
     def _next(self) -> dict[str, Entry] | None:
-        """The next group; while another is being written, not a small one, and none with a run of that: what was decided about it
+        """The next group; while another is being written, none that grows, and none with a run of that: what was decided about it
         may come to nothing."""
-        if not self._groups:
-            return None
-        if self._flying and (len(self._groups[0]) < self._ahead or not self._flying.isdisjoint(self._groups[0])):
+        if not self._groups or (self._flying and (self._grows() or not self._flying.isdisjoint(self._groups[0]))):
             return None
         return self._groups.popleft()
 

@@ -39,6 +39,20 @@ class Lanes:
         """How many attempts are running."""
         return sum(pool.running for pool in self._pools)
 
+    @property
+    def emptied(self) -> Callable[[], None]:
+        """Hears when no attempt is about to begin in this process any more."""
+        return self._here.emptied
+
+    @emptied.setter
+    def emptied(self, hears: Callable[[], None]) -> None:
+        self._here.emptied = hears
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether attempts are about to begin in this process."""
+        return self._here.has_queued
+
     def submit(self, attempt: Attempt) -> None:
         """Queue an attempt where its step runs."""
         self._elsewhere.get(attempt.command.step, self._here).submit(attempt)

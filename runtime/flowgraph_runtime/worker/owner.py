@@ -83,11 +83,11 @@ class Worker:
         self._on_started = on_started
         self._meter = meter or Meter()
         self._refused: dict[str, int] = {}
-        self._stopping = False
-        self._life = Life()
+        self._stopping, self._life = False, Life()
         self._pool = pool_of(self.options.slots, runner.elsewhere, self._attempt, self._step_ended)
-        commit, again = partial(store.commit, epoch), partial(store.commit, epoch, again=True)
-        self._committer = Committer(self._meter.timed(commit), self._committed, self._meter.timed(again), store.ahead)
+        commit, again = (self._meter.timed(partial(store.commit, epoch, again=again)) for again in (False, True))
+        self._committer = Committer(commit, self._committed, again, partial(_grows, store, self._pool))
+        self._pool.emptied = self._committer.look
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
         self._admission = Admission(store.slots, registry, epoch, self._unusable)
         self._pump = InboxPump(store.inbox, self._deliver)
@@ -366,6 +366,11 @@ class Worker:
 def _pause(store: Store, pool: StepPool | Lanes) -> float:
     """Seconds to wait before a claim: of several workers the least busy one goes first."""
     return min(POLITE * (1 + pool.busy), MOST_POLITE) if store.fleet.workers > 1 else 0.0
+
+
+def _grows(store: Store, pool: StepPool | Lanes) -> bool:
+    """Whether a group of decisions that waits is about to become larger, and worth it."""
+    return pool.has_queued and not store.is_waited_for
 
 
 def _limits_of(registry: Registry, row: RunRow) -> RunLimits | None:

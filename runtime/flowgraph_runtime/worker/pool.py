@@ -20,7 +20,7 @@ some while others run, and a request waits for some 3 ms of quick steps, not for
 
 class StepPool:
     """Runs attempts, at most `size` at once, in the order they were submitted; `begin` starts one and returns its outcome or what
-    brings it; `ended` gets each outcome, at once.
+    brings it; `ended` gets each outcome, at once; `emptied` hears when none is queued any more.
 
     A pool coroutine takes attempts until none is queued. Before it awaits one that has begun and not ended it wakes another, so
     that a step that suspends holds nobody up and steps that do not are run in one go."""
@@ -31,6 +31,7 @@ class StepPool:
         begin: Callable[[Attempt], Outcome | Coroutine[Any, Any, Outcome]],
         ended: Callable[[Attempt, Outcome], None],
     ) -> None:
+        self.emptied: Callable[[], None] = _nobody
         self._size = size
         self._begin = begin
         self._ended = ended
@@ -51,6 +52,11 @@ class StepPool:
     def running(self) -> int:
         """How many attempts are running."""
         return self._running
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether attempts are about to begin."""
+        return bool(self._ready)
 
     def submit(self, attempt: Attempt) -> None:
         """Queue an attempt."""
@@ -121,6 +127,7 @@ class StepPool:
                 if taken % BURST == 0:
                     await asyncio.sleep(0)
             if not self._held:
+                self.emptied()
                 await self._rest()
 
     async def _rest(self) -> None:
@@ -154,3 +161,7 @@ class StepPool:
         attempt.live.attempts.pop(attempt.command.serial, None)
         if attempt.hold is not None:
             attempt.hold.leave()
+
+
+def _nobody() -> None:
+    """Nobody listens."""
