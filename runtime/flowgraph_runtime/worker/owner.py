@@ -85,7 +85,7 @@ class Worker:
         self._refused: dict[str, int] = {}
         self._stopping, self._life = False, Life()
         self._pool = pool_of(self.options.slots, runner.elsewhere, self._attempt, self._step_ended)
-        commit, again = (self._meter.timed(partial(store.commit, epoch, again=again)) for again in (False, True))
+        commit, again = map(self._meter.timed, (partial(store.commit, epoch), partial(store.commit, epoch, again=True)))
         self._committer = Committer(commit, self._committed, again, partial(_grows, store, self._pool))
         self._pool.emptied = self._committer.look
         self._slots = SlotQueue(store.slots, epoch, self._pool.submit)
