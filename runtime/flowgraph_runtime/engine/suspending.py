@@ -26,7 +26,8 @@ from flowgraph_runtime.engine.blocks import (
     StepAction,
     WaitAction,
 )
-from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, EmitEvent, OpenWait, RunStep, SetTimer, StartRun
+from flowgraph_runtime.engine.commands import ClearTimer, CloseWait, EmitEvent, OpenWait, SetTimer, StartRun
+from flowgraph_runtime.engine.run_state import run_step
 from flowgraph_runtime.engine.tokens import (
     ChildPending,
     Frame,
@@ -37,7 +38,6 @@ from flowgraph_runtime.engine.tokens import (
     WaitPending,
 )
 from flowgraph_runtime.engine.turn import BEGIN, EPOCH, Turn
-from flowgraph_runtime.engine.values import copied_call
 from flowgraph_runtime.engine.variables import Variables, captured
 from flowgraph_runtime.keys import key_text
 
@@ -52,9 +52,8 @@ def begin_step(turn: Turn, token: Token, action: StepAction, payload: Any) -> ob
     state, site, serial = turn.state, action.site, turn.state.next_serial
     visit = state.visits.get(site, 0) + 1
     arguments, keywords = payload
-    copies, copied = copied_call(arguments, keywords, action.step)
     pending = StepPending(serial, token, turn.at, action, visit, arguments, keywords)
-    turn.commands.append(RunStep(serial, token.id, site, action.step, visit, 1, copies, copied, action.timeout))
+    turn.commands.append(run_step(pending))
     state.next_serial = serial + 1
     state.visits[site] = visit
     state.pending[serial] = token.pending = pending
