@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Callable
 from dataclasses import fields
+from typing import Self
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,80 +152,68 @@ def test_a_group_is_everything_that_came_while_the_last_one_was_written(run):
     assert done == ["a", "a", "b", "c"]
 
 
-def test_two_groups_are_on_their_way_at_once_but_never_two_of_one_run(run):
-    written: dict[str, asyncio.Event] = {}
+class _TwoAtWork:
+    """A committer run by two, whose groups, named by their runs, are written when their gates in `written` open."""
 
-    async def commit(group):
+    def __init__(self, grows: Callable[[], bool] = lambda: False) -> None:
+        self.written: dict[str, asyncio.Event] = {}
+        self.committer = Committer(self._commit, lambda entry, error: None, grows=grows)
+
+    async def _commit(self, group):
         name = "".join(decided.run_id for decided in group)
-        written[name] = asyncio.Event()
-        await written[name].wait()
+        self.written[name] = asyncio.Event()
+        await self.written[name].wait()
         return [None] * len(group)
 
-    async def scenario() -> None:
-        committer = Committer(commit, lambda entry, error: None)
-        tasks = [asyncio.create_task(committer.run()) for _ in range(2)]
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self.committer.run()) for _ in range(2)]
+        return self
 
-        async def settle() -> list[str]:
-            for _ in range(10):
-                await asyncio.sleep(0)
-            return list(written)
-
-        async def decide(names: str) -> list[str]:
-            for name in names:
-                committer.add(Entry(_live(name), Transition(name, rows=[_row(1)]), []))
-            return await settle()
-
-        assert await decide("ab") == ["ab"]
-        assert await decide("c") == ["ab", "c"]
-        assert await decide("d") == ["ab", "c"], "a third at once"
-        written["c"].set()
-        assert await settle() == ["ab", "c", "d"]
-        written["d"].set()
-        assert await decide("be") == ["ab", "c", "d"], "b is still being written"
-        assert not committer.idle
-        written["ab"].set()
-        assert await settle() == ["ab", "c", "d", "be"]
-        written["be"].set()
-        await committer.settled()
-        for task in tasks:
+    async def __aexit__(self, *_: object) -> None:
+        for gate in self.written.values():
+            gate.set()
+        await self.committer.settled()
+        for task in self._tasks:
             task.cancel()
+
+    async def decide(self, names: str = "") -> list[str]:
+        """Decide about these runs -> the groups that have been handed over by then."""
+        for name in names:
+            self.committer.add(Entry(_live(name), Transition(name, rows=[_row(1)]), []))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return list(self.written)
+
+
+def test_two_groups_are_on_their_way_at_once_but_never_two_of_one_run(run):
+    async def scenario() -> None:
+        async with _TwoAtWork() as both:
+            assert await both.decide("ab") == ["ab"]
+            assert await both.decide("c") == ["ab", "c"]
+            assert await both.decide("d") == ["ab", "c"], "a third at once"
+            both.written["c"].set()
+            assert await both.decide() == ["ab", "c", "d"]
+            both.written["d"].set()
+            assert await both.decide("be") == ["ab", "c", "d"], "b is still being written"
+            assert not both.committer.idle
+            both.written["ab"].set()
+            assert await both.decide() == ["ab", "c", "d", "be"]
 
     run(scenario())
 
 
 def test_a_group_that_grows_is_not_handed_over_ahead_but_alone_or_when_it_has_stopped(run):
-    written: dict[str, asyncio.Event] = {}
     grows = True
-
-    async def commit(group):
-        name = "".join(decided.run_id for decided in group)
-        written[name] = asyncio.Event()
-        await written[name].wait()
-        return [None] * len(group)
 
     async def scenario() -> None:
         nonlocal grows
-        committer = Committer(commit, lambda entry, error: None, grows=lambda: grows)
-        tasks = [asyncio.create_task(committer.run()) for _ in range(2)]
-
-        async def decide(names: str) -> list[str]:
-            for name in names:
-                committer.add(Entry(_live(name), Transition(name, rows=[_row(1)]), []))
-            for _ in range(10):
-                await asyncio.sleep(0)
-            return list(written)
-
-        assert await decide("a") == ["a"], "nothing is being written"
-        assert await decide("b") == ["a"]
-        assert await decide("c") == ["a"]
-        grows = False
-        committer.look()
-        assert await decide("") == ["a", "bc"]
-        for gate in written.values():
-            gate.set()
-        await committer.settled()
-        for task in tasks:
-            task.cancel()
+        async with _TwoAtWork(lambda: grows) as both:
+            assert await both.decide("a") == ["a"], "nothing is being written"
+            assert await both.decide("b") == ["a"]
+            assert await both.decide("c") == ["a"]
+            grows = False
+            both.committer.look()
+            assert await both.decide() == ["a", "bc"]
 
     run(scenario())
 

@@ -95,10 +95,9 @@ def test_it_leaves_nothing_that_the_run_still_has(site: Site, had: str) -> None:
 
 
 @pytest.mark.postgres
-def test_what_another_process_gave_a_run_goes_with_it(site: Site) -> None:
+def test_what_another_process_gave_a_run_goes_with_it(shared_site: Site) -> None:
     """The owner has never seen the row; a process that has come back to a run knows no longer what it has."""
-    if not site.url.startswith("postgresql"):
-        return
+    site = shared_site
     other = site.another()
     asked, lent = owned(site, 2)
     site.run(other.ask_cancel(asked, "enough"))
