@@ -17,6 +17,8 @@ from sqlalchemy import Connection
 from flowgraph_runtime.storage.errors import StorageError
 
 Rows: TypeAlias = list[tuple[Any, ...]]
+Same: TypeAlias = tuple[tuple[str, str], ...]
+"""Columns that are alike in all rows of a statement, each with the SQL of its value."""
 
 
 class Writing(ABC):
@@ -47,8 +49,9 @@ class Writing(ABC):
         """Run a statement that reads the table `given`. `columns`: `run int, payload text`. Answers what it returns."""
 
     @abstractmethod
-    def insert(self, table: str, columns: str, values: list[Any]) -> None:
-        """Insert rows, whose values come one after the other in one list, when convenient. `columns`: as for `each`."""
+    def insert(self, table: str, columns: str, values: list[Any], same: Same = ()) -> None:
+        """Insert rows, whose values come one after the other in one list, when convenient. `columns`: as for `each`; `same`: more
+        columns, and the SQL of what all rows have there."""
 
     @abstractmethod
     def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]], *, every: bool = False) -> dict[str, int]:

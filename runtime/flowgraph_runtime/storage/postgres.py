@@ -23,7 +23,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from flowgraph_runtime.storage.database import Database, Rows, Writing, parse_columns
+from flowgraph_runtime.storage.database import Database, Rows, Same, Writing, parse_columns
 from flowgraph_runtime.storage.errors import (
     DatabaseFull,
     DatabaseUnavailable,
@@ -227,12 +227,12 @@ class PostgresWriting(Writing):
         if rows:
             self._later(_given(sql, columns), [orjson.dumps(rows)], heard)
 
-    def insert(self, table: str, columns: str, values: list[Any]) -> None:
-        names = [name for name, _ in parse_columns(columns)]
-        listed, each_value = ", ".join(names), iter(values)
-        rows = list(zip(*[each_value] * len(names), strict=True))
+    def insert(self, table: str, columns: str, values: list[Any], same: Same = ()) -> None:
+        own, each_value = [name for name, _ in parse_columns(columns)], iter(values)
+        rows = list(zip(*[each_value] * len(own), strict=True))
         if rows:
-            query = _given(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM given", columns, few="")
+            names, given = (", ".join([*own, *(pair[part] for pair in same)]) for part in (0, 1))
+            query = _given(f"INSERT INTO {table} ({names}) SELECT {given} FROM given", columns, few="")
             self._later(query, [orjson.dumps(rows)])
 
     def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]], *, every: bool = False) -> dict[str, int]:
