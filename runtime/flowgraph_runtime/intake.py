@@ -39,7 +39,7 @@ BATCH_LIMIT = 5_000
 class Create(Protocol):
     """What stands around the storing of new runs."""
 
-    async def __call__(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]], /) -> T:
+    def __call__(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]], /) -> Awaitable[T]:
         """Await `store()`, which stores `runs`, and return what it does."""
         ...
 
@@ -106,15 +106,8 @@ class Intake:
         if known is None:
             raise UnknownWorkflow(workflow, list(self._registry.current))
         now = self._clock.now()
-        run = NewRun(
-            id=self._ids.run(),
-            workflow=known,
-            machine=self._registry.current[known],
-            input=self._input(known, given, now),
-            created_at=now,
-            received_at=now,
-            idempotency_key=idempotency_key,
-        )
+        machine, text = self._registry.current[known], self._input(known, given, now)
+        run = NewRun(self._ids.run(), known, machine, text, now, None, now, idempotency_key)
         try:
             return await self._create([run], partial(self._store.start_run, run))
         except Conflict as conflict:

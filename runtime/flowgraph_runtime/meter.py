@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from operator import sub
 from time import perf_counter
 from typing import TypeVar
 
@@ -58,25 +59,27 @@ class Meter:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self._durations: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
         self._delays: defaultdict[str, Distribution] = defaultdict(lambda: Distribution(SECONDS))
-        self._new: defaultdict[tuple[str, bool], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        self._new: tuple[defaultdict[str, list[int]], ...] = (defaultdict(list), defaultdict(list))
         self.batches = Distribution(SIZES)
         self.commits = Distribution(SECONDS)
 
     def attempted(self, step: str, completed: bool, queued: int, started: int, ended: int) -> None:
         """Count an attempt; times in microseconds."""
-        delays, durations = self._new[step, completed]
-        delays.append(started - queued)
-        durations.append(ended - started)
-        if len(delays) >= GATHERED:
+        times = self._new[completed][step]
+        times += (queued, started, ended)
+        if len(times) >= 3 * GATHERED:
             self._gather()
 
     def _gather(self) -> None:
-        for (step, completed), (delays, durations) in self._new.items():
-            name = step if step in self._steps else OTHER
-            if delays:
-                self._attempts[name, "completed" if completed else "failed"] += len(delays)
-                self._delays[name].add_times(delays)
-                self._durations[name].add_times(durations)
+        for outcome, by_step in zip(("failed", "completed"), self._new, strict=True):
+            for step, times in by_step.items():
+                queued, started, ended = times[0::3], times[1::3], times[2::3]
+                times.clear()
+                name = step if step in self._steps else OTHER
+                if started:
+                    self._attempts[name, outcome] += len(started)
+                    self._delays[name].add_times(list(map(sub, started, queued)))
+                    self._durations[name].add_times(list(map(sub, ended, started)))
 
     @property
     def attempts(self) -> Counter[tuple[str, str]]:

@@ -317,9 +317,9 @@ class Service:
         live = None if self.worker is None else self.worker.owned.get(run_id)
         return None if live is None else live.row
 
-    async def _create(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]]) -> T:
+    def _create(self, runs: Sequence[NewRun], store: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         """Let `store` store these runs, with an owner where the worker takes them."""
-        return await (store() if self.worker is None else self.worker.create(runs, store))
+        return store() if self.worker is None else self.worker.create(runs, store)
 
     def _heard(self, news: CommitNews) -> None:
         """Called in whichever thread the store answers; everything else happens in the service's own loop."""

@@ -38,6 +38,8 @@ from flowgraph_runtime.executors.attempts import attempted
 Outcome: TypeAlias = StepDone | StepFailed
 RESULT_LIMIT = 1_000_000
 """Bytes of a step result's codec text (the promises page, item 9)."""
+_SURELY_WITHIN = RESULT_LIMIT // 4
+"""Characters that cannot be more bytes than that."""
 
 _LOG = logging.getLogger("flowgraph.step")
 
@@ -279,7 +281,7 @@ def retry_moment(delay: str | timedelta | datetime, now: int) -> int:
 def _done(command: RunStep, result: object) -> StepDone:
     """The outcome of an attempt that returned. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
     text, kept = encoded_and_kept(result, command.step)
-    if len(text) > RESULT_LIMIT // 4:
+    if len(text) > _SURELY_WITHIN:
         size = len(text.encode())
         if size > RESULT_LIMIT:
             raise LimitExceeded("the bytes of a step's result", RESULT_LIMIT, size)
@@ -294,7 +296,7 @@ def encoded_error(error: BaseException) -> str:
         text = dumps(error)
     except CodecError as refused:
         return dumps(_replacement(error, f"(its attributes cannot be stored: {refused})"))
-    if len(text) > RESULT_LIMIT // 4 and len(text.encode()) > RESULT_LIMIT:
+    if len(text) > _SURELY_WITHIN and len(text.encode()) > RESULT_LIMIT:
         return dumps(_replacement(error, "(cut: the error is larger than 1 MB)"))
     return text
 

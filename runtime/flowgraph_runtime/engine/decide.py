@@ -42,7 +42,14 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
     """Return what the input leads to. `at`: microseconds since 1970; a time before the last input's counts as the last's."""
     if type(given) is StepDone and given.value is not NOT_KEPT:
         pending = state.pending.get(given.serial)
-        if type(pending) is StepPending and _is_plain(pending, given):
+        if (
+            type(pending) is StepPending
+            and pending.attempt == given.attempt
+            and pending.executing
+            and not pending.abandoned
+            and pending.action.undo is None
+            and pending.token.frames
+        ):  # a result for a frame that just goes on with it
             return _pass_on(program, state, pending, given.value, at)
     turn = Turn(program, state, at if at > state.at else state.at)
     decision = Decision(turn.commands)
@@ -64,17 +71,6 @@ def _note_time_and_status(turn: Turn) -> None:
 
 
 # --- the short way
-
-
-def _is_plain(pending: StepPending, given: StepDone) -> bool:
-    """Whether a result is for a frame that just goes on with it."""
-    return (
-        pending.attempt == given.attempt
-        and pending.executing
-        and not pending.abandoned
-        and pending.action.undo is None
-        and bool(pending.token.frames)
-    )
 
 
 def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any, at: int) -> Decision:

@@ -55,13 +55,13 @@ _INBOX_NAMES = ", ".join(column.split()[0] for column in _INBOX_COLUMNS.split(",
 def settle(tx: Tx) -> None:
     """Write what the jobs of the group left in `tx.effects`."""
     effects = tx.effects
-    if not (effects.updates or effects.offers or effects.freed or effects.admitted):
+    if not (effects.updates or effects.completed or effects.offers or effects.freed or effects.admitted):
         return
     offered = {offer.run for offer in effects.offers}
     changes = _changes(effects)
     if tx.database.has_other_writers:
-        runs = offered | effects.updates.keys() | effects.freed | effects.admitted
-        if offered or len(runs) > len(effects.updates) or len(changes) > 1:
+        runs = offered | effects.updates.keys() | effects.completed.keys() | effects.freed | effects.admitted
+        if offered or len(changes) != 1 or len(runs) > len(changes[0][-1]):
             _lock(tx, runs)  # else one statement does it: row by row as given, because the writer's joins go by index
     live = _live(tx, offered)
     for change in changes:
@@ -93,25 +93,17 @@ def _live(tx: Tx, runs: set[int]) -> dict[int, str]:
 
 
 def _changes(effects: Effects) -> list[tuple[str, str, list[tuple[Any, ...]]]]:
-    """The updates by their statements, each with its columns and rows. Nearly all of short runs only say `running`, which leaves
-    most indexes alone, or are good ends."""
+    """The updates by their statements, each with its columns and rows. Nearly all of short runs are good ends or only say
+    `running`, which leaves most indexes alone."""
     statuses: list[tuple[Any, ...]] = []
-    completed: list[tuple[Any, ...]] = []
     others: list[tuple[Any, ...]] = []
     for row in sorted(effects.updates.values(), key=itemgetter(0)):
-        run, epoch, release, status, started_at, ended_at, result, *more = row
+        run, epoch, release, status = row[:4]
         if status is not None and release is None and row[4:] == _NO_MORE:
             statuses.append((run, epoch, status))
-        elif (
-            status == "completed"
-            and release
-            and started_at is None
-            and None not in (ended_at, result)
-            and more.count(None) == len(more)
-        ):
-            completed.append((run, epoch, ended_at, result))
         else:
             others.append(row)
+    completed = sorted(effects.completed.values())
     every = (
         (_STATUS, _STATUS_COLUMNS, statuses),
         (_COMPLETED, _COMPLETED_COLUMNS, completed),

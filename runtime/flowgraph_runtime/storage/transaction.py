@@ -97,21 +97,20 @@ class Catalog:
 
     def forget(self, run_ids: Iterable[str]) -> None:
         """Drop runs that are over: a process that lives for months sees millions of them."""
-        for id in run_ids:
-            number = self.runs.pop(id, None)
-            if number is not None:
-                self.alone.discard(number)
-                self.bare.discard(number)
+        numbers = [self.runs.pop(id, 0) for id in run_ids]  # no run has the number 0
+        self.alone.difference_update(numbers)
+        self.bare.difference_update(numbers)
 
 
 @dataclass(slots=True)
 class Effects:
     """What a job leaves to be done at the end of the group, when all rows of runs are locked in one order (no deadlocks):
-    `updates` of the runs' rows (see `settling`), `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones
+    `updates` of the runs' rows and which runs were `completed` (see `settling`), `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones
     that got the slots which they waited for. Dropped when the job fails."""
 
     offers: list[Offer] = field(default_factory=list[Offer])
     updates: dict[int, tuple[Any, ...]] = field(default_factory=dict[int, tuple[Any, ...]])
+    completed: dict[int, tuple[int, int, int, str]] = field(default_factory=dict[int, tuple[int, int, int, str]])
     freed: set[int] = field(default_factory=set[int])
     ended: set[int] = field(default_factory=set[int])
     admitted: set[int] = field(default_factory=set[int])
@@ -123,6 +122,7 @@ class Effects:
         self.offers += other.offers
         for row in other.updates.values():
             self.update(row)
+        self.completed |= other.completed
         self.freed |= other.freed
         self.ended |= other.ended
         self.admitted |= other.admitted
@@ -135,6 +135,13 @@ class Effects:
         if earlier is not None:
             row = tuple(old if new is None else new for old, new in zip(earlier, row, strict=True))
         self.updates[row[0]] = row
+
+    def complete(self, run: int, epoch: int, ended_at: int, result: str) -> None:
+        """Remember the good end of a run that `epoch` owns. Nothing comes after it."""
+        if run in self.updates:
+            self.update((run, epoch, 1, "completed", None, ended_at, result, None, None, None, None))
+        else:
+            self.completed[run] = (run, epoch, ended_at, result)
 
 
 class Tx:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from flowgraph_runtime.records import Completed, Decided, EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage.early import go_on_reading
@@ -108,17 +108,21 @@ class _Rows:
 
 def others(decisions: Iterable[Decided]) -> list[Transition]:
     """Those that write more than a journal row and a good end."""
+    if Transition not in set(map(type, decisions)):
+        return []
     return [decision for decision in decisions if isinstance(decision, Transition)]
 
 
 def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided]) -> None:
     """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
     tx.check_epoch(epoch)
-    rows = [decision for decision in decisions if isinstance(decision, JournalRow)]
-    tx.effects.news.rows += rows
-    if len(rows) == len(decisions):
+    if set(map(type, decisions)) == {JournalRow}:
+        rows = cast("list[JournalRow]", decisions)
+        tx.effects.news.rows += rows
         _append(tx, rows)
         return
+    rows = [decision for decision in decisions if isinstance(decision, JournalRow)]
+    tx.effects.news.rows += rows
     ends = [decision for decision in decisions if isinstance(decision, Completed)]
     transitions = others(decisions)
     rest = _Rows()
@@ -246,10 +250,10 @@ def _complete(tx: Tx, epoch: int, ends: Sequence[Completed], rest: _Rows) -> Non
             check_text(f"the result of run {end.run_id!r}", end.result)
     numbers = tx.numbers_of(ends)
     tx.effects.ended.update(numbers)
-    for run, end in zip(numbers, ends, strict=True):
-        tx.effects.update((run, epoch, 1, "completed", None, end.ended_at, end.result, None, None, None, None))
+    for run, (_, _, ended_at, result) in zip(numbers, ends, strict=True):
+        tx.effects.complete(run, epoch, ended_at, result)
         if not tx.is_alone(run):
-            rest.ended.append((run, "completed", end.result))
+            rest.ended.append((run, "completed", result))
 
 
 def _check_texts(transition: Transition) -> None:

@@ -84,8 +84,10 @@ class Committer:
             self._groups.append({})
             self._some.set()
         last, run_id = self._groups[-1], entry.written.run_id
-        earlier = last.get(run_id)
-        if earlier is None or earlier.void:
+        earlier = last.setdefault(run_id, entry)
+        if earlier is entry:
+            return
+        if earlier.void:
             last[run_id] = entry
         elif merge(earlier.transition, entry.written):
             earlier.commands.extend(entry.commands)
