@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from flowgraph_runtime.clock import Clock
+from flowgraph_runtime.factories import dict_of, list_of, set_of
 from flowgraph_runtime.records import Completed, Decided, JournalRow, RunRow, Transition, transition_of
 from flowgraph_runtime.storage.database import Database, Rows
 from flowgraph_runtime.storage.errors import Fenced, UnknownMachine, UnknownRun
@@ -21,15 +22,15 @@ class CommitNews:
 
     sequence: int = 0
     at: int = 0
-    inbox_runs: list[str] = field(default_factory=list[str])  # ids of runs that got inbox rows
-    created: list[str] = field(default_factory=list[str])  # ids of new runs
-    ready: list[str] = field(default_factory=list[str])  # ids of unowned runs that can be claimed now
-    owned: list[RunRow] = field(default_factory=list[RunRow])  # new runs that have an owner
-    events: list[str] = field(default_factory=list[str])  # ids of stored events
-    rows: list[JournalRow] = field(default_factory=list[JournalRow])  # of decisions that wrote nothing else
-    ends: list[Completed] = field(default_factory=list[Completed])  # of decisions that wrote a good end beside it
-    transitions: list[Transition] = field(default_factory=list[Transition])  # the other decisions
-    slots: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # (epoch, ticket) of requests that got slots
+    inbox_runs: list[str] = field(default_factory=list_of(str))  # ids of runs that got inbox rows
+    created: list[str] = field(default_factory=list_of(str))  # ids of new runs
+    ready: list[str] = field(default_factory=list_of(str))  # ids of unowned runs that can be claimed now
+    owned: list[RunRow] = field(default_factory=list_of(RunRow))  # new runs that have an owner
+    events: list[str] = field(default_factory=list_of(str))  # ids of stored events
+    rows: list[JournalRow] = field(default_factory=list_of(JournalRow))  # of decisions that wrote nothing else
+    ends: list[Completed] = field(default_factory=list_of(Completed))  # of decisions that wrote a good end beside it
+    transitions: list[Transition] = field(default_factory=list_of(Transition))  # the other decisions
+    slots: list[tuple[int, int]] = field(default_factory=list_of(tuple[int, int]))  # (epoch, ticket) of requests that got slots
 
     def __bool__(self) -> bool:
         """Whether anything changed that somebody may wait for."""
@@ -77,11 +78,11 @@ KNOWN_RUNS = 100_000
 class Catalog:
     """Numbers of names that never change once committed: of live runs, machines and workflows."""
 
-    runs: dict[str, int] = field(default_factory=dict[str, int])
-    machines: dict[str, int] = field(default_factory=dict[str, int])
-    workflows: dict[str, int] = field(default_factory=dict[str, int])
-    alone: set[int] = field(default_factory=set[int])  # of runs that no other run waits for
-    bare: set[int] = field(default_factory=set[int])  # of this process's runs without a timer, wait or inbox row ever
+    runs: dict[str, int] = field(default_factory=dict_of(str, int))
+    machines: dict[str, int] = field(default_factory=dict_of(str, int))
+    workflows: dict[str, int] = field(default_factory=dict_of(str, int))
+    alone: set[int] = field(default_factory=set_of(int))  # of runs that no other run waits for
+    bare: set[int] = field(default_factory=set_of(int))  # of this process's runs without a timer, wait or inbox row ever
 
     def absorb(self, other: Catalog) -> None:
         """Take over what a committed transaction learned."""
@@ -105,15 +106,15 @@ class Catalog:
 @dataclass(slots=True)
 class Effects:
     """What a job leaves to be done at the end of the group, when all rows of runs are locked in one order (no deadlocks):
-    `updates` of the runs' rows and which runs were `completed` (see `settling`), `offers` to their inboxes, `freed` runs that may be claimable, `admitted` ones
-    that got the slots which they waited for. Dropped when the job fails."""
+    `updates` of the runs' rows and which runs were `completed` (see `settling`), `offers` to their inboxes, `freed` runs that may
+    be claimable, `admitted` ones that got the slots which they waited for. Dropped when the job fails."""
 
-    offers: list[Offer] = field(default_factory=list[Offer])
-    updates: dict[int, tuple[Any, ...]] = field(default_factory=dict[int, tuple[Any, ...]])
-    completed: dict[int, tuple[int, int, int, str]] = field(default_factory=dict[int, tuple[int, int, int, str]])
-    freed: set[int] = field(default_factory=set[int])
-    ended: set[int] = field(default_factory=set[int])
-    admitted: set[int] = field(default_factory=set[int])
+    offers: list[Offer] = field(default_factory=list_of(Offer))
+    updates: dict[int, tuple[Any, ...]] = field(default_factory=dict_of(int, tuple[Any, ...]))
+    completed: dict[int, tuple[int, int, int, str]] = field(default_factory=dict_of(int, tuple[int, int, int, str]))
+    freed: set[int] = field(default_factory=set_of(int))
+    ended: set[int] = field(default_factory=set_of(int))
+    admitted: set[int] = field(default_factory=set_of(int))
     news: CommitNews = field(default_factory=CommitNews)
     learned: Catalog = field(default_factory=Catalog)
 

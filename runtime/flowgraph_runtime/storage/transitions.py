@@ -11,6 +11,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, cast
 
+from flowgraph_runtime.factories import dict_of, list_of, set_of
 from flowgraph_runtime.records import Completed, Decided, EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
 from flowgraph_runtime.storage.early import go_on_reading
 from flowgraph_runtime.storage.errors import (
@@ -55,22 +56,26 @@ def transition_buckets(transition: Transition) -> Iterator[int]:
 class _Rows:
     """The rows of a group of transitions, with what a later transition undoes of an earlier one left out."""
 
-    timers: dict[tuple[int, int], TimerRow] = field(default_factory=dict[tuple[int, int], TimerRow])
-    waits: dict[tuple[int, int], WaitRow] = field(default_factory=dict[tuple[int, int], WaitRow])
-    from_now: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])  # which of `events` they see first
-    cleared_timers: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
-    closed_waits: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
-    inbox: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    needed: set[int] = field(default_factory=set[int])  # inbox positions that became journal rows
-    taken: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    snapshots: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
-    events: list[EventRow] = field(default_factory=list[EventRow])
-    event_runs: list[NewRun] = field(default_factory=list[NewRun])
-    runs: list[NewRun] = field(default_factory=list[NewRun])
-    cancels: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    read_on: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # waits whose batch of early events is used up
-    frees: list[int] = field(default_factory=list[int])  # runs that end and may have slots of limits
-    ended: list[tuple[int, str, str]] = field(default_factory=list[tuple[int, str, str]])  # run, status, result or error
+    timers: dict[tuple[int, int], TimerRow] = field(default_factory=dict_of(tuple[int, int], TimerRow))
+    waits: dict[tuple[int, int], WaitRow] = field(default_factory=dict_of(tuple[int, int], WaitRow))
+    from_now: dict[tuple[int, int], int] = field(
+        default_factory=dict_of(tuple[int, int], int)
+    )  # which of `events` they see first
+    cleared_timers: set[tuple[int, int]] = field(default_factory=set_of(tuple[int, int]))
+    closed_waits: set[tuple[int, int]] = field(default_factory=set_of(tuple[int, int]))
+    inbox: list[tuple[int, int]] = field(default_factory=list_of(tuple[int, int]))
+    needed: set[int] = field(default_factory=set_of(int))  # inbox positions that became journal rows
+    taken: list[tuple[int, str]] = field(default_factory=list_of(tuple[int, str]))
+    snapshots: dict[int, tuple[int, str]] = field(default_factory=dict_of(int, tuple[int, str]))
+    events: list[EventRow] = field(default_factory=list_of(EventRow))
+    event_runs: list[NewRun] = field(default_factory=list_of(NewRun))
+    runs: list[NewRun] = field(default_factory=list_of(NewRun))
+    cancels: list[tuple[str, str]] = field(default_factory=list_of(tuple[str, str]))
+    read_on: list[tuple[int, int]] = field(
+        default_factory=list_of(tuple[int, int])
+    )  # waits whose batch of early events is used up
+    frees: list[int] = field(default_factory=list_of(int))  # runs that end and may have slots of limits
+    ended: list[tuple[int, str, str]] = field(default_factory=list_of(tuple[int, str, str]))  # run, status, result or error
 
     def add(self, run: int, transition: Transition) -> None:
         """Append what a transition has beside journal rows."""

@@ -286,8 +286,10 @@ class Worker:
     def _committed(self, entry: Entry, error: BaseException | None) -> None:
         live = entry.live
         if error is None and live is not None and not self._refused:
-            if type(entry.written) is JournalRow and not live.closed:
-                self._act(live, entry.commands)  # nearly always
+            if type(entry.written) is JournalRow and not live.closed:  # nearly always: steps alone
+                submit = self._pool.submit if live.limits is None else self._slots.submit
+                for step in entry.commands:
+                    submit(Attempt(live, step, live.at))  # type: ignore[arg-type]
                 return
             if type(entry.written) is Completed:
                 self._meter.moved(live.row.workflow, live.status)

@@ -108,18 +108,19 @@ class StepPool:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        ready, begin, forget, ended = self._ready, self._begin, self._forget, self._ended
+        ready, begin, ended = self._ready, self._begin, self._ended
         while not self._held:
             self._waking = False
             taken = 0
             while ready:
                 attempt = ready.popleft()
                 outcome = None if attempt.abandoned else begin(attempt)
-                if type(outcome) in _OUTCOMES:
-                    forget(attempt)
-                    ended(attempt, outcome)  # type: ignore[arg-type]
-                elif outcome is None:
-                    forget(attempt)
+                if outcome is None or type(outcome) in _OUTCOMES:
+                    attempt.live.attempts.pop(attempt.command.serial, None)  # what `_forget` does
+                    if attempt.hold is not None:
+                        attempt.hold.leave()
+                    if outcome is not None:
+                        ended(attempt, outcome)  # type: ignore[arg-type]
                 else:
                     self._wake()
                     await self._take(attempt, outcome, task)  # type: ignore[arg-type]
