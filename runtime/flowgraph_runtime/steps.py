@@ -121,6 +121,9 @@ class StepRunner:
         self._context.run(enter_surroundings, resources or {})
         self._loggers: dict[str, logging.Logger] = {}
         self.elsewhere = elsewhere or {}
+        self._in_loop = {
+            name: declared.step.fn for name, declared in steps.items() if declared.is_async and name not in self.elsewhere
+        }
         self.busy: tuple[str, str] | None = None
 
     def begin(self, run_id: str, command: RunStep, hold: Hold | None = None) -> Outcome | Coroutine[Any, Any, Outcome]:
@@ -129,20 +132,18 @@ class StepRunner:
         Returns the outcome when the step has ended by then, which spares a quick one the cost of coroutines; else what brings the
         outcome when it is awaited, in this task and next. Both raise only `asyncio.CancelledError`, when the attempt is
         interrupted. A thread that it runs in uses `hold` until its end."""
-        if self.elsewhere and (executor := self.elsewhere.get(command.step)) is not None:
+        fn = self._in_loop.get(command.step)
+        if fn is None and (executor := self.elsewhere.get(command.step)) is not None:
             return self._elsewhere(executor, run_id, command)
         try:
-            declared = self._steps.get(command.step)
-            if declared is None:
-                raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
             deadline = None if command.timeout is None else asyncio.get_running_loop().time() + command.timeout
             context = self._context.copy()
             describe = partial(self._describe, run_id, command)
-            if not declared.is_async:
-                return self._rest(self._in_thread(declared, context, describe, command, hold), deadline, command)
+            if fn is None:
+                return self._rest(self._in_thread(context, describe, command, hold), deadline, command)
             self.busy = (run_id, command.step)
             try:
-                running, reached = context.run(_call_and_start, describe, declared.step.fn, command)
+                running, reached = context.run(_call_and_start, describe, fn, command)
             finally:
                 self.busy = None
             if running is None:
@@ -166,8 +167,11 @@ class StepRunner:
             return self._failed(command, error)
 
     def _in_thread(
-        self, declared: StepDecl, context: Context, describe: Callable[[], StepContext], command: RunStep, hold: Hold | None
+        self, context: Context, describe: Callable[[], StepContext], command: RunStep, hold: Hold | None
     ) -> Awaitable[Any]:
+        declared = self._steps.get(command.step)
+        if declared is None:
+            raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
         context.run(enter_step, describe)
         thread = self._executor.submit(partial(_call, context, declared.step.fn, command.arguments, command.keywords))
         if hold is not None:
