@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from flowgraph_runtime.records import RunRow, Transition
 from flowgraph_runtime.storage import ENDED, CommitNews

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from flowgraph_runtime.engine.moving import MOVE, machines_of
 from flowgraph_runtime.engine.program import Program

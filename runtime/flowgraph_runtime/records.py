@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from flowgraph_runtime.factories import list_of
 
@@ -27,8 +28,7 @@ class JournalRow(NamedTuple):
     started_at: int | None = None
 
 
-@dataclass(slots=True)
-class TimerRow:
+class TimerRow(Struct):
     """A timer: when it is due, and what it wakes: `serial` of the run; `kind`: sleep, backoff, deadline."""
 
     run_id: str
@@ -37,8 +37,7 @@ class TimerRow:
     kind: str
 
 
-@dataclass(slots=True)
-class WaitRow:
+class WaitRow(Struct):
     """An open wait. `keys`: (path, canonical text); the first is the indexed one, none for an unkeyed wait. `sent`: how many of
     its transition's events were sent before it."""
 
@@ -50,8 +49,7 @@ class WaitRow:
     sent: int = 0
 
 
-@dataclass(slots=True)
-class EventRow:
+class EventRow(Struct):
     """A received event. `keys`: one (path, canonical text) per registered key path of its name. `payload`: the codec text of the
     model (what a workflow receives), `data`: its JSON as sent. `status`: stored, unknown, invalid. `dedup`: what `client_id` is
     unique for: the event itself (None), `start` (the runs that it starts, for a day), `none`. `envelope`: what came beside the
@@ -118,8 +116,7 @@ class AlikeEvents(NamedTuple):
         ]
 
 
-@dataclass(slots=True)
-class NewRun:
+class NewRun(Struct):
     """A run to be created: by an event, by hand, by another run (`parent_run`, which waits for it with a `parent_serial`).
     `later`: microseconds after its transaction's instant, from when on its waits see events. `owner`: the epoch, alive, that
     works on it from the first moment on; without one it waits to be claimed."""
@@ -140,8 +137,7 @@ class NewRun:
     owner: int | None = None
 
 
-@dataclass(slots=True)
-class RunRow:
+class RunRow(Struct):
     """A run as stored. `epoch`: its owner. `parent_run`: the run that started it and, with a `parent_serial`, waits for it."""
 
     id: str
@@ -167,8 +163,7 @@ class RunRow:
     scheduled_at: int | None = None  # of the tick that started it
 
 
-@dataclass(slots=True)
-class InboxRow:
+class InboxRow(Struct):
     """What somebody else wants the owner to put into the journal. `position`: commit order over the database; `kind` and
     `payload` as in the journal, `id` makes it idempotent per run."""
 
@@ -182,8 +177,7 @@ class InboxRow:
     serials: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SlotNeed:
+class SlotNeed(Struct, frozen=True):
     """One slot of a concurrency limit: of `pool`, where at most `limit` are held with this `key` (canonical text, or '')."""
 
     pool: str
@@ -191,8 +185,7 @@ class SlotNeed:
     limit: int
 
 
-@dataclass(slots=True)
-class SlotRequest:
+class SlotRequest(Struct):
     """An attempt that needs all of `needs` before it starts. `ticket`: its number among those of the epoch; `ready_at`: since
     when it could run, which decides whose turn it is."""
 
@@ -203,8 +196,7 @@ class SlotRequest:
     needs: tuple[SlotNeed, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingSlot:
+class WaitingSlot(Struct, frozen=True):
     """A full limit that a run (`serial` 0) or one of its attempts waits for since `at`."""
 
     serial: int
@@ -214,8 +206,7 @@ class WaitingSlot:
     at: int
 
 
-@dataclass(slots=True)
-class LoadedRun:
+class LoadedRun(Struct):
     """All that is needed to go on with a run: the row, the newest snapshot, the journal after it, and the inbox."""
 
     run: RunRow
@@ -225,8 +216,7 @@ class LoadedRun:
     inbox: list[InboxRow] = field(default_factory=list_of(InboxRow))
 
 
-@dataclass(slots=True)
-class Transition:
+class Transition(Struct):
     """One decision as it is committed: all of it or nothing, and only while the epoch is alive.
 
     `rows` has the journal row (none for the start). `taken`: the event that a wait took. `status`, when given, is written to the

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from msgspec import Struct
 
-@dataclass(slots=True)
-class RunStep:
-    """Run one attempt. The idempotency key is `run:site:visit`; arguments are copies (by value) that nobody else holds.
 
-    Neither frozen, nor is `EndRun`, as the others are: there is one per step, and a frozen dataclass takes three times as long to
-    make."""
+class RunStep(Struct, frozen=True):
+    """Run one attempt. The idempotency key is `run:site:visit`; arguments are copies (by value) that nobody else holds."""
 
     serial: int
     token: int
@@ -24,16 +21,14 @@ class RunStep:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AbandonStep:
+class AbandonStep(Struct, frozen=True):
     """Nobody waits for this suspension's step any more. `interrupt`: also stop the running attempt if it is asynchronous."""
 
     serial: int
     interrupt: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(Struct, frozen=True):
     """Fire `TimerFired(serial)` at `due` (microseconds since 1970), not before. `kind` is `sleep`, `backoff` or `deadline`."""
 
     serial: int
@@ -41,15 +36,13 @@ class SetTimer:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClearTimer:
+class ClearTimer(Struct, frozen=True):
     """Take a timer back."""
 
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenWait:
+class OpenWait(Struct, frozen=True):
     """Offer events of these wire names whose indexed fields equal `keys` (path, canonical text of the value, see
     `flowgraph_runtime.keys.key_text`). `since_start`: also events stored since the run's trigger was received."""
 
@@ -59,15 +52,13 @@ class OpenWait:
     since_start: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CloseWait:
+class CloseWait(Struct, frozen=True):
     """Take a wait back."""
 
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class EmitEvent:
+class EmitEvent(Struct, frozen=True):
     """Store and distribute an event in the same transaction. `event` is a copy; `event_id` derives from (run, seq, ordinal).
 
     `site` is that of the `send` it comes from."""
@@ -77,8 +68,7 @@ class EmitEvent:
     site: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StartRun:
+class StartRun(Struct, frozen=True):
     """Start a run of another workflow; with a `serial`, `ChildEnded(serial)` comes back. `payload`: codec text of a list; `site`
     is that of the call."""
 
@@ -89,16 +79,14 @@ class StartRun:
     site: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRun:
+class CancelRun(Struct, frozen=True):
     """Ask a child run to cancel."""
 
     run_id: str
     reason: str
 
 
-@dataclass(slots=True)
-class EndRun:
+class EndRun(Struct, frozen=True):
     """The run is over. `status` is completed, failed or cancelled. `payload`: codec text of the result or of the exception;
     `failed_step` and `attempts` say where an error came from."""
 
@@ -113,15 +101,14 @@ Command: TypeAlias = (
 )
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(Struct):
     """What one input led to.
 
     `ignored`: nobody waited for the input; nothing is to be journalled. `taken`: the event id that a wait took. `status`: the
     run's status after it (architecture page, "Statuses"). `parked`: nothing is executing or ready, so the run can leave memory.
     `site`, `visit`: the step call that the input was about, for the journal's columns."""
 
-    commands: list[Command] = field(default_factory=list["Command"])
+    commands: list[Command] = []
     status: str = "running"
     parked: bool = False
     ignored: bool = False

@@ -6,34 +6,40 @@ late (after a cancel, a timeout, a retry) finds nobody and is ignored. Payloads 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 NOT_KEPT: Final = object()
 """Stands for a value that has to be decoded from its text."""
 
 
-@dataclass(slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """The run begins. Not a journal row: the run's own row holds the input. `payload`: codec text of the list of arguments."""
 
     payload: str
 
 
-@dataclass(slots=True)
-class StepDone:
+class StepDone(Struct, frozen=True, eq=False):
     """An attempt returned. `payload`: codec text of the result; `value`: what it decodes to, where that is at hand (nobody else
-    holds it), or `NOT_KEPT`. Not frozen, nor is `Started`, as the others are: there is one per step, and a frozen dataclass takes
-    three times as long to make."""
+    holds it), or `NOT_KEPT`, which makes no difference to what the input is."""
 
     serial: int
     attempt: int
     payload: str
-    value: object = field(default=NOT_KEPT, compare=False, repr=False)
+    value: object = NOT_KEPT
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StepDone) and self._recorded() == other._recorded()
+
+    def __hash__(self) -> int:
+        return hash(self._recorded())
+
+    def _recorded(self) -> tuple[int, int, str]:
+        return self.serial, self.attempt, self.payload
 
 
-@dataclass(frozen=True, slots=True)
-class StepFailed:
+class StepFailed(Struct, frozen=True):
     """An attempt raised. `payload`: codec text of the exception. `retry_at`: microseconds, from `RetryAfter`, or None;
     `final`: not to be retried (`NonRetriable`, codec, argument and limit errors)."""
 
@@ -44,15 +50,13 @@ class StepFailed:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True):
     """A sleep, a backoff or a wait's deadline is due."""
 
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class EventOffered:
+class EventOffered(Struct, frozen=True):
     """A stored event matches the keys of these open waits of the run, oldest registration first; the first one whose residual
     predicate holds takes it. `payload`: codec text of the event (with its meta)."""
 
@@ -61,8 +65,7 @@ class EventOffered:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChildEnded:
+class ChildEnded(Struct, frozen=True):
     """A child run ended. `status` is completed, failed, cancelled or crashed; `payload`: codec text of result or exception."""
 
     serial: int
@@ -70,8 +73,7 @@ class ChildEnded:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAsked:
+class CancelAsked(Struct, frozen=True):
     """Somebody asked to cancel the run; `reason` says who or what."""
 
     reason: str

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 from flowgraph_runtime.engine.blocks import (
     BlockProgram,
     ChildAction,
@@ -94,8 +96,7 @@ class SagaScope:
 OpenScope: TypeAlias = TimeoutScope | SagaScope
 
 
-@dataclass(slots=True, eq=False)
-class StepPending:
+class StepPending(Struct, eq=False):
     """A step that executes, or whose retry waits until `due`. `abandoned`: its attempt may finish, nobody uses the outcome.
     `tried`: attempts before the run was retried by hand, which gave the step all its retries anew."""
 
@@ -113,8 +114,7 @@ class StepPending:
     tried: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class SleepPending:
+class SleepPending(Struct, eq=False):
     """A sleep until `due`."""
 
     serial: int
@@ -124,8 +124,7 @@ class SleepPending:
     due: int
 
 
-@dataclass(slots=True, eq=False)
-class WaitPending:
+class WaitPending(Struct, eq=False):
     """An open wait. `frozen`: the variables that its residual reads. `due`: its deadline or None."""
 
     serial: int
@@ -136,8 +135,7 @@ class WaitPending:
     due: int | None
 
 
-@dataclass(slots=True, eq=False)
-class ChildPending:
+class ChildPending(Struct, eq=False):
     """A child run. `abandoned`: it was asked to cancel."""
 
     serial: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from flowgraph_runtime.records import AlikeEvents, EventRow, NewRun
 from flowgraph_runtime.storage.errors import Conflict

@@ -9,12 +9,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.records import Decided
@@ -59,8 +60,7 @@ _ALL_ALIKE = (DatabaseUnavailable, DatabaseFull, OutcomeUnknown, Transient, Reje
 """Errors that say nothing about a single job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """An act of which many are done by one call: `call(tx, parts)` returns a result for each part, or raises and does none."""
 
     call: Callable[[Tx, Sequence[Any]], Sequence[Any]]
@@ -71,8 +71,7 @@ class Shared:
         return self.call(tx, [self.part])[0]
 
 
-@dataclass(slots=True, eq=False)
-class Action:
+class Action(Struct, eq=False):
     """Anything but a commit. `alone`: in a transaction of its own on a shared database."""
 
     act: Callable[[Tx], Any]
@@ -86,8 +85,7 @@ class Action:
         self.error = error
 
 
-@dataclass(slots=True, eq=False)
-class Commit:
+class Commit(Struct, eq=False):
     """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share."""
 
     epoch: int
@@ -108,8 +106,7 @@ class Commit:
 Job: TypeAlias = Action | Commit
 
 
-@dataclass(slots=True, eq=False)
-class Request:
+class Request(Struct, eq=False):
     """A job of a caller who awaits `future` in `loop`."""
 
     job: Job

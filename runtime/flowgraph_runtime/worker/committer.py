@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flowgraph_runtime.engine.commands import Command
 from flowgraph_runtime.records import Decided, JournalRow, Transition, transition_of
@@ -20,8 +21,7 @@ LONGEST_PAUSE = 2.0
 Commit = Callable[[list[Decided]], Awaitable[Sequence[BaseException | None]]]
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """A decision on its way: what is written, and what is acted on once it has been. No `live` for a run that is given up."""
 
     live: LiveRun | None

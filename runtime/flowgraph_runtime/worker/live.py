@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.program import Program
 from flowgraph_runtime.engine.run_state import RunState
@@ -22,8 +24,7 @@ sleep, most often) would cost its whole size at each wake-up of each branch: it 
 and rests in memory for a while."""
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(Struct, eq=False):
     """One attempt, queued or running. `abandoned`: its outcome is not wanted; `task`: the pool's task while it runs.
     `ticket` and `hold`: of the slots that it needs, where limits count it."""
 
