@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from flowgraph.codec import loads
 from flowgraph_runtime.engine import cancelling, decide, ending, groups, suspending
@@ -68,7 +69,7 @@ def a_failed_child_gives_its_error_as_result(patch: Patch) -> None:
 
     def wrong(turn: Any, given: Any, decision: Any) -> bool:
         status = "completed" if given.status == "failed" else given.status
-        return ended(turn, replace(given, status=status), decision)
+        return ended(turn, structs.replace(given, status=status), decision)
 
     patch.setitem(decide._HANDLERS, ChildEnded, wrong)
 

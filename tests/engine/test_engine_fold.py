@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from flowgraph.codec import loads
 from flowgraph_runtime.engine import program as program_module
-from flowgraph_runtime.engine import turn
 from flowgraph_runtime.engine.commands import Decision, RunStep, SetTimer
 from flowgraph_runtime.engine.decide import decide
 from flowgraph_runtime.engine.digests import agrees, digest
@@ -65,7 +64,7 @@ def test_a_row_gives_its_input_back(given: Input) -> None:
 
 def test_a_recorded_checksum_is_understood_whichever_kind_it_is() -> None:
     call = RunStep(3, 0, "flow/add#1", "add", 2, 1, (2, "x"), {"by": None})
-    other = dataclasses.replace(call, arguments=(3, "x"))
+    other = structs.replace(call, arguments=(3, "x"))
     for recorded in (1433188088, digest([call])):  # the first is what journals held when every decision had the general kind
         assert agrees([call], recorded)
         assert not agrees([other], recorded)
@@ -79,7 +78,7 @@ def test_every_argument_has_a_checksum_that_a_fold_comes_to_again(value: object)
     call = RunStep(3, 0, "flow/add#1", "add", 2, 1, (value,), {})
     assert digest([call]) == digest([copy.deepcopy(call)])
     assert agrees([copy.deepcopy(call)], digest([call]))
-    assert digest([dataclasses.replace(call, visit=3)]) != digest([call])
+    assert digest([structs.replace(call, visit=3)]) != digest([call])
 
 
 def test_an_inbox_row_is_an_input_too() -> None:
@@ -140,7 +139,7 @@ def test_a_result_at_hand_leads_to_what_its_text_leads_to() -> None:
     for row in outcome.journal:
         given = input_of(row)
         assert isinstance(given, StepDone)
-        kept = dataclasses.replace(given, value=loads(given.payload, program.types))
+        kept = structs.replace(given, value=loads(given.payload, program.types))
         first, second = (decide(program, state, one, row.at) for state, one in zip(states, (given, kept), strict=True))
         assert first == second
         assert snapshot(states[0], program) == snapshot(states[1], program)
@@ -197,7 +196,7 @@ def test_blocks_that_follow_one_another_in_a_function_do_what_each_does_alone(mo
     journal = drive(compilation, "flow", [6]).journal
     ways = set()
     for operations in (*range(1, 60), 1_000):  # a run that exceeds its budget does so at the same operation
-        monkeypatch.setattr(turn, "OPERATIONS", operations)
+        monkeypatch.setattr("flowgraph_runtime.engine.decide.OPERATIONS", operations)
         first, second = (_decisions(program, journal) for program in (together, alone))
         assert first == second
         ways.add(len(first))

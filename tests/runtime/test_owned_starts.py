@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
+from msgspec import structs
 
 from flowgraph_runtime.intake import Posted
 from flowgraph_runtime.meter import Meter
@@ -78,7 +79,7 @@ def test_a_machine_that_the_code_cannot_run_is_left_alone(run):
 
 
 def test_no_more_are_taken_than_there_is_room_for(run):
-    runs = [replace(_run(), id=f"run_{number}") for number in range(5)]
+    runs = [structs.replace(_run(), id=f"run_{number}") for number in range(5)]
     around = Surroundings(room=3)
 
     async def scenario():

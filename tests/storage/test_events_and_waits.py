@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from flowgraph_runtime.records import EventRow, NewRun, Transition, WaitRow
 from flowgraph_runtime.storage import Conflict, IngestResult, UnstorableText, early, event_pages

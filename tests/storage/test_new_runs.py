@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from flowgraph_runtime.storage import Refused
 from tests.storage.site import Site

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from flowgraph.codec import TypeRegistry, loads
 from flowgraph_runtime.records import Transition

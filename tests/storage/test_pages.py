@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from flowgraph_runtime.records import TimerRow, Transition
 from flowgraph_runtime.storage import keysets, overview

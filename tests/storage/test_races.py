@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from flowgraph_runtime.records import SlotNeed, SlotRequest, Transition
 from flowgraph_runtime.storage import Store

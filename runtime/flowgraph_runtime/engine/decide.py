@@ -34,7 +34,7 @@ from flowgraph_runtime.engine.run_state import BODY, ENDED, RunState
 from flowgraph_runtime.engine.running import push, resume, run, throw, work
 from flowgraph_runtime.engine.scopes import note_completed
 from flowgraph_runtime.engine.tokens import ChildPending, SleepPending, StepPending, WaitPending
-from flowgraph_runtime.engine.turn import Turn
+from flowgraph_runtime.engine.turn import OPERATIONS, Turn
 from flowgraph_runtime.engine.values import decoded
 
 
@@ -51,7 +51,7 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
             and pending.token.frames
         ):  # a result for a frame that just goes on with it
             return _pass_on(program, state, pending, given.value, at)
-    turn = Turn(program, state, at if at > state.at else state.at)
+    turn = Turn(OPERATIONS, program, state, at if at > state.at else state.at)
     decision = Decision(turn.commands)
     if state.phase == ENDED or not _apply(turn, given, decision):
         decision.ignored = True
@@ -76,7 +76,7 @@ def _note_time_and_status(turn: Turn) -> None:
 def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any, at: int) -> Decision:
     """What `_apply` and `_step_done` do, for the commonest input in half the time: a worker, which has the result at hand, comes
     here with nearly every step. A fold decodes the results and goes the long way, to the same digests."""
-    turn = Turn(program, state, at if at > state.at else state.at)
+    turn = Turn(OPERATIONS, program, state, at if at > state.at else state.at)
     token = pending.token
     state.seq += 1
     state.release_step(pending)

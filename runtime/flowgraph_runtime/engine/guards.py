@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from string import Formatter
 from typing import Any, cast
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from flowgraph import Event
@@ -20,13 +21,10 @@ _MAX_FACTORIAL = 20_000
 _FORMATTER = Formatter()
 
 
-class Budget:
+class Budget(Struct, eq=False):
     """Counts the operations of one transition down."""
 
-    __slots__ = ("left",)
-
-    def __init__(self, left: int) -> None:
-        self.left = left
+    left: int
 
     def tick(self) -> bool:
         """Count one operation; always true. Raises `Exhausted` when none is left."""

@@ -31,7 +31,7 @@ from flowgraph_runtime.engine.run_state import RunState, run_step
 from flowgraph_runtime.engine.running import resume, throw
 from flowgraph_runtime.engine.scopes import note_completed, restart_timeouts
 from flowgraph_runtime.engine.tokens import ChildPending, Pending, StepPending
-from flowgraph_runtime.engine.turn import Turn
+from flowgraph_runtime.engine.turn import OPERATIONS, Turn
 from flowgraph_runtime.engine.values import decoded
 from flowgraph_runtime.records import JournalRow, RunRow
 
@@ -71,7 +71,7 @@ def reopen(
     past = _fold(program, run, journal[: end.failed_at - 1])
     state = past.state
     _count_on(state, end.state, at)
-    turn = Turn(program, state, state.at)
+    turn = Turn(OPERATIONS, program, state, state.at)
     since = journal[end.failed_at - 1 :]
     carried = _carried(program, journal)
     try:

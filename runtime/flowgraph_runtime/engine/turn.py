@@ -25,24 +25,20 @@ BEGIN, RUN, RESUME, THROW = range(4)
 """What is to be done with a ready token: begin its action (with a payload), run it, give it a value, give it an exception."""
 
 
-class Turn(Budget):
+class Turn(Budget, eq=False):
     """The records of one transition (`R` in generated code) and its queues.
 
     `ready`: (what, token, value), in the order in which they became ready. `messages`: (token, ok, value, reference) of tokens
     that have ended; they are delivered only when no token is ready, so that every branch of a new group reaches its first
     suspension before any outcome is seen."""
 
-    __slots__ = ("_messages", "_ready", "at", "commands", "ordinal", "program", "state")
-
-    def __init__(self, program: Program, state: RunState, at: int) -> None:
-        self.left = OPERATIONS
-        self.program = program
-        self.state = state
-        self.at = at
-        self.commands: list[Command] = []
-        self._ready: deque[tuple[int, Token, Any]] | None = None  # most transitions have no use for a queue
-        self._messages: deque[tuple[Token, bool, Any, int | None]] | None = None
-        self.ordinal = 0
+    program: Program
+    state: RunState
+    at: int
+    commands: list[Command] = []  # noqa: RUF012 - a struct makes a new one each time
+    _ready: deque[tuple[int, Token, Any]] | None = None  # most transitions have no use for a queue
+    _messages: deque[tuple[Token, bool, Any, int | None]] | None = None
+    ordinal: int = 0
 
     @property
     def ready(self) -> deque[tuple[int, Token, Any]]:

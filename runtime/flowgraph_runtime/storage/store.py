@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -280,27 +280,19 @@ class Store:
         self, act: Callable[[Tx], T], *, buckets: Callable[[], Iterable[int]] | None = None, alone: bool = False
     ) -> T:
         job = Action(act, buckets, alone)
-        handed_over = self._hand_over(job)
-        if handed_over is not None:
-            await handed_over
+        await self._submit(job)
         if job.error is not None:
             raise job.error
         result: T = job.result
         return result
 
-    async def _submit(self, job: Job) -> None:
-        handed_over = self._hand_over(job)
-        if handed_over is not None:
-            await handed_over
-
-    def _hand_over(self, job: Job) -> asyncio.Future[None] | None:
-        """Give the job to the writer -> what to wait for; None when it has been done already. (Each coroutine between a start of
-        a run and this costs 0.3 microseconds.)"""
+    def _submit(self, job: Job) -> Awaitable[None]:
+        """No coroutine, as `start_run` is none: each of them on the way of a start costs it 0.3 microseconds."""
         if self._closed:
             raise StoreClosed("the store is closed: nothing more can be written")
         if self._writer is None:
             self._tell(self._transactor.process([job]))
-            return None
+            return _DONE
         loop = asyncio.get_running_loop()
         if self._home is None or self._home.is_closed():
             self._home = loop
@@ -342,6 +334,17 @@ class Store:
         for commit in news:
             if commit:
                 self.on_commit(commit)
+
+
+class _Done:
+    """Need not be waited for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_DONE = _Done()
 
 
 def _ignore(news: CommitNews) -> None:

@@ -77,11 +77,9 @@ class Worker:
         meter: Meter | None = None,
     ) -> None:
         self._registry, self._runner, self._clock = registry, runner, clock
-        self.epoch = epoch
-        self.options = options or WorkerOptions()
+        self.epoch, self.options = epoch, options or WorkerOptions()
         self.owned: dict[str, LiveRun] = {}
-        self._on_started = on_started
-        self._meter = meter or Meter()
+        self._on_started, self._meter = on_started, meter or Meter()
         self._refused: dict[str, int] = {}
         self._stopping, self._life = False, Life()
         self._pool = pool_of(self.options.slots, runner.elsewhere, self._attempt, self._step_ended)
