@@ -106,8 +106,8 @@ class Intake:
         if known is None:
             raise UnknownWorkflow(workflow, list(self._registry.current))
         now = self._clock.now()
-        machine, text = self._registry.current[known], self._input(known, given, now)
-        run = NewRun(self._ids.run(), known, machine, text, now, None, now, idempotency_key)
+        id, machine = self._ids.run(), self._registry.current[known]
+        run = NewRun(id, known, machine, self._input(known, given, now), now, None, now, idempotency_key)
         try:
             return await self._create([run], partial(self._store.start_run, run))
         except Conflict as conflict:

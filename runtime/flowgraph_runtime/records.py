@@ -249,10 +249,10 @@ class Transition(Struct):
     frees_slots: bool = False
 
 
-class Completed(NamedTuple):
+class Completed(Struct, frozen=True):
     """The decision by which nearly every run ends well, some time: with nothing beside its journal row, for a run without slots.
-    `ended_at`: microseconds since 1970; `result`: codec text. A `Transition` would cost the loop and the writer ten times as
-    much."""
+    `ended_at`: microseconds since 1970; `result`: codec text. Of a `Transition` the writer looks at twenty members, one by
+    one."""
 
     run_id: str
     row: JournalRow

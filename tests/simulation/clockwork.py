@@ -79,7 +79,7 @@ class SlowStore:
         method = getattr(self._store, name)
         if name in ("schedules", "slots"):
             return SlowStore(method, self._random)
-        if not asyncio.iscoroutinefunction(method):
+        if not asyncio.iscoroutinefunction(method) and name != "start_run":  # which is awaited, but no coroutine
             return method
 
         async def delayed(*args: Any, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from flowgraph_runtime.records import TimerRow, Transition
+from flowgraph_runtime.records import JournalRow, TimerRow, Transition
 from flowgraph_runtime.storage import StorageError, UnknownRun, loading
 from flowgraph_runtime.storage.transaction import Catalog
 from tests.storage.site import PAYLOAD, SECOND, Site
@@ -24,6 +24,26 @@ def test_a_loaded_run_has_what_was_committed(site: Site) -> None:
     assert loaded.journal[0] == site.journal(run, 1, payload='"a"')
     assert (loaded.run.workflow, loaded.run.machine, loaded.run.input) == ("pay", "m_1", f"[{PAYLOAD}]")
     assert (loaded.snapshot, loaded.inbox) == (None, [])
+
+
+@pytest.mark.parametrize("count", [1, 9, 70])
+@pytest.mark.parametrize("unlike", [0, 1, 70])
+def test_rows_come_back_as_they_went_in(site: Site, count: int, unlike: int) -> None:
+    """Those of first attempts that returned say less on their way; the others of their group are none the worse for it."""
+    rows = [site.journal(run, 1, payload=f'"{number}"') for number, run in enumerate(site.started(count))]
+    for number in range(count - min(count, unlike), count):
+        row = rows[number]
+        others = (
+            row._replace(seq=2, attempt=2),
+            row._replace(kind="failed"),
+            JournalRow(row.run_id, 1, row.at, "timer", 3, "", 7),
+            row._replace(kind="child", attempt=1),
+        )
+        rows[number] = others[number % len(others)]
+        if rows[number].seq == 2:
+            site.commit(row._replace(kind="failed"))
+    site.commit(*rows)
+    assert [site.load(row.run_id).journal[-1] for row in rows] == rows
 
 
 def test_only_the_journal_after_the_snapshot_is_loaded(site: Site) -> None:

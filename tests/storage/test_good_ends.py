@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from flowgraph_runtime.records import Completed, TimerRow, Transition, transition_of
+from flowgraph_runtime.storage import StorageError
+from flowgraph_runtime.storage.writer import Commit
 from tests.storage.site import SECOND, Site
 
 
@@ -45,6 +47,20 @@ def test_several_in_a_group_stand_beside_rows_and_transitions(site: Site) -> Non
     site.commit(*(end(site, run) for run in runs[:20]), *(site.journal(run, 1) for run in runs[20:28]), site.wait(runs[28]))
     found = [site.load(run).run.status for run in runs]
     assert found == ["completed"] * 20 + ["running"] * 8 + ["waiting", "running"]
+
+
+def test_one_that_follows_on_a_change_of_its_run_in_one_transaction_comes_behind_it(site: Site) -> None:
+    """The writer takes two commits of a worker together when they wait for it."""
+    run, other = owned(site, 2)
+    sleeping = Transition(run, rows=[site.journal(run, 1)], status="sleeping", reason="for a while")
+    errors: list[StorageError | None] = [None, None, None]
+    first = Commit(site.epoch, [sleeping], errors)
+    site.store._transactor.process([first, Commit(site.epoch, [end(site, run, 2), end(site, other)], errors, 1)])
+    assert errors == [None, None, None]
+    found = [site.load(each).run for each in (run, other)]
+    assert [(row.status, row.result, row.epoch) for row in found] == [("completed", '{"n":1}', None)] * 2
+    assert [row.reason for row in found] == ["for a while", None]
+    assert site.seqs(run) == [1, 2]
 
 
 def test_one_that_cannot_be_stored_is_refused_alone(site: Site) -> None:

@@ -197,7 +197,7 @@ class Tx:
                     raise UnknownRun(id)
         return numbers
 
-    def numbers_of(self, rows: Sequence[JournalRow | Completed]) -> list[int]:
+    def numbers_of(self, rows: Sequence[JournalRow]) -> list[int]:
         """The number of each row's run; raises UnknownRun."""
         known: Mapping[str, int] = self._catalog.runs
         try:

@@ -253,12 +253,12 @@ def _complete(tx: Tx, epoch: int, ends: Sequence[Completed], rest: _Rows) -> Non
     if not are_storable(results):
         for end in ends:
             check_text(f"the result of run {end.run_id!r}", end.result)
-    numbers = tx.numbers_of(ends)
+    numbers = tx.numbers_of([end.row for end in ends])
     tx.effects.ended.update(numbers)
-    for run, (_, _, ended_at, result) in zip(numbers, ends, strict=True):
-        tx.effects.complete(run, epoch, ended_at, result)
+    for run, end in zip(numbers, ends, strict=True):
+        tx.effects.complete(run, epoch, end.ended_at, end.result)
         if not tx.is_alone(run):
-            rest.ended.append((run, "completed", result))
+            rest.ended.append((run, "completed", end.result))
 
 
 def _check_texts(transition: Transition) -> None:
