@@ -118,8 +118,12 @@ def _peers(database: str, workload: str, size: int, *options: str) -> Iterator[E
         yield Entry(PEERS[peer], f"benchmarks.peers.{peer}_peer", call if workload == "call" else workload, size, options, peer)
 
 
+MANY = 50_000
+"""Rows of the raw loop, and steps of a chain's runs, at least: a second or less."""
+
+
 def _raw(rows: int) -> Entry:
-    return Entry(RAW, "benchmarks.raw", "grouped", max(rows, 50_000))
+    return Entry(RAW, "benchmarks.raw", "grouped", max(rows, MANY))
 
 
 def _commits(rows: int) -> Entry:
@@ -136,9 +140,9 @@ def _repeat(units: int, wanted: int = 2_000) -> tuple[str, str]:
 
 
 def chain(database: str, sizes: Sizes) -> Iterator[Case]:
-    """Runs of ten steps, all at once."""
+    """Runs of ten steps, all at once, again and again until there are as many steps as the raw loop has rows."""
     for runs in sizes.chain:
-        again = _repeat(runs * 10, 20_000 if runs > 1 else 500)
+        again = _repeat(runs * 10, MANY if runs > 1 else 500)
         rows = _commits(runs * 10) if runs == 1 else _raw(runs * 10)
         peers = _peers(database, "chain", runs) if runs <= sizes.peers_to else ()
         yield Case("chain", database, runs, "step", (_ours("chain", runs, *again), rows, *peers))
