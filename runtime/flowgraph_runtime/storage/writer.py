@@ -157,10 +157,16 @@ class Transactor:
         except Fenced as error:
             return self._without_epoch(jobs, error)
         except StorageError as error:
-            halves = () if isinstance(error, _ALL_ALIKE) else _halves(jobs)
-            if not halves:
-                self._fail(jobs, error)
-            return [news for half in halves for news in self._group(half)]
+            if not isinstance(error, _ALL_ALIKE):
+                return self._in_halves(jobs, error)
+            self._fail(jobs, error)
+            return []
+
+    def _in_halves(self, jobs: Sequence[Job], error: StorageError) -> list[CommitNews]:
+        halves = _halves(jobs)
+        if not halves:
+            self._fail(jobs, error)
+        return [news for half in halves for news in self._group(half)]
 
     def _welcome(self, job: Job) -> Iterator[Job]:
         """The job without transitions of runs that have to be loaded again."""
@@ -176,9 +182,8 @@ class Transactor:
 
     def _without_epoch(self, jobs: Sequence[Job], error: Fenced) -> list[CommitNews]:
         fenced = [job for job in jobs if isinstance(job, Commit) and job.epoch == error.epoch]
-        if not fenced:  # an action of that epoch, alone in its group
-            self._fail(jobs, error)
-            return []
+        if not fenced:  # an action of that epoch, in a group of actions
+            return self._in_halves(jobs, error)
         for job in fenced:
             job.fail(error)
         return self._group([job for job in jobs if job not in fenced])
@@ -225,7 +230,8 @@ class Transactor:
                 commits = [job for job in group if isinstance(job, Commit)]
                 apply_transitions(tx, epoch, [transition for job in commits for transition in job.transitions])
             else:
-                _act(tx, [job for job in group if isinstance(job, Action)], alone=len(jobs) == 1)
+                actions = [job for job in group if isinstance(job, Action)]
+                _act(tx, actions, alone=len(actions) == len(jobs))
         settle(tx)
         announce(tx)
         return tx
@@ -286,16 +292,19 @@ def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:
 
 def _act(tx: Tx, jobs: Sequence[Action], *, alone: bool) -> None:
     """Run actions of the same kind, those that share a call by one; unless there is nothing else in the transaction, under a
-    savepoint, so that an error of theirs leaves the rest of the group in place."""
+    savepoint, so that an error of theirs leaves the rest of the group in place. (Without one the group is cut in halves.)"""
     if alone and len(jobs) == 1:
         jobs[0].result = jobs[0].act(tx)
         return
     shared = jobs[0].act if len(jobs) > 1 else None
     if isinstance(shared, Shared):
+        parts = [job.act.part for job in jobs if isinstance(job.act, Shared)]
         try:
-            results = _under_savepoint(tx, lambda: shared.call(tx, [job.act.part for job in jobs if isinstance(job.act, Shared)]))
+            results = shared.call(tx, parts) if alone else _under_savepoint(tx, lambda: shared.call(tx, parts))
         except StorageError:
-            pass  # of one of them: each for itself
+            if alone:
+                raise
+            # of one of them: each for itself
         else:
             for job, result in zip(jobs, results, strict=True):
                 job.result = result
