@@ -106,8 +106,15 @@ class Intake:
         if known is None:
             raise UnknownWorkflow(workflow, list(self._registry.current))
         now = self._clock.now()
-        id, machine = self._ids.run(), self._registry.current[known]
-        run = NewRun(id, known, machine, self._input(known, given, now), now, None, now, idempotency_key)
+        run = NewRun(
+            id=self._ids.run(),
+            workflow=known,
+            machine=self._registry.current[known],
+            input=self._input(known, given, now),
+            created_at=now,
+            received_at=now,
+            idempotency_key=idempotency_key,
+        )
         try:
             return await self._create([run], partial(self._store.start_run, run))
         except Conflict as conflict:

@@ -71,9 +71,7 @@ class _Rows:
     event_runs: list[NewRun] = field(default_factory=list_of(NewRun))
     runs: list[NewRun] = field(default_factory=list_of(NewRun))
     cancels: list[tuple[str, str]] = field(default_factory=list_of(tuple[str, str]))
-    read_on: list[tuple[int, int]] = field(
-        default_factory=list_of(tuple[int, int])
-    )  # waits whose batch of early events is used up
+    read_on: list[tuple[int, int]] = field(default_factory=list_of(tuple[int, int]))  # waits: their early events are used up
     frees: list[int] = field(default_factory=list_of(int))  # runs that end and may have slots of limits
     ended: list[tuple[int, str, str]] = field(default_factory=list_of(tuple[int, str, str]))  # run, status, result or error
 

@@ -108,7 +108,7 @@ class StepPool:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        ready, begin, ended = self._ready, self._begin, self._ended
+        ready, begin, forget, ended = self._ready, self._begin, self._forget, self._ended
         while not self._held:
             self._waking = False
             taken = 0
@@ -116,9 +116,7 @@ class StepPool:
                 attempt = ready.popleft()
                 outcome = None if attempt.abandoned else begin(attempt)
                 if outcome is None or type(outcome) in _OUTCOMES:
-                    attempt.live.attempts.pop(attempt.command.serial, None)  # what `_forget` does
-                    if attempt.hold is not None:
-                        attempt.hold.leave()
+                    forget(attempt)
                     if outcome is not None:
                         ended(attempt, outcome)  # type: ignore[arg-type]
                 else:
