@@ -211,15 +211,16 @@ def test_a_stream_goes_on_when_another_worker_takes_the_run_over(tmp_path: Path,
         folder.mkdir()
     first, second = (Server(folder, postgres_url, KILLED) for folder in folders)
     first.environment["HANG"] = "yes"
-    with first, front_of(first, postgres_url) as client:
+    seen: list[StreamEvent] = []
+    with front_of(first, postgres_url) as client, ExitStack() as servers:
         run_id = client.start("climbs", {"name": "k"}).id
-        seen = []
-        with client.stream(run_id) as changes, second:
+        with client.stream(run_id) as changes:
+            servers.enter_context(first)  # once the stream is there to see its first step
             for change in changes:
                 seen.append(change)
-                if len(steps_of(seen)) == 20 and first.process is not None and first.process.poll() is None:
+                if len(steps_of(seen)) == 20 and second.process is None:
+                    servers.enter_context(second)
                     first.kill()
-    assert first.process is not None
     expected = [("climbs/count", visit, 1, "completed") for visit in range(1, 21)]
     shown = steps_of(seen)
     assert shown[:20] == expected
