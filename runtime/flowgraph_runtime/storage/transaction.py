@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -27,7 +27,7 @@ class CommitNews:
     ready: list[str] = field(default_factory=list_of(str))  # ids of unowned runs that can be claimed now
     owned: list[RunRow] = field(default_factory=list_of(RunRow))  # new runs that have an owner
     events: list[str] = field(default_factory=list_of(str))  # ids of stored events
-    rows: list[JournalRow] = field(default_factory=list_of(JournalRow))  # of decisions that wrote nothing else
+    rows: Sequence[JournalRow] = ()  # of decisions that wrote nothing else
     ends: list[Completed] = field(default_factory=list_of(Completed))  # of decisions that wrote a good end beside it
     transitions: list[Transition] = field(default_factory=list_of(Transition))  # the other decisions
     slots: list[tuple[int, int]] = field(default_factory=list_of(tuple[int, int]))  # (epoch, ticket) of requests that got slots
@@ -44,13 +44,18 @@ class CommitNews:
             if runs is None or decided.run_id in runs:
                 yield transition_of(decided)
 
+    def tell_rows(self, rows: Sequence[JournalRow]) -> None:
+        """Append rows. The first ones are taken as they are, and nobody may add to them: for a copy the writer would touch
+        each."""
+        self.rows = [*self.rows, *rows] if self.rows else rows
+
     def add(self, other: CommitNews) -> None:
         """Append what another job of the same transaction changed."""
         self.created += other.created
         self.ready += other.ready
         self.owned += other.owned
         self.events += other.events
-        self.rows += other.rows
+        self.tell_rows(other.rows)
         self.ends += other.ends
         self.transitions += other.transitions
         self.slots += other.slots
@@ -197,14 +202,12 @@ class Tx:
                     raise UnknownRun(id)
         return numbers
 
-    def numbers_of(self, rows: Sequence[JournalRow]) -> list[int]:
-        """The number of each row's run; raises UnknownRun."""
-        known: Mapping[str, int] = self._catalog.runs
+    def numbers_of(self, ids: Sequence[str]) -> list[int]:
+        """The number of each of these runs; raises UnknownRun."""
         try:
-            return [known[row[0]] for row in rows]
+            return list(map(self._catalog.runs.__getitem__, ids))
         except KeyError:
-            known = self.run_numbers({row.run_id for row in rows})
-            return [known[row.run_id] for row in rows]
+            return list(map(self.run_numbers(set(ids)).__getitem__, ids))
 
     def is_alone(self, number: int) -> bool:
         """Whether it is known that no other run waits for this one."""

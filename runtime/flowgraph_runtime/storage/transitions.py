@@ -7,9 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from operator import attrgetter
-from typing import Any, cast
 
 from flowgraph_runtime.factories import dict_of, list_of, set_of
 from flowgraph_runtime.records import Completed, Decided, EventRow, JournalRow, NewRun, TimerRow, Transition, WaitRow
@@ -21,9 +19,9 @@ from flowgraph_runtime.storage.errors import (
     StaleInbox,
     UnknownEvent,
     UnknownRun,
-    UnstorableText,
 )
 from flowgraph_runtime.storage.events import store_events
+from flowgraph_runtime.storage.journal import JournalValues, append, only_rows, values_of
 from flowgraph_runtime.storage.limits import free_runs
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, store_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
@@ -36,14 +34,6 @@ EXPIRING = "being deleted: it is older than keep_runs"
 
 ENDED = ("completed", "failed", "cancelled", "crashed")
 """Statuses of a run that is over."""
-
-_JOURNAL_COLUMNS = (
-    "run int, seq int, at int, kind text, serial int, payload text, digest int, site text, visit int, attempt int, started_at int"
-)
-_RUN, _WIDTH = 0, len(JournalRow._fields)
-_KIND, _PAYLOAD, _SITE, _ATTEMPT = map(JournalRow._fields.index, ("kind", "payload", "site", "attempt"))
-_FIRST_DONE = (("kind", "'done'"), ("attempt", "1"))
-_OTHER_COLUMNS = _JOURNAL_COLUMNS.replace("kind text, ", "").replace("attempt int, ", "")
 
 
 def transition_buckets(transition: Transition) -> Iterator[int]:
@@ -116,21 +106,21 @@ def others(decisions: Iterable[Decided]) -> list[Transition]:
     return [decision for decision in decisions if isinstance(decision, Transition)]
 
 
-def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided]) -> None:
-    """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
+def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided], journal: JournalValues | None = None) -> None:
+    """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad.
+    `journal`: what `only_rows` answers for them, if it was asked before."""
     tx.check_epoch(epoch)
-    if set(map(type, decisions)) == {JournalRow}:
-        rows = cast("list[JournalRow]", decisions)
-        tx.effects.news.rows += rows
-        _append(tx, rows)
+    if journal is not None or (journal := only_rows(decisions, {})) is not None:
+        tx.effects.news.tell_rows(journal.rows)
+        append(tx, journal)
         return
-    rows = [decision for decision in decisions if isinstance(decision, JournalRow)]
-    tx.effects.news.rows += rows
+    alone = [decision for decision in decisions if isinstance(decision, JournalRow)]
+    tx.effects.news.tell_rows(alone)
     ends = [decision for decision in decisions if isinstance(decision, Completed)]
     transitions = others(decisions)
     rest = _Rows()
     _complete(tx, epoch, ends, rest)
-    rows += [end.row for end in ends]
+    rows = [*alone, *(end.row for end in ends)]
     numbers = tx.run_numbers({transition.run_id for transition in transitions})
     for transition in transitions:
         rows += transition.rows
@@ -138,25 +128,12 @@ def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided]) -> None:
             _check_texts(transition)
             rest.add(numbers[transition.run_id], transition)
             _remember_update(tx, epoch, numbers[transition.run_id], transition)
-    _append(tx, rows)
+    if rows:
+        append(tx, values_of(rows))
     for write in _WRITES:
         write(tx, rest)
     tx.effects.news.ends += ends
     tx.effects.news.transitions += transitions
-
-
-def _append(tx: Tx, rows: Sequence[JournalRow]) -> None:
-    """Write journal rows. A value of theirs is touched a handful of times on its way, and never by a line of Python: this is most
-    of what a short step costs on the writer's side, and the loop waits meanwhile."""
-    values: list[Any] = list(chain.from_iterable(rows))
-    values[_RUN::_WIDTH] = tx.numbers_of(rows)
-    _check_journal(rows, values)
-    if values[_KIND::_WIDTH].count("done") == values[_ATTEMPT::_WIDTH].count(1) == len(rows):
-        # first attempts that returned, as nearly all rows are: a text less to hand over for each is a fifth of that (measured)
-        del values[_ATTEMPT::_WIDTH], values[_KIND :: _WIDTH - 1]
-        tx.sql.insert("fg_journal", _OTHER_COLUMNS, values, _FIRST_DONE)
-    else:
-        tx.sql.insert("fg_journal", _JOURNAL_COLUMNS, values)
 
 
 def apply_reopening(tx: Tx, transition: Transition) -> None:
@@ -182,7 +159,7 @@ def apply_reopening(tx: Tx, transition: Transition) -> None:
         status=transition.status or "running",
         run=run,
     )
-    _append(tx, [row])
+    append(tx, values_of([row]))
     rest = _Rows()
     rest.add(run, transition)
     for write in _WRITES:
@@ -209,20 +186,11 @@ def apply_move(tx: Tx, transition: Transition, old: str, new: str) -> None:
         raise RunHeld(transition.run_id)
     _check_texts(transition)
     tx.sql.run("UPDATE fg_run SET machine = :machine WHERE number = :run", machine=after, run=run)
-    _append(tx, [row])
+    append(tx, values_of([row]))
     rest = _Rows()
     rest.add(int(run), transition)
     _write_snapshots(tx, rest)
     tx.effects.news.transitions.append(transition)
-
-
-def _check_journal(rows: Sequence[JournalRow], values: list[Any]) -> None:
-    """One look at all texts together; at each of them only if there is something to find."""
-    try:
-        check_text("", "".join(values[_PAYLOAD::_WIDTH]), *set(values[_SITE::_WIDTH]))
-    except UnstorableText:
-        for row in rows:
-            check_text(f"journal row {row.seq} of run {row.run_id!r}", row.payload, row.site)
 
 
 def _is_only_rows(transition: Transition) -> bool:
@@ -251,7 +219,7 @@ def _complete(tx: Tx, epoch: int, ends: Sequence[Completed], rest: _Rows) -> Non
     if not are_storable(results):
         for end in ends:
             check_text(f"the result of run {end.run_id!r}", end.result)
-    numbers = tx.numbers_of([end.row for end in ends])
+    numbers = tx.numbers_of([end.run_id for end in ends])
     tx.effects.ended.update(numbers)
     for run, end in zip(numbers, ends, strict=True):
         tx.effects.complete(run, epoch, end.ended_at, end.result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from itertools import groupby
@@ -33,6 +33,7 @@ from flowgraph_runtime.storage.errors import (
     Transient,
     WriterFailed,
 )
+from flowgraph_runtime.storage.journal import JournalValues
 from flowgraph_runtime.storage.limits import LIMITS_LOCK
 from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
@@ -86,12 +87,14 @@ class Action(Struct, eq=False):
 
 
 class Commit(Struct, eq=False):
-    """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share."""
+    """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share. `journal`: what
+    `only_rows` answers for them."""
 
     epoch: int
     transitions: Sequence[Decided]
     errors: list[StorageError | None]
     first: int = 0
+    journal: JournalValues | None = None
 
     def fail(self, error: StorageError) -> None:
         """Answer all of them with an error."""
@@ -138,6 +141,11 @@ class Transactor:
             if isinstance(job, Action) and job.alone:
                 news += self._group([job])
         return news
+
+    @property
+    def known_runs(self) -> Mapping[str, int]:
+        """Numbers of runs, for whoever can do without those that are not in it."""
+        return self._catalog.runs
 
     def refused(self, run_ids: Collection[str]) -> set[str]:
         """Which of these runs have to be loaded again before they go on."""
@@ -227,8 +235,7 @@ class Transactor:
         tx = Tx(self._database, self._catalog, self._clock, self._trusted(jobs))
         for (epoch, _), group in groupby(jobs, key=_kind):
             if epoch is not None:
-                commits = [job for job in group if isinstance(job, Commit)]
-                apply_transitions(tx, epoch, [transition for job in commits for transition in job.transitions])
+                _commit(tx, epoch, [job for job in group if isinstance(job, Commit)])
             else:
                 actions = [job for job in group if isinstance(job, Action)]
                 _act(tx, actions, alone=len(actions) == len(jobs))
@@ -272,7 +279,7 @@ def _buckets(job: Job) -> Iterator[int]:
     if isinstance(job, Action):
         yield from job.buckets() if job.buckets is not None else ()
         return
-    for transition in others(job.transitions):
+    for transition in others(job.transitions) if job.journal is None else ():
         if transition.waits or transition.events:
             yield from transition_buckets(transition)
         if transition.frees_slots:
@@ -288,6 +295,13 @@ def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:
         return ()
     middle = len(job.transitions) // 2
     return [job.slice(0, middle)], [job.slice(middle, len(job.transitions))]
+
+
+def _commit(tx: Tx, epoch: int, jobs: Sequence[Commit]) -> None:
+    if len(jobs) == 1:
+        apply_transitions(tx, epoch, jobs[0].transitions, jobs[0].journal)
+    else:
+        apply_transitions(tx, epoch, [transition for job in jobs for transition in job.transitions])
 
 
 def _act(tx: Tx, jobs: Sequence[Action], *, alone: bool) -> None:
