@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import Logger
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from flowgraph.errors import NotInRun, NotInStep
 
@@ -48,8 +48,9 @@ class RunInfo:
     attempt_of_run: int = 1
 
 
-_STEP: ContextVar[StepContext | Callable[[], StepContext] | None] = ContextVar("flowgraph_step", default=None)
-"""A function stands for the context that it makes when a step first asks for it: most steps never do."""
+_Description: TypeAlias = "tuple[Callable[..., StepContext], *tuple[Any, ...]]"
+_STEP: ContextVar[StepContext | _Description | None] = ContextVar("flowgraph_step", default=None)
+"""A function and its arguments stand for the context that it makes when a step first asks for it: most steps never do."""
 _RESOURCES: ContextVar[Mapping[type[Any], Any] | None] = ContextVar("flowgraph_resources", default=None)
 _RUN: ContextVar[RunInfo | None] = ContextVar("flowgraph_run_info", default=None)
 
@@ -67,7 +68,8 @@ def current_step() -> StepContext | None:
     context = _STEP.get()
     if context is None or isinstance(context, StepContext):
         return context
-    made = context()
+    describe, *arguments = context
+    made = describe(*arguments)
     _STEP.set(made)
     return made
 
@@ -133,7 +135,6 @@ def enter_surroundings(resources: Mapping[type[Any], Any]) -> None:
     _RUN.set(None)
 
 
-def enter_step(describe: Callable[[], StepContext]) -> None:
-    """Make what `describe` returns the running step's in this `contextvars` context for good: for a runner that gives each
-    attempt its own."""
-    _STEP.set(describe)
+enter_step: Callable[[_Description], object] = _STEP.set
+"""Make what a function returns for these arguments the running step's in this `contextvars` context for good: for a runner that
+gives each attempt its own."""

@@ -30,12 +30,13 @@ from flowgraph.errors import (
 from flowgraph_compiler.declarations import StepDecl
 from flowgraph_runtime.clock import Clock
 from flowgraph_runtime.engine.commands import RunStep
-from flowgraph_runtime.engine.inputs import StepDone, StepFailed
-from flowgraph_runtime.engine.values import encoded_and_kept
+from flowgraph_runtime.engine.inputs import NOT_KEPT, StepDone, StepFailed
+from flowgraph_runtime.engine.values import plain_text
 from flowgraph_runtime.executors.assignments import StepExecutor
 from flowgraph_runtime.executors.attempts import attempted
 
 Outcome: TypeAlias = StepDone | StepFailed
+_Description: TypeAlias = tuple[Callable[[str, RunStep], StepContext], str, RunStep]
 RESULT_LIMIT = 1_000_000
 """Bytes of a step result's codec text (the promises page, item 9)."""
 _SURELY_WITHIN = RESULT_LIMIT // 4
@@ -138,12 +139,12 @@ class StepRunner:
         try:
             deadline = None if command.timeout is None else asyncio.get_running_loop().time() + command.timeout
             context = self._context.copy()
-            describe = partial(self._describe, run_id, command)
+            described = (self._describe, run_id, command)
             if fn is None:
-                return self._rest(self._in_thread(context, describe, command, hold), deadline, command)
+                return self._rest(self._in_thread(context, described, command, hold), deadline, command)
             self.busy = (run_id, command.step)
             try:
-                running, reached = context.run(_call_and_start, describe, fn, command)
+                running, reached = context.run(_call_and_start, described, fn, command)
             finally:
                 self.busy = None
             if running is None:
@@ -166,13 +167,11 @@ class StepRunner:
             error.__traceback__ = None  # nothing in it is the author's
             return self._failed(command, error)
 
-    def _in_thread(
-        self, context: Context, describe: Callable[[], StepContext], command: RunStep, hold: Hold | None
-    ) -> Awaitable[Any]:
+    def _in_thread(self, context: Context, described: _Description, command: RunStep, hold: Hold | None) -> Awaitable[Any]:
         declared = self._steps.get(command.step)
         if declared is None:
             raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
-        context.run(enter_step, describe)
+        context.run(enter_step, described)
         thread = self._executor.submit(partial(_call, context, declared.step.fn, command.arguments, command.keywords))
         if hold is not None:
             hold.enter()
@@ -220,13 +219,14 @@ class _Raised(Exception):
 
 
 def _call_and_start(
-    describe: Callable[[], StepContext], fn: Callable[..., Any], command: RunStep
+    described: _Description, fn: Callable[..., Any], command: RunStep
 ) -> tuple[Coroutine[Any, Any, Any] | None, Any]:
     """Call an asynchronous step and run it up to its first wait, in its context: the coroutine and what it waits for, or None
     and its result."""
-    enter_step(describe)
+    enter_step(described)
+    keywords = command.keywords
     try:
-        running = fn(*command.arguments, **command.keywords)
+        running = fn(*command.arguments, **keywords) if keywords else fn(*command.arguments)
     except TypeError as error:
         raise _ArgumentError(str(error)) from error
     try:
@@ -284,7 +284,11 @@ def retry_moment(delay: str | timedelta | datetime, now: int) -> int:
 
 def _done(command: RunStep, result: object) -> StepDone:
     """The outcome of an attempt that returned. Raises `CodecError` (not storable) or `LimitExceeded` (over 1 MB)."""
-    text, kept = encoded_and_kept(result, command.step)
+    text, kept = plain_text(result), result
+    if text is None:
+        text, kept = dumps(result, by=f"result of {command.step}"), NOT_KEPT
+    elif type(result) is dict:  # the step may still hold its own; a copy is cheaper than decoding
+        kept = result.copy()
     if len(text) > _SURELY_WITHIN:
         size = len(text.encode())
         if size > RESULT_LIMIT:

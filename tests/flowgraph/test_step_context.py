@@ -14,14 +14,15 @@ from flowgraph.errors import NotInStep
 def test_a_context_is_made_at_the_first_question_and_stays_the_same() -> None:
     made: list[StepContext] = []
 
-    def describe() -> StepContext:
-        made.append(StepContext(2, "run:site:1", "run", "pay"))
+    def describe(attempt: int, run_id: str) -> StepContext:
+        made.append(StepContext(attempt, f"{run_id}:site:1", run_id, "pay"))
         return made[-1]
 
     def body() -> None:
-        enter_step(describe)
+        enter_step((describe, 2, "run"))
         assert made == []
         assert step_context() is step_context() is current_step() is made[0]
+        assert (made[0].attempt, made[0].run_id) == (2, "run")
         assert len(made) == 1
 
     copy_context().run(body)
@@ -33,7 +34,7 @@ def test_a_scope_hides_the_context_of_the_step_around_it() -> None:
     outer, inner = StepContext(1, "a", "run", "outer"), StepContext(1, "b", "run", "inner")
 
     def body() -> None:
-        enter_step(lambda: outer)
+        enter_step((lambda: outer,))
         with step_scope(inner):
             assert step_context() is inner
         with step_scope(None):

@@ -40,6 +40,7 @@ from flowgraph_runtime.engine.values import decoded
 
 def decide(program: Program, state: RunState, given: Input, at: int) -> Decision:
     """Return what the input leads to. `at`: microseconds since 1970; a time before the last input's counts as the last's."""
+    turn = Turn(OPERATIONS, program, state, at if at > state.at else state.at)
     if type(given) is StepDone and given.value is not NOT_KEPT:
         pending = state.pending.get(given.serial)
         if (
@@ -50,8 +51,7 @@ def decide(program: Program, state: RunState, given: Input, at: int) -> Decision
             and pending.action.undo is None
             and pending.token.frames
         ):  # a result for a frame that just goes on with it
-            return _pass_on(program, state, pending, given.value, at)
-    turn = Turn(OPERATIONS, program, state, at if at > state.at else state.at)
+            return _pass_on(turn, pending, given.value)
     decision = Decision(turn.commands)
     if state.phase == ENDED or not _apply(turn, given, decision):
         decision.ignored = True
@@ -73,13 +73,14 @@ def _note_time_and_status(turn: Turn) -> None:
 # --- the short way
 
 
-def _pass_on(program: Program, state: RunState, pending: StepPending, value: Any, at: int) -> Decision:
+def _pass_on(turn: Turn, pending: StepPending, value: Any) -> Decision:
     """What `_apply` and `_step_done` do, for the commonest input in half the time: a worker, which has the result at hand, comes
     here with nearly every step. A fold decodes the results and goes the long way, to the same digests."""
-    turn = Turn(OPERATIONS, program, state, at if at > state.at else state.at)
-    token = pending.token
+    state, token = turn.state, pending.token
     state.seq += 1
-    state.release_step(pending)
+    del state.pending[pending.serial]  # `release_step`
+    token.pending = None
+    state.executing -= 1
     frame = token.frames[-1]
     block = frame.function.blocks[frame.block]
     if block.result is not None:

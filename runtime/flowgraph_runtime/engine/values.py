@@ -9,7 +9,6 @@ import orjson
 
 from flowgraph.codec import copy_value, dumps, loads
 from flowgraph.registry import TypeRegistry
-from flowgraph_runtime.engine.inputs import NOT_KEPT
 
 _SCALARS = frozenset({int, float, bool, type(None)})
 
@@ -26,16 +25,6 @@ def encoded(value: object, *, by: str = "value") -> str:
     Raises `CodecError` naming the place, starting at `by`."""
     text = plain_text(value)
     return dumps(value, by=by) if text is None else text
-
-
-def encoded_and_kept(value: object, step: str) -> tuple[str, object]:
-    """Return the codec text of a step's result, and what that text decodes to where a copy is cheaper than decoding, else
-    `NOT_KEPT`. Raises `CodecError`."""
-    text = plain_text(value)
-    if text is None:
-        return dumps(value, by=f"result of {step}"), NOT_KEPT
-    kind = type(value)  # a cast is a call, and a narrowed type would be of unknown items
-    return text, value.copy() if kind is dict else value  # type: ignore[attr-defined]
 
 
 def plain_text(value: object) -> str | None:

@@ -65,7 +65,7 @@ class Committer:
         self._groups: deque[dict[str, Entry]] = deque()
         self._some = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._flying: set[str] = set()  # runs of which something is being written
+        self._flying: list[dict[str, Entry]] = []  # groups that are being written
 
     @property
     def idle(self) -> bool:
@@ -113,20 +113,25 @@ class Committer:
     def _next(self) -> dict[str, Entry] | None:
         """The next group; while another is being written, none that grows, and none with a run of that: what was decided about it
         may come to nothing."""
-        if not self._groups or (self._flying and (self._grows() or not self._flying.isdisjoint(self._groups[0]))):
+        if not self._groups or (self._flying and (self._grows() or not self._is_apart(self._groups[0]))):
             return None
         return self._groups.popleft()
+
+    def _is_apart(self, group: dict[str, Entry]) -> bool:
+        return all(flying.keys().isdisjoint(group) for flying in self._flying)
 
     async def _write(self, group: dict[str, Entry]) -> None:
         entries = [entry for entry in group.values() if entry.live is None or not entry.live.discarded]
         if not entries:
             return
-        self._flying.update(group)
+        self._flying.append(group)
         failures = await self._written([entry.written for entry in entries])
-        self._flying.difference_update(group)  # not when this is broken off: what follows on a lost decision must not be written
+        # not when this is broken off: what follows on a lost decision must not be written
+        self._flying = [flying for flying in self._flying if flying is not group]
         self._some.set()
+        committed = self._committed
         for entry, error in zip(entries, failures, strict=True):
-            self._committed(entry, error)
+            committed(entry, error)
 
     async def _written(self, group: list[Decided]) -> list[BaseException | None]:
         failures = await _answers(self._commit, group)

@@ -218,11 +218,10 @@ class Worker:
         for row in inbox:
             self._deliver(row)
         for pending in under_way:
-            if live.closed or live.state.pending.get(pending.serial) is not pending:
-                continue
-            if pending.abandoned:
+            is_wanted = not live.closed and live.state.pending.get(pending.serial) is pending
+            if is_wanted and pending.abandoned:
                 self._unwanted(live, pending.serial, pending.attempt, "the worker went down")
-            else:
+            elif is_wanted:
                 self._act(live, [run_step(pending)])
 
     def _unwanted(self, live: LiveRun, serial: int, attempt: int, why: str) -> None:
@@ -267,17 +266,19 @@ class Worker:
         live.positions.add(row.position)
         self._take(live, input_of(row), at=max(self._clock.now(), live.at, row.at), position=row.position)
 
-    def _attempt(self, attempt: Attempt) -> Outcome | Coroutine[Any, Any, Outcome]:
-        attempt.started_at = self._clock.now()
-        if self._on_started is not None:
-            self._on_started(attempt.live.id, attempt.command, attempt.started_at)
-        return self._runner.begin(attempt.live.id, attempt.command, attempt.hold)
+    def _attempt(self, attempt: Attempt, now: int | None) -> Outcome | Coroutine[Any, Any, Outcome]:
+        run_id, command = attempt.live.id, attempt.command
+        attempt.started_at = now = self._clock.now() if now is None else now
+        if (tell := self._on_started) is not None:
+            tell(run_id, command, now)
+        return self._runner.begin(run_id, command, attempt.hold)
 
-    def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _step_ended(self, attempt: Attempt, outcome: Outcome) -> int:
         live, now, started = attempt.live, self._clock.now(), attempt.started_at
         self._meter.attempted(attempt.command.step, type(outcome) is StepDone, attempt.queued_at, started or now, now)
         if not live.closed:
             self._take(live, outcome, now if now > live.at else live.at, started)
+        return now
 
     # --- after the commit
 
@@ -285,9 +286,9 @@ class Worker:
         live = entry.live
         if error is None and live is not None and not self._refused:
             if type(entry.written) is JournalRow and not live.closed:  # nearly always: steps alone
-                submit = self._pool.submit if live.limits is None else self._slots.submit
+                submit, at = self._pool.submit if live.limits is None else self._slots.submit, live.at
                 for step in entry.commands:
-                    submit(Attempt(live, step, live.at))  # type: ignore[arg-type]
+                    submit(Attempt(live, step, at))  # type: ignore[arg-type]
                 return
             if type(entry.written) is Completed:
                 self._meter.moved(live.row.workflow, live.status)
@@ -321,10 +322,9 @@ class Worker:
 
     def _act(self, live: LiveRun, commands: list[Command]) -> None:
         for command in commands:
-            if type(command) is RunStep:
-                if not live.closed:  # a later decision of the same group may have ended the run
-                    submit = self._pool.submit if live.limits is None else self._slots.submit
-                    submit(Attempt(live, command, live.at))
+            if type(command) is RunStep and not live.closed:  # a later decision of the same group may have ended the run
+                submit = self._pool.submit if live.limits is None else self._slots.submit
+                submit(Attempt(live, command, live.at))
             elif type(command) is AbandonStep and (attempt := live.attempts.get(command.serial)) is not None:
                 self._abandon(attempt, interrupt=command.interrupt)
 
