@@ -48,9 +48,10 @@ class RunInfo:
     attempt_of_run: int = 1
 
 
-_Description: TypeAlias = "tuple[Callable[..., StepContext], *tuple[Any, ...]]"
-_STEP: ContextVar[StepContext | _Description | None] = ContextVar("flowgraph_step", default=None)
-"""A function and its arguments stand for the context that it makes when a step first asks for it: most steps never do."""
+Description: TypeAlias = tuple[Callable[..., StepContext], *tuple[Any, ...]]
+"""A function that makes a step's context, and its arguments."""
+_STEP: ContextVar[StepContext | Description | None] = ContextVar("flowgraph_step", default=None)
+"""A description stands for the context that is made of it when a step first asks for one: most steps never do."""
 _RESOURCES: ContextVar[Mapping[type[Any], Any] | None] = ContextVar("flowgraph_resources", default=None)
 _RUN: ContextVar[RunInfo | None] = ContextVar("flowgraph_run_info", default=None)
 
@@ -135,6 +136,6 @@ def enter_surroundings(resources: Mapping[type[Any], Any]) -> None:
     _RUN.set(None)
 
 
-enter_step: Callable[[_Description], object] = _STEP.set
-"""Make what a function returns for these arguments the running step's in this `contextvars` context for good: for a runner that
-gives each attempt its own."""
+enter_step: Callable[[Description], object] = _STEP.set
+"""Make what a description describes the running step's in this `contextvars` context for good: for a runner that gives each
+attempt its own."""

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from flowgraph.calls import left_coroutine
 from flowgraph.codec import dumps
-from flowgraph.context import StepContext, enter_step, enter_surroundings
+from flowgraph.context import Description, StepContext, enter_step, enter_surroundings
 from flowgraph.durations import parse_duration
 from flowgraph.errors import (
     NEVER_RETRIED,
@@ -36,7 +36,6 @@ from flowgraph_runtime.executors.assignments import StepExecutor
 from flowgraph_runtime.executors.attempts import attempted
 
 Outcome: TypeAlias = StepDone | StepFailed
-_Description: TypeAlias = tuple[Callable[[str, RunStep], StepContext], str, RunStep]
 RESULT_LIMIT = 1_000_000
 """Bytes of a step result's codec text (the promises page, item 9)."""
 _SURELY_WITHIN = RESULT_LIMIT // 4
@@ -167,7 +166,7 @@ class StepRunner:
             error.__traceback__ = None  # nothing in it is the author's
             return self._failed(command, error)
 
-    def _in_thread(self, context: Context, described: _Description, command: RunStep, hold: Hold | None) -> Awaitable[Any]:
+    def _in_thread(self, context: Context, described: Description, command: RunStep, hold: Hold | None) -> Awaitable[Any]:
         declared = self._steps.get(command.step)
         if declared is None:
             raise _ArgumentError(f"no step is named '{command.step}' in the deployed code")
@@ -219,7 +218,7 @@ class _Raised(Exception):
 
 
 def _call_and_start(
-    described: _Description, fn: Callable[..., Any], command: RunStep
+    described: Description, fn: Callable[..., Any], command: RunStep
 ) -> tuple[Coroutine[Any, Any, Any] | None, Any]:
     """Call an asynchronous step and run it up to its first wait, in its context: the coroutine and what it waits for, or None
     and its result."""
@@ -288,12 +287,12 @@ def _done(command: RunStep, result: object) -> StepDone:
     if text is None:
         text, kept = dumps(result, by=f"result of {command.step}"), NOT_KEPT
     elif type(result) is dict:  # the step may still hold its own; a copy is cheaper than decoding
-        kept = result.copy()
+        kept = result.copy()  # pyright: ignore[reportUnknownVariableType]
     if len(text) > _SURELY_WITHIN:
         size = len(text.encode())
         if size > RESULT_LIMIT:
             raise LimitExceeded("the bytes of a step's result", RESULT_LIMIT, size)
-    return StepDone(command.serial, command.attempt, text, kept)
+    return StepDone(command.serial, command.attempt, text, kept)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def encoded_error(error: BaseException) -> str:

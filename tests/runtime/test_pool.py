@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 from flowgraph_runtime.engine.commands import RunStep
 from flowgraph_runtime.engine.inputs import StepDone
@@ -24,7 +22,7 @@ def _attempt(live: LiveRun, serial: int) -> Attempt:
 def test_attempts_that_wait_run_side_by_side_up_to_the_size(run):
     running, most, done = 0, 0, []
 
-    async def work(attempt: Attempt, now: int | None) -> StepDone:
+    async def work(attempt: Attempt) -> StepDone:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -48,31 +46,10 @@ def test_attempts_that_wait_run_side_by_side_up_to_the_size(run):
     assert live.attempts == {}
 
 
-def test_a_quick_attempt_begins_when_the_one_before_has_ended(run):
-    """Of several in a row the clock is looked at once each: at the end. Whatever came between makes the time unknown."""
-    told: list[int | None] = []
-
-    def work(attempt: Attempt, now: int | None) -> StepDone | Coroutine[Any, Any, StepDone]:
-        told.append(now)
-        done = StepDone(attempt.command.serial, 1, "null")
-        return asyncio.sleep(0, done) if attempt.command.serial == 2 else done
-
-    async def scenario() -> None:
-        pool = StepPool(1, work, lambda attempt, outcome: 100 + outcome.serial)
-        live = _live()
-        for serial in range(5):
-            pool.submit(_attempt(live, serial))
-        await until(lambda: not pool.busy)
-        await pool.close()
-
-    run(scenario())
-    assert told == [None, 100, 101, None, 103]
-
-
 def test_attempts_that_do_not_wait_are_run_in_bursts_in_order(run):
     done = []
 
-    def work(attempt: Attempt, now: int | None) -> StepDone:
+    def work(attempt: Attempt) -> StepDone:
         return StepDone(attempt.command.serial, 1, "null")
 
     async def scenario() -> int:
@@ -97,7 +74,7 @@ def test_attempts_that_do_not_wait_are_run_in_bursts_in_order(run):
 def test_an_interrupted_attempt_ends_without_an_outcome_and_its_place_is_used_again(run):
     done, interrupted = [], []
 
-    async def work(attempt: Attempt, now: int | None) -> StepDone:
+    async def work(attempt: Attempt) -> StepDone:
         try:
             await asyncio.sleep(60 if attempt.command.serial == 1 else 0)
         except asyncio.CancelledError:
@@ -124,7 +101,7 @@ def test_an_interrupted_attempt_ends_without_an_outcome_and_its_place_is_used_ag
 def test_the_outcome_of_a_step_that_swallows_its_interruption_is_dropped(run):
     done = []
 
-    async def work(attempt: Attempt, now: int | None) -> StepDone:
+    async def work(attempt: Attempt) -> StepDone:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -148,7 +125,7 @@ def test_a_held_pool_finishes_what_runs_and_starts_nothing(run):
     done, started = [], []
     gate = asyncio.Event()
 
-    async def work(attempt: Attempt, now: int | None) -> StepDone:
+    async def work(attempt: Attempt) -> StepDone:
         started.append(attempt.command.serial)
         await gate.wait()
         return StepDone(attempt.command.serial, 1, "null")

@@ -8,17 +8,21 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from hypothesis import example, given
 
 from flowgraph import NonRetriable, RetryAfter, resource, run_info, step, step_context
+from flowgraph.codec import dumps, loads
 from flowgraph.errors import NotInRun
 from flowgraph_compiler.declarations import Parameter, StepDecl
 from flowgraph_compiler.spans import NOWHERE
 from flowgraph_runtime.clock import ManualClock
 from flowgraph_runtime.engine.commands import RunStep
-from flowgraph_runtime.engine.inputs import StepDone, StepFailed
-from flowgraph_runtime.steps import StepRunner, retry_moment
+from flowgraph_runtime.engine.inputs import NOT_KEPT, StepDone, StepFailed
+from flowgraph_runtime.steps import StepRunner, _done, retry_moment
+from tests.engine.test_engine_values import TYPES, VALUES
 
 NOTE: contextvars.ContextVar[str] = contextvars.ContextVar("note", default="untouched")
 
@@ -227,3 +231,15 @@ def test_only_our_own_interruption_passes_through(run):
     with pytest.raises(asyncio.CancelledError):
         run(scenario(swallows_not))
     assert run(scenario(swallows)).payload == '"swallowed"'
+
+
+@given(VALUES)
+@example({"a": 2**64})
+@example({"a": 1, "b": None, "c": "x", "d": True})
+def test_what_is_kept_beside_the_text_is_what_the_text_says(value: Any) -> None:
+    done = _done(RunStep(1, 0, "flow/charge", "charge", 1, 1, (), {}), value)
+    text, kept = done.payload, done.value
+    assert text == dumps(value)
+    if kept is not NOT_KEPT:
+        assert repr(kept) == repr(loads(text, TYPES))
+        assert kept is not value or not isinstance(value, dict), "the step may still hold and change its own"

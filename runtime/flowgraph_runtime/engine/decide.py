@@ -78,7 +78,7 @@ def _pass_on(turn: Turn, pending: StepPending, value: Any) -> Decision:
     here with nearly every step. A fold decodes the results and goes the long way, to the same digests."""
     state, token = turn.state, pending.token
     state.seq += 1
-    del state.pending[pending.serial]  # `release_step`
+    del state.pending[pending.serial]  # as `release_step` does, without a call
     token.pending = None
     state.executing -= 1
     frame = token.frames[-1]

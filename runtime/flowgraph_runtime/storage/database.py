@@ -50,8 +50,8 @@ class Writing(ABC):
 
     @abstractmethod
     def insert(self, table: str, columns: str, values: list[Any], same: Same = ()) -> None:
-        """Insert rows, whose values come one after the other in one list, when convenient. `columns`: as for `each`; `same`: more
-        columns, and the SQL of what all rows have there."""
+        """Insert rows, whose values come one after the other in one list, when convenient: the list is lent until the transaction
+        ends. `columns`: as for `each`; `same`: more columns, and the SQL of what all rows have there."""
 
     @abstractmethod
     def insert_new(self, table: str, columns: str, values: Sequence[Sequence[Any]], *, every: bool = False) -> dict[str, int]:

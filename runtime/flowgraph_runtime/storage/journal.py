@@ -4,10 +4,10 @@ A value is touched a handful of times, and never by a line of Python."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeGuard
 
 from msgspec import Struct
 
@@ -23,7 +23,8 @@ _KIND, _ATTEMPT = JournalRow._fields.index("kind"), JournalRow._fields.index("at
 
 
 class _Form(NamedTuple):
-    """Which columns the rows of a statement have, which of them are texts of the author's, and what all rows have in common."""
+    """The columns of which each row has its own value, how many they are, the places of payload and site among them, and what is
+    the same in all rows."""
 
     columns: str
     width: int
@@ -43,12 +44,12 @@ _ANY = _form(
 _FIRST_DONE = _form(
     _ANY.columns.replace("kind text, ", "").replace("attempt int, ", ""), same=(("kind", "'done'"), ("attempt", "1"))
 )
-"""First attempts that returned, as nearly all rows are: a text less to hand over for each is a fifth of that (measured)."""
+"""First attempts that returned, as nearly all rows are."""
 
 
 class JournalValues(Struct):
-    """Rows as they are inserted, one value after the other. `is_ready`: the runs are known by their numbers, and the texts can be
-    stored."""
+    """Rows as they are inserted, one value after the other. `is_ready`: each row's run is known by its number, and the texts can
+    be stored."""
 
     rows: Sequence[JournalRow]
     runs: list[str]
@@ -57,45 +58,40 @@ class JournalValues(Struct):
     is_ready: bool = False
 
 
-def values_of(rows: Sequence[JournalRow]) -> JournalValues:
-    """Rows as they are inserted, but for what only the writer may know."""
+def are_rows(decisions: Sequence[Decided]) -> TypeGuard[Sequence[JournalRow]]:
+    """Whether decisions write nothing but their journal rows. False for none."""
+    return set(map(type, decisions)) == {JournalRow}
+
+
+def values_of(rows: Sequence[JournalRow], known: Mapping[str, int] | None = None) -> JournalValues:
+    """Rows as they are inserted, ready if all their runs are `known` by number and their texts can be stored.
+
+    Best called in the thread that has made the rows: its processor has at hand what the writer's would have to fetch, while it
+    holds the interpreter's lock."""
     values: list[Any] = list(chain.from_iterable(rows))
     runs, form = values[_RUN::_WIDTH], _ANY
     if values[_KIND::_WIDTH].count("done") == values[_ATTEMPT::_WIDTH].count(1) == len(rows):
         del values[_ATTEMPT::_WIDTH], values[_KIND :: _WIDTH - 1]
         form = _FIRST_DONE
-    return JournalValues(rows, runs, values, form)
-
-
-def only_rows(decisions: Sequence[Decided], known: Mapping[str, int]) -> JournalValues | None:
-    """The rows of decisions that write nothing else, ready where all runs are `known`; None for any other group.
-
-    Whoever made the rows calls this, in his own thread: his processor has at hand what that of the writer would have to fetch,
-    while it holds the interpreter's lock."""
-    if set(map(type, decisions)) != {JournalRow}:
-        return None
-    journal = values_of(cast("Sequence[JournalRow]", decisions))
-    with suppress(KeyError, UnstorableText):  # the writer says which it is, and to whom
-        _make_ready(journal, lambda runs: list(map(known.__getitem__, runs)))
+    journal = JournalValues(rows, runs, values, form)
+    if known is not None:
+        with suppress(KeyError, UnstorableText):  # the writer says which it is, and to whom
+            _make_ready(journal, list(map(known.__getitem__, runs)))
+            journal.is_ready = True
     return journal
 
 
 def append(tx: Tx, journal: JournalValues) -> None:
     """Write rows. Raises UnknownRun and UnstorableText."""
-    if not journal.is_ready:
-        _make_ready(journal, tx.numbers_of)
+    if not journal.is_ready:  # looked up whenever the transaction is tried: a run that it makes has another number then
+        _make_ready(journal, tx.numbers_of(journal.runs))
     tx.sql.insert(_TABLE, journal.form.columns, journal.values, journal.form.same)
 
 
-def _make_ready(journal: JournalValues, numbers_of: Callable[[Sequence[str]], list[int]]) -> None:
-    journal.values[_RUN :: journal.form.width] = numbers_of(journal.runs)
-    _check(journal)
-    journal.is_ready = True
-
-
-def _check(journal: JournalValues) -> None:
-    """One look at all texts together; at each of them only if there is something to find."""
+def _make_ready(journal: JournalValues, numbers: list[int]) -> None:
+    """Put in the runs' numbers and look at the texts: at all together, and at each only if there is something to find."""
     values, form = journal.values, journal.form
+    values[_RUN :: form.width] = numbers
     try:
         check_text("", "".join(values[form.payload :: form.width]), *set(values[form.site :: form.width]))
     except UnstorableText:

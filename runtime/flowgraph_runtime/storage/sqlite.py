@@ -227,7 +227,7 @@ class SqliteWriting(Writing):
             self._insert_all(table, columns, values[start : start + _MOST * width], same)
 
     def _insert_all(self, table: str, columns: str, values: list[Any], same: Same) -> None:
-        """Insert by one statement. The list is filled up and cut again: to copy it would be to touch each value."""
+        """Insert by one statement. The list is filled up, and cut again: to make a longer one would be to touch each value."""
         width, size = columns.count(",") + 1, len(values)
         count = size // width
         missing = _missing(count)

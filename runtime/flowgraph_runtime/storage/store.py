@@ -21,7 +21,7 @@ from flowgraph_runtime.storage.deployed import read_machines
 from flowgraph_runtime.storage.errors import StorageError, StoreClosed, UnknownRun
 from flowgraph_runtime.storage.events import IngestResult
 from flowgraph_runtime.storage.fleet import LEASE, Fleet
-from flowgraph_runtime.storage.journal import only_rows
+from flowgraph_runtime.storage.journal import are_rows, values_of
 from flowgraph_runtime.storage.keys import bucket
 from flowgraph_runtime.storage.matching import alike_buckets, event_buckets
 from flowgraph_runtime.storage.opening import open_database
@@ -133,7 +133,8 @@ class Store:
             self._transactor.forgive([transition.run_id for transition in transitions])
         errors: list[StorageError | None] = [None] * len(transitions)
         if transitions:
-            await self._submit(Commit(epoch, transitions, errors, journal=only_rows(transitions, self._transactor.known_runs)))
+            journal = values_of(transitions, self._transactor.known_runs) if are_rows(transitions) else None
+            await self._submit(Commit(epoch, transitions, errors, journal=journal))
         return errors
 
     async def ingest(self, events_: Sequence[EventRow], runs_: Sequence[NewRun]) -> list[IngestResult]:

@@ -45,9 +45,9 @@ class CommitNews:
                 yield transition_of(decided)
 
     def tell_rows(self, rows: Sequence[JournalRow]) -> None:
-        """Append rows. The first ones are taken as they are, and nobody may add to them: for a copy the writer would touch
-        each."""
-        self.rows = [*self.rows, *rows] if self.rows else rows
+        """Append rows. The first ones are kept as they are, not copied: who made that list may not change it any more."""
+        if rows:
+            self.rows = [*self.rows, *rows] if self.rows else rows
 
     def add(self, other: CommitNews) -> None:
         """Append what another job of the same transaction changed."""

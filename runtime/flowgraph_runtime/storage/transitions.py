@@ -21,7 +21,7 @@ from flowgraph_runtime.storage.errors import (
     UnknownRun,
 )
 from flowgraph_runtime.storage.events import store_events
-from flowgraph_runtime.storage.journal import JournalValues, append, only_rows, values_of
+from flowgraph_runtime.storage.journal import JournalValues, append, are_rows, values_of
 from flowgraph_runtime.storage.limits import free_runs
 from flowgraph_runtime.storage.matching import event_buckets, offer_to_waits, open_waits, store_waits, wait_buckets
 from flowgraph_runtime.storage.runs import insert_runs
@@ -106,14 +106,19 @@ def others(decisions: Iterable[Decided]) -> list[Transition]:
     return [decision for decision in decisions if isinstance(decision, Transition)]
 
 
-def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided], journal: JournalValues | None = None) -> None:
-    """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad.
-    `journal`: what `only_rows` answers for them, if it was asked before."""
+def apply_rows(tx: Tx, epoch: int, journal: JournalValues) -> None:
+    """What `apply_transitions` does for decisions that write nothing but their journal rows."""
     tx.check_epoch(epoch)
-    if journal is not None or (journal := only_rows(decisions, {})) is not None:
-        tx.effects.news.tell_rows(journal.rows)
-        append(tx, journal)
+    tx.effects.news.tell_rows(journal.rows)
+    append(tx, journal)
+
+
+def apply_transitions(tx: Tx, epoch: int, decisions: Sequence[Decided]) -> None:
+    """Write a group of decisions of one epoch; raises Fenced when it is dead, else any error means that one of them is bad."""
+    if are_rows(decisions):
+        apply_rows(tx, epoch, values_of(decisions))
         return
+    tx.check_epoch(epoch)
     alone = [decision for decision in decisions if isinstance(decision, JournalRow)]
     tx.effects.news.tell_rows(alone)
     ends = [decision for decision in decisions if isinstance(decision, Completed)]

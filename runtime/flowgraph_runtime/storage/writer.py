@@ -37,7 +37,7 @@ from flowgraph_runtime.storage.journal import JournalValues
 from flowgraph_runtime.storage.limits import LIMITS_LOCK
 from flowgraph_runtime.storage.settling import settle
 from flowgraph_runtime.storage.transaction import Catalog, CommitNews, Effects, Tx
-from flowgraph_runtime.storage.transitions import ENDED, apply_transitions, others, transition_buckets
+from flowgraph_runtime.storage.transitions import ENDED, apply_rows, apply_transitions, others, transition_buckets
 
 T = TypeVar("T")
 _PAUSES = (0.01, 0.05, 0.2, 0.5)  # seconds before a transaction is run again that was aborted because of others
@@ -87,8 +87,8 @@ class Action(Struct, eq=False):
 
 
 class Commit(Struct, eq=False):
-    """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share. `journal`: what
-    `only_rows` answers for them."""
+    """Transitions of one epoch. Transition i, counted from `first`, answers in `errors[i]`, which halves share. `journal`:
+    all that they write, where it is laid out for that."""
 
     epoch: int
     transitions: Sequence[Decided]
@@ -144,7 +144,7 @@ class Transactor:
 
     @property
     def known_runs(self) -> Mapping[str, int]:
-        """Numbers of runs, for whoever can do without those that are not in it."""
+        """Numbers of runs, as far as they are at hand. The writer changes it at any moment: look single ones up."""
         return self._catalog.runs
 
     def refused(self, run_ids: Collection[str]) -> set[str]:
@@ -298,10 +298,12 @@ def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:
 
 
 def _commit(tx: Tx, epoch: int, jobs: Sequence[Commit]) -> None:
-    if len(jobs) == 1:
-        apply_transitions(tx, epoch, jobs[0].transitions, jobs[0].journal)
-    else:
+    journals = [job.journal for job in jobs if job.journal is not None]
+    if len(journals) < len(jobs):
         apply_transitions(tx, epoch, [transition for job in jobs for transition in job.transitions])
+        return
+    for journal in journals:
+        apply_rows(tx, epoch, journal)
 
 
 def _act(tx: Tx, jobs: Sequence[Action], *, alone: bool) -> None:

@@ -126,7 +126,7 @@ class Committer:
             return
         self._flying.append(group)
         failures = await self._written([entry.written for entry in entries])
-        # not when this is broken off: what follows on a lost decision must not be written
+        # Not reached when this is broken off: what follows on a lost decision must not be written.
         self._flying = [flying for flying in self._flying if flying is not group]
         self._some.set()
         committed = self._committed

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from flowgraph_runtime.executors.assignments import StepExecutor
+from flowgraph_runtime.steps import Outcome
 from flowgraph_runtime.worker.live import Attempt
-from flowgraph_runtime.worker.pool import Begin, Ended, StepPool
+from flowgraph_runtime.worker.pool import StepPool
+
+Begin = Callable[[Attempt], Outcome | Coroutine[Any, Any, Outcome]]
+Ended = Callable[[Attempt, Outcome], None]
 
 
 def pool_of(size: int, elsewhere: Mapping[str, StepExecutor], begin: Begin, ended: Ended) -> StepPool | Lanes:

@@ -218,10 +218,11 @@ class Worker:
         for row in inbox:
             self._deliver(row)
         for pending in under_way:
-            is_wanted = not live.closed and live.state.pending.get(pending.serial) is pending
-            if is_wanted and pending.abandoned:
+            if live.closed or live.state.pending.get(pending.serial) is not pending:
+                continue
+            if pending.abandoned:
                 self._unwanted(live, pending.serial, pending.attempt, "the worker went down")
-            elif is_wanted:
+            else:
                 self._act(live, [run_step(pending)])
 
     def _unwanted(self, live: LiveRun, serial: int, attempt: int, why: str) -> None:
@@ -266,19 +267,18 @@ class Worker:
         live.positions.add(row.position)
         self._take(live, input_of(row), at=max(self._clock.now(), live.at, row.at), position=row.position)
 
-    def _attempt(self, attempt: Attempt, now: int | None) -> Outcome | Coroutine[Any, Any, Outcome]:
-        run_id, command = attempt.live.id, attempt.command
-        attempt.started_at = now = self._clock.now() if now is None else now
-        if (tell := self._on_started) is not None:
+    def _attempt(self, attempt: Attempt) -> Outcome | Coroutine[Any, Any, Outcome]:
+        run_id, command, tell = attempt.live.id, attempt.command, self._on_started
+        attempt.started_at = now = self._clock.now()
+        if tell is not None:
             tell(run_id, command, now)
         return self._runner.begin(run_id, command, attempt.hold)
 
-    def _step_ended(self, attempt: Attempt, outcome: Outcome) -> int:
+    def _step_ended(self, attempt: Attempt, outcome: Outcome) -> None:
         live, now, started = attempt.live, self._clock.now(), attempt.started_at
         self._meter.attempted(attempt.command.step, type(outcome) is StepDone, attempt.queued_at, started or now, now)
         if not live.closed:
             self._take(live, outcome, now if now > live.at else live.at, started)
-        return now
 
     # --- after the commit
 

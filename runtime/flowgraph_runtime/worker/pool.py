@@ -6,14 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any
 
 from flowgraph_runtime.engine.inputs import StepDone, StepFailed
 from flowgraph_runtime.steps import Outcome
 from flowgraph_runtime.worker.live import Attempt
 
-Begin: TypeAlias = Callable[[Attempt, int | None], Outcome | Coroutine[Any, Any, Outcome]]
-Ended: TypeAlias = Callable[[Attempt, Outcome], int]
 BURST = 256
 """Attempts that a pool coroutine runs before it lets the rest of the loop have a turn: the database then writes the outcomes of
 some while others run, and a request waits for some 3 ms of quick steps, not for thousands."""
@@ -21,8 +19,7 @@ some while others run, and a request waits for some 3 ms of quick steps, not for
 
 class StepPool:
     """Runs attempts, at most `size` at once, in the order they were submitted; `begin` starts one and returns its outcome or what
-    brings it; `ended` gets each outcome, at once, and returns the time; `emptied` hears when none is queued any more. `begin` is
-    told the time if it is known: of quick steps one begins when the one before has ended, and the clock is looked at once.
+    brings it; `ended` gets each outcome, at once; `emptied` hears when none is queued any more.
 
     A pool coroutine takes attempts until none is queued. Before it awaits one that has begun and not ended it wakes another, so
     that a step that suspends holds nobody up and steps that do not are run in one go."""
@@ -30,8 +27,8 @@ class StepPool:
     def __init__(
         self,
         size: int,
-        begin: Begin,
-        ended: Ended,
+        begin: Callable[[Attempt], Outcome | Coroutine[Any, Any, Outcome]],
+        ended: Callable[[Attempt, Outcome], None],
     ) -> None:
         self.emptied: Callable[[], None] = _nobody
         self._size = size
@@ -113,23 +110,21 @@ class StepPool:
         ready, begin, forget, ended = self._ready, self._begin, self._forget, self._ended
         while not self._held:
             self._waking = False
-            taken, now = 0, None
+            taken = 0
             while ready:
                 attempt = ready.popleft()
-                outcome = None if attempt.abandoned else begin(attempt, now)
+                outcome = None if attempt.abandoned else begin(attempt)
                 kind = type(outcome)
                 if kind is StepDone or kind is StepFailed or outcome is None:
                     forget(attempt)
                     if outcome is not None:
-                        now = ended(attempt, outcome)  # type: ignore[arg-type]
+                        ended(attempt, outcome)  # type: ignore[arg-type]
                 else:
                     self._wake()
                     await self._take(attempt, outcome, task)  # type: ignore[arg-type]
-                    now = None
                 taken += 1
                 if taken % BURST == 0:
                     await asyncio.sleep(0)
-                    now = None
             if not self._held:
                 self.emptied()
                 await self._rest()
