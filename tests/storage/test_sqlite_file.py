@@ -10,6 +10,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,31 @@ def test_the_log_of_a_busy_process_has_its_full_length_early_and_is_read_up_to_i
     assert _copied_as_it_is(path, tmp_path / "crashed") == 150
     store.close()
     assert not log.exists()
+
+
+def test_the_log_is_copied_into_the_file_while_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before it is so long that a commit has to."""
+
+    def in_the_file() -> int:
+        shutil.copy(path, tmp_path / "copy.db")
+        with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+            return int(copy.execute("SELECT COUNT(*) FROM fg_run").fetchone()[0])
+
+    path = tmp_path / "runs.db"
+    store = Store.open(f"sqlite:///{path}")
+    _busy(store, 100)
+    assert in_the_file() == 0
+    monkeypatch.setattr(sqlite_files, "_WAL_SOME", 250)
+    _busy(store, 1, "more")
+    until = time.monotonic() + 5
+    while in_the_file() < 100 and time.monotonic() < until:
+        time.sleep(0.05)
+    copied = in_the_file()
+    assert copied in (100, 101)
+    _busy(store, 50, "last")
+    assert _copied_as_it_is(path, tmp_path / "crashed") == 151
+    assert in_the_file() == copied, "a copy is not made for each commit"
+    store.close()
 
 
 @pytest.mark.parametrize("how", ["little", "none"])

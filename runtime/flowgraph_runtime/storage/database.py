@@ -86,6 +86,10 @@ class Writing(ABC):
         """Microseconds by the database's own clock when `ask_time` was called, None where it has none."""
 
     @abstractmethod
+    def tidy(self) -> None:
+        """Between transactions, when nobody waits: do what a later one would have to do."""
+
+    @abstractmethod
     def understand(self, error: Exception) -> StorageError:
         """The driver's error as one of ours: Transient, Refused, DatabaseFull, DatabaseUnavailable; ours as it is."""
 

@@ -147,6 +147,10 @@ class Transactor:
         """Numbers of runs, as far as they are at hand. The writer changes it at any moment: look single ones up."""
         return self._catalog.runs
 
+    def tidy(self) -> None:
+        """Do what nobody waits for."""
+        self._database.writing().tidy()
+
     def refused(self, run_ids: Collection[str]) -> set[str]:
         """Which of these runs have to be loaded again before they go on."""
         return self._refused.intersection(run_ids) if self._refused else set()
@@ -400,6 +404,8 @@ class WriterThread:
             batch, open_ = self._take()
             if batch:
                 self._process(batch)
+            if open_ and self._queue.empty():
+                self._transactor.tidy()
 
     def _take(self) -> tuple[list[Request], bool]:
         batch: list[Request] = []
