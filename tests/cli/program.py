@@ -59,5 +59,5 @@ class Program:
     def _hidden(self) -> dict[str, ModuleType]:
         """Take away the modules that another test has made of a text under the name of one of the folder's files."""
         files = {name: str(getattr(module, "__file__", None) or os.sep) for name, module in sys.modules.items()}
-        made_of_text = {name for name, file in files.items() if not os.path.isabs(file) and (self.folder / file).is_file()}  # noqa: PTH117
+        made_of_text = {name for name, file in files.items() if not os.path.isabs(file) and (self.folder / file).is_file()}
         return {name: sys.modules.pop(name) for name in made_of_text}
