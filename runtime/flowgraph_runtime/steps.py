@@ -223,9 +223,8 @@ def _call_and_start(
     """Call an asynchronous step and run it up to its first wait, in its context: the coroutine and what it waits for, or None
     and its result."""
     enter_step(described)
-    keywords = command.keywords
     try:
-        running = fn(*command.arguments, **keywords) if keywords else fn(*command.arguments)
+        running = fn(*command.arguments, **command.keywords)
     except TypeError as error:
         raise _ArgumentError(str(error)) from error
     try:

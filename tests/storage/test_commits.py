@@ -136,6 +136,19 @@ def test_of_many_starts_at_once_a_refused_one_fails_alone(site: Site) -> None:
     assert {row.id for row in site.run(site.store.claim(site.epoch, 100))} == set(started)
 
 
+def test_of_starts_at_once_one_for_a_dead_epoch_fails_alone(site: Site) -> None:
+    runs = [site.new_run() for _ in range(10)]
+    site.run(site.store.start_run(runs[5]))
+    runs += [site.new_run(owner=site.epoch + 7), site.new_run(owner=site.epoch)]
+
+    async def together() -> list[tuple[str, bool] | BaseException]:
+        return list(await asyncio.gather(*(site.store.start_run(run) for run in runs), return_exceptions=True))
+
+    answers = site.run(together())
+    failed = {number: type(answer).__name__ for number, answer in enumerate(answers) if isinstance(answer, BaseException)}
+    assert failed == {5: "Refused", 10: "Fenced"}
+
+
 def test_what_follows_a_refused_transition_is_refused_until_the_run_is_loaded(site: Site) -> None:
     run, other = site.started(2)
     site.commit(site.step(run, 1))

@@ -24,9 +24,10 @@ from flowgraph_runtime.storage.tables import SCHEMA_VERSION
 _ENDLESS = """
 import asyncio, sys
 from flowgraph_runtime.records import JournalRow, NewRun, Transition
-from flowgraph_runtime.storage import Store
+from flowgraph_runtime.storage import Store, sqlite
 
-async def main(url):
+async def main(url, checkpoint):
+    sqlite._EARLY_CHECKPOINT = int(checkpoint)
     store = Store.open(url)
     await store.save_machine("m", "w", "{}", "{}")
     epoch = await store.open_epoch("victim")
@@ -37,7 +38,7 @@ async def main(url):
         assert error is None
         print(seq, flush=True)
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
@@ -67,9 +68,10 @@ def test_what_was_stored_is_there_after_opening_again(tmp_path: Path) -> None:
     assert (run.input, run.created_at, run.status) == ("[1]", 5, "queued")
 
 
-def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint", [1_000, 1], ids=["seldom", "after-each-commit"])
+def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, checkpoint: int) -> None:
     url = f"sqlite:///{tmp_path}/runs.db"
-    victim = subprocess.Popen([sys.executable, "-c", _ENDLESS, url], stdout=subprocess.PIPE, text=True)
+    victim = subprocess.Popen([sys.executable, "-c", _ENDLESS, url, str(checkpoint)], stdout=subprocess.PIPE, text=True)
     assert victim.stdout is not None
     acknowledged = [int(victim.stdout.readline()) for _ in range(200)]
     victim.send_signal(signal.SIGKILL)
@@ -171,7 +173,7 @@ def test_the_log_is_copied_into_the_file_while_nobody_waits(tmp_path: Path, monk
     store = Store.open(f"sqlite:///{path}")
     _busy(store, 100)
     assert in_the_file() == 0
-    monkeypatch.setattr(sqlite_files, "_WAL_SOME", 250)
+    monkeypatch.setattr(sqlite_files, "_EARLY_CHECKPOINT", 250)
     _busy(store, 1, "more")
     until = time.monotonic() + 5
     while in_the_file() < 100 and time.monotonic() < until:

@@ -43,7 +43,7 @@ _PARAMETERS = 30_000  # SQLite's own default limit of parameters in a statement 
 _WAL_PAGES = 1_500
 """Pages of the write-ahead log, 6 MB, after which it is copied into the file: a commit waits for that, and the same pages change
 again and again."""
-_WAL_SOME = 1_000
+_EARLY_CHECKPOINT = 1_000
 """Pages from which on it is copied while nobody waits, so that hardly a commit has to (measured: 5 ms, once or twice in 1,000
 runs of ten steps)."""
 _PAGES_OF_COMMIT, _ROWS_OF_PAGE = 3, 7
@@ -296,7 +296,7 @@ class SqliteWriting(Writing):
     def tidy(self) -> None:
         changes = self.connection.total_changes
         pages = _PAGES_OF_COMMIT * self._commits + (changes - self._changes) // _ROWS_OF_PAGE
-        if self._path and pages >= _WAL_SOME:
+        if self._path and pages >= _EARLY_CHECKPOINT:
             self._commits, self._changes = 0, changes
             with self._busy, suppress(sqlite3.Error):  # then a commit does it, or says what is wrong
                 self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

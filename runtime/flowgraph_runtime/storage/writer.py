@@ -239,7 +239,7 @@ class Transactor:
         tx = Tx(self._database, self._catalog, self._clock, self._trusted(jobs))
         for (epoch, _), group in groupby(jobs, key=_kind):
             if epoch is not None:
-                _commit(tx, epoch, [job for job in group if isinstance(job, Commit)])
+                _apply_commits(tx, epoch, [job for job in group if isinstance(job, Commit)])
             else:
                 actions = [job for job in group if isinstance(job, Action)]
                 _act(tx, actions, alone=len(actions) == len(jobs))
@@ -283,7 +283,9 @@ def _buckets(job: Job) -> Iterator[int]:
     if isinstance(job, Action):
         yield from job.buckets() if job.buckets is not None else ()
         return
-    for transition in others(job.transitions) if job.journal is None else ():
+    if job.journal is not None:  # rows alone: to look at each would be to fetch it
+        return
+    for transition in others(job.transitions):
         if transition.waits or transition.events:
             yield from transition_buckets(transition)
         if transition.frees_slots:
@@ -301,7 +303,8 @@ def _halves(jobs: Sequence[Job]) -> tuple[Sequence[Job], ...]:
     return [job.slice(0, middle)], [job.slice(middle, len(job.transitions))]
 
 
-def _commit(tx: Tx, epoch: int, jobs: Sequence[Commit]) -> None:
+def _apply_commits(tx: Tx, epoch: int, jobs: Sequence[Commit]) -> None:
+    """Each by itself where they are laid out; else together, so that there is one statement for all rows."""
     journals = [job.journal for job in jobs if job.journal is not None]
     if len(journals) < len(jobs):
         apply_transitions(tx, epoch, [transition for job in jobs for transition in job.transitions])

@@ -129,9 +129,8 @@ class Committer:
         # Not reached when this is broken off: what follows on a lost decision must not be written.
         self._flying = [flying for flying in self._flying if flying is not group]
         self._some.set()
-        committed = self._committed
         for entry, error in zip(entries, failures, strict=True):
-            committed(entry, error)
+            self._committed(entry, error)
 
     async def _written(self, group: list[Decided]) -> list[BaseException | None]:
         failures = await _answers(self._commit, group)

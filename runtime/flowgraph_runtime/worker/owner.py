@@ -286,9 +286,9 @@ class Worker:
         live = entry.live
         if error is None and live is not None and not self._refused:
             if type(entry.written) is JournalRow and not live.closed:  # nearly always: steps alone
-                submit, at = self._pool.submit if live.limits is None else self._slots.submit, live.at
+                submit = self._pool.submit if live.limits is None else self._slots.submit
                 for step in entry.commands:
-                    submit(Attempt(live, step, at))  # type: ignore[arg-type]
+                    submit(Attempt(live, step, live.at))  # type: ignore[arg-type]
                 return
             if type(entry.written) is Completed:
                 self._meter.moved(live.row.workflow, live.status)
